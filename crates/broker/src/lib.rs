@@ -1,0 +1,1 @@
+//! The Kafka broker: network, APIs, partitions, groups.

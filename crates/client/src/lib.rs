@@ -1,0 +1,1 @@
+//! Raw Kafka connections for tools and services: what the official client lacks.

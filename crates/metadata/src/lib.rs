@@ -1,0 +1,1 @@
+//! Cluster image, configuration definitions and the metadata store behind them.

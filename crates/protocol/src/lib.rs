@@ -1,0 +1,1 @@
+//! Kafka's wire messages, record batches, compression and error codes.

@@ -1,0 +1,1 @@
+//! Properties files, clock, shutdown token, byte sizes: no domain words.
