@@ -1,1 +1,25 @@
 //! The Kafka broker: network, APIs, partitions, groups.
+//!
+//! ```text
+//! socket ─ net::listener ─ net::connection ─ api::dispatch ─┬─ api::produce ─ partition ─ milena-log
+//!                                                           ├─ api::fetch ── partition (parked until data arrives)
+//!                                                           ├─ api::join_group ... ─ group
+//!                                                           └─ api::create_topics ... ─ milena-metadata
+//! ```
+//!
+//! One task a connection, one clean-up task; whatever blocks on a disk for long runs on the log's own threads.
+
+pub mod api;
+mod auto_topic;
+mod context;
+mod error_code;
+mod fetch_session;
+pub mod group;
+mod net;
+mod offsets_log;
+mod partition;
+mod producer_ids;
+mod server;
+
+pub use context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
+pub use server::{RunningBroker, StartError};

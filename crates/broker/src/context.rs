@@ -1,0 +1,93 @@
+//! What a request handler is given: the broker it works for and the circumstances of the request.
+//!
+//! [`Broker`] is the set of long-lived parts; handlers share it behind one `Arc`. [`RequestContext`] is built once a
+//! request from what the connection knows.
+//!
+//! Deliberately absent: sockets. A handler turns a request into a response and never sees the connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use milena_log::LogManager;
+use milena_metadata::{BrokerConfig, ClusterImage, Controller};
+use milena_stdx::Clock;
+
+use crate::fetch_session::FetchSessionCache;
+use crate::group::GroupCoordinator;
+use crate::partition::PartitionTable;
+use crate::producer_ids::ProducerIds;
+
+/// The parts of a running broker, shared by every connection.
+pub struct Broker {
+    /// The static configuration, resolved and typed.
+    pub config: Arc<BrokerConfig>,
+    /// Topics, configurations and producer id blocks; the source of the cluster image.
+    pub controller: Arc<Controller>,
+    /// The logs of every partition kept here.
+    pub logs: Arc<LogManager>,
+    /// Partitions led by this broker: their logs and the fetches parked on them.
+    pub partitions: Arc<PartitionTable>,
+    /// Consumer groups and committed offsets.
+    pub groups: Arc<GroupCoordinator>,
+    /// Incremental fetch sessions (KIP-227).
+    pub fetch_sessions: FetchSessionCache,
+    /// Producer ids handed out to idempotent producers.
+    pub producer_ids: ProducerIds,
+    /// The clock that every timeout and timestamp of the broker reads.
+    pub clock: Arc<dyn Clock>,
+    /// The listeners that accept clients, in the order of the configuration.
+    pub listeners: Vec<Arc<ListenerInfo>>,
+}
+
+impl Broker {
+    /// One immutable snapshot of the cluster's metadata; a request reads a single one from start to end.
+    pub fn image(&self) -> Arc<ClusterImage> {
+        self.controller.image()
+    }
+
+    /// The id of this broker (`node.id`).
+    pub fn node_id(&self) -> i32 {
+        self.config.node_id
+    }
+}
+
+/// One listener as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerInfo {
+    /// The listener's name, `PLAINTEXT` unless configured otherwise.
+    pub name: String,
+    /// The security protocol of `listener.security.protocol.map`.
+    pub security_protocol: String,
+    /// Where the socket is bound, with the real port when port 0 was configured.
+    pub bound: SocketAddr,
+    /// The host that Metadata and FindCoordinator answer on this listener (`advertised.listeners`).
+    pub advertised_host: String,
+    /// The port that goes with [`ListenerInfo::advertised_host`].
+    pub advertised_port: u16,
+}
+
+/// The circumstances of one request.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// The listener the connection came in on; answers name this listener's addresses.
+    pub listener: Arc<ListenerInfo>,
+    /// `client.id` of the request header.
+    pub client_id: Option<String>,
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// The version of the request that is being served.
+    pub api_version: i16,
+    /// `User:ANONYMOUS` until a listener authenticates its clients.
+    pub principal: Arc<str>,
+    /// Name and version of the client library, when an ApiVersions request (v3+) told them.
+    pub client_software: Option<Arc<ClientSoftware>>,
+}
+
+/// What a client library says about itself (KIP-511).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSoftware {
+    /// For example `apache-kafka-java` or `librdkafka`.
+    pub name: String,
+    /// The version of the library, in its own scheme.
+    pub version: String,
+}
