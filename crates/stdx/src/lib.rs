@@ -1,5 +1,18 @@
 //! Properties files, clock, shutdown token, byte sizes: no domain words.
+//!
+//! What every other crate may lean on. Nothing here knows what a topic is.
 
-pub mod clock;
+mod byte_size;
+mod clock;
+mod closest_key;
+mod java_hash;
+pub mod properties;
 
+pub use byte_size::ByteSize;
 pub use clock::{Clock, MockClock, SystemClock};
+pub use closest_key::closest_key;
+pub use java_hash::java_string_hash;
+pub use properties::{Properties, PropertiesError};
+
+/// Tells every part of a process that it is time to stop: cloned freely, cancelled once.
+pub use tokio_util::sync::CancellationToken as ShutdownToken;
