@@ -1,0 +1,1 @@
+//! Record batches: views, iteration, building, and the formats of old.
