@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use milena_log::LogManager;
 use milena_metadata::{BrokerConfig, ClusterImage, Controller};
 use milena_stdx::Clock;
@@ -79,8 +80,8 @@ pub struct RequestContext {
     pub api_version: i16,
     /// `User:ANONYMOUS` until a listener authenticates its clients.
     pub principal: Arc<str>,
-    /// Name and version of the client library, when an ApiVersions request (v3+) told them.
-    pub client_software: Option<Arc<ClientSoftware>>,
+    /// Name and version of the client library, once an ApiVersions request (v3+) told them; shared by the connection.
+    pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
 }
 
 /// What a client library says about itself (KIP-511).

@@ -1,0 +1,234 @@
+//! One round over the partitions of a fetch: what is there now, and whether that is enough to answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use milena_log::{CompressionType, FetchData, Log, ReadError, ReadLimit};
+use milena_protocol::compression::Compression;
+use milena_protocol::messages::FetchRequest;
+use milena_protocol::messages::fetch_response::{AbortedTransaction, DivergingEpoch, Partition as PartitionResponse};
+use milena_protocol::record::legacy;
+use milena_protocol::{ErrorCode, Records};
+
+use super::refused;
+use crate::context::Broker;
+use crate::error_code;
+use crate::fetch_session::{PartitionFetch, PartitionKey, TopicKey};
+use crate::partition::Partition;
+
+/// First version with a limit for the whole response.
+const RESPONSE_LIMIT_SINCE: i16 = 3;
+/// First version whose clients know zstd (KIP-110).
+const ZSTD_SINCE: i16 = 10;
+
+/// What applies to every partition of one request.
+pub(super) struct Limits {
+    /// Bytes of records in the whole response.
+    pub(super) max_bytes: i32,
+    upto: ReadLimit,
+    version: i16,
+}
+
+impl Limits {
+    pub(super) fn of(request: &FetchRequest, version: i16, broker_max_bytes: i32) -> Limits {
+        let upto = match request.isolation_level {
+            1 => ReadLimit::LastStable,
+            _ => ReadLimit::HighWatermark,
+        };
+        let max_bytes = if version < RESPONSE_LIMIT_SINCE { i32::MAX } else { request.max_bytes.min(broker_max_bytes) };
+        Limits { max_bytes, upto, version }
+    }
+
+    fn frontier(&self, log: &Log) -> i64 {
+        match self.upto {
+            ReadLimit::LastStable => log.last_stable_offset(),
+            ReadLimit::LogEnd => log.log_end_offset(),
+            ReadLimit::HighWatermark => log.high_watermark(),
+        }
+    }
+}
+
+/// What one partition gave.
+pub(super) struct PartitionRead {
+    /// `None` when the partition could not be found.
+    pub(super) partition: Option<Arc<Partition>>,
+    /// Up to where the client may read, as seen before the read.
+    pub(super) frontier: i64,
+    /// True when the fetch has to be answered at once, whatever its min_bytes.
+    pub(super) complete: bool,
+    pub(super) response: PartitionResponse,
+}
+
+/// The result of reading every partition once.
+pub(super) struct Round {
+    reads: Vec<PartitionRead>,
+    bytes: i64,
+    upto: ReadLimit,
+}
+
+impl Round {
+    pub(super) fn read(broker: &Broker, fetches: &[PartitionFetch], limits: &Limits) -> Round {
+        let mut bytes = 0i64;
+        let mut reads = Vec::with_capacity(fetches.len());
+        for fetch in fetches {
+            let left = (i64::from(limits.max_bytes) - bytes).max(0);
+            let read = read_partition(broker, fetch, limits, left, bytes == 0);
+            bytes += read.response.records.as_ref().map_or(0, |records| records.len() as i64);
+            reads.push(read);
+        }
+        Round { reads, bytes, upto: limits.upto }
+    }
+
+    /// Bytes of records found.
+    pub(super) fn bytes(&self) -> i64 {
+        self.bytes
+    }
+
+    pub(super) fn is_complete(&self, min_bytes: i32) -> bool {
+        self.bytes >= i64::from(min_bytes) || self.reads.iter().any(|read| read.complete)
+    }
+
+    pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.reads.iter().filter_map(|read| read.partition.clone()).collect()
+    }
+
+    /// True when a partition has moved on since it was read.
+    pub(super) fn is_outdated(&self) -> bool {
+        let limits = Limits { max_bytes: 0, upto: self.upto, version: 0 };
+        self.reads.iter().any(|read| {
+            read.partition.as_ref().is_some_and(|partition| limits.frontier(partition.log()) != read.frontier)
+        })
+    }
+
+    pub(super) fn into_responses(self) -> impl Iterator<Item = PartitionResponse> {
+        self.reads.into_iter().map(|read| read.response)
+    }
+}
+
+fn read_partition(
+    broker: &Broker,
+    fetch: &PartitionFetch,
+    limits: &Limits,
+    left: i64,
+    first_with_data: bool,
+) -> PartitionRead {
+    let index = fetch.key.index;
+    let partition = match find(broker, &fetch.key) {
+        Ok(partition) => partition,
+        Err(code) => return PartitionRead::refused(index, code),
+    };
+    if let Err(code) = check(&partition, fetch, limits) {
+        return PartitionRead::refused(index, code);
+    }
+    let log = partition.log();
+    let frontier = limits.frontier(log);
+    if let Some(response) = diverging(log, fetch) {
+        return PartitionRead { partition: Some(partition), frontier, complete: true, response };
+    }
+    let max_bytes = i64::from(fetch.max_bytes.max(0)).min(left) as usize;
+    let at_least_one = first_with_data || limits.version < RESPONSE_LIMIT_SINCE;
+    let (complete, response) = match log.read(fetch.fetch_offset, max_bytes, at_least_one, limits.upto) {
+        Ok(data) => (false, data_response(index, data)),
+        Err(error) => (true, read_refused(index, &error, log)),
+    };
+    PartitionRead { partition: Some(partition), frontier, complete, response }
+}
+
+fn find(broker: &Broker, key: &PartitionKey) -> Result<Arc<Partition>, ErrorCode> {
+    let topic = match &key.topic {
+        TopicKey::Name(name) => broker.partitions.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition),
+        TopicKey::Id(id) => broker.partitions.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId),
+    };
+    topic?.partition(key.index)
+}
+
+fn check(partition: &Partition, fetch: &PartitionFetch, limits: &Limits) -> Result<(), ErrorCode> {
+    partition.check_leader_epoch(fetch.current_leader_epoch)?;
+    let stored_as = partition.log().config().compression_type;
+    if limits.version < ZSTD_SINCE && stored_as == CompressionType::Fixed(Compression::Zstd) {
+        return Err(ErrorCode::UnsupportedCompressionType);
+    }
+    Ok(())
+}
+
+/// The answer to a client whose last batch was written by a leader epoch that ended elsewhere.
+fn diverging(log: &Log, fetch: &PartitionFetch) -> Option<PartitionResponse> {
+    if fetch.last_fetched_epoch < 0 {
+        return None;
+    }
+    let (epoch, end_offset) = log.end_offset_for_epoch(fetch.last_fetched_epoch);
+    if epoch < 0 || end_offset < 0 {
+        return Some(refused(fetch.key.index, ErrorCode::OffsetOutOfRange));
+    }
+    let diverges = epoch < fetch.last_fetched_epoch || end_offset < fetch.fetch_offset;
+    diverges.then(|| PartitionResponse {
+        partition_index: fetch.key.index,
+        high_watermark: log.high_watermark(),
+        last_stable_offset: log.last_stable_offset(),
+        log_start_offset: log.log_start_offset(),
+        diverging_epoch: DivergingEpoch { epoch, end_offset },
+        records: Some(Records::default()),
+        ..Default::default()
+    })
+}
+
+fn data_response(index: i32, data: FetchData) -> PartitionResponse {
+    let aborted = data.aborted.map(|aborted| {
+        let aborted = aborted.into_iter();
+        aborted.map(|txn| AbortedTransaction { producer_id: txn.producer_id, first_offset: txn.first_offset }).collect()
+    });
+    PartitionResponse {
+        partition_index: index,
+        high_watermark: data.high_watermark,
+        last_stable_offset: data.last_stable_offset,
+        log_start_offset: data.log_start_offset,
+        aborted_transactions: aborted,
+        records: Some(data.records),
+        ..Default::default()
+    }
+}
+
+fn read_refused(index: i32, error: &ReadError, log: &Log) -> PartitionResponse {
+    PartitionResponse {
+        high_watermark: log.high_watermark(),
+        last_stable_offset: log.last_stable_offset(),
+        log_start_offset: log.log_start_offset(),
+        ..refused(index, error_code::of_read(error))
+    }
+}
+
+/// Rewrites the records of every answer as message sets for clients that know no record batches. Reads the files and
+/// decompresses, so it runs on the blocking pool.
+pub(super) async fn down_convert(
+    answers: Vec<(PartitionKey, PartitionResponse)>,
+    fetches: &[PartitionFetch],
+    version: i16,
+) -> Vec<(PartitionKey, PartitionResponse)> {
+    let magic = if version < 2 { 0 } else { 1 };
+    let offsets: Vec<i64> = fetches.iter().map(|fetch| fetch.fetch_offset).collect();
+    let keys: Vec<PartitionKey> = fetches.iter().map(|fetch| fetch.key.clone()).collect();
+    let converting = tokio::task::spawn_blocking(move || {
+        let convert = |((key, response), offset): ((PartitionKey, PartitionResponse), i64)| {
+            (key, down_convert_partition(response, offset, magic))
+        };
+        answers.into_iter().zip(offsets).map(convert).collect()
+    });
+    converting.await.unwrap_or_else(|_| {
+        let failed = |key: PartitionKey| (key.clone(), refused(key.index, ErrorCode::UnknownServerError));
+        keys.into_iter().map(failed).collect()
+    })
+}
+
+fn down_convert_partition(response: PartitionResponse, fetch_offset: i64, magic: u8) -> PartitionResponse {
+    let Some(records) = response.records.as_ref().filter(|records| !records.is_empty()) else { return response };
+    let converted: Result<Bytes, ErrorCode> = records
+        .to_bytes()
+        .map_err(|_| ErrorCode::KafkaStorageError)
+        .and_then(|batches| {
+            legacy::down_convert(&batches, magic, fetch_offset).map_err(|_| ErrorCode::UnsupportedForMessageFormat)
+        });
+    match converted {
+        Ok(message_set) => PartitionResponse { records: Some(Records::Memory(message_set)), ..response },
+        Err(code) => refused(response.partition_index, code),
+    }
+}

@@ -1,0 +1,90 @@
+//! FindCoordinator (key 10), versions 0-6.
+//!
+//! - a group's coordinator is the leader of its partition of `__consumer_offsets`, which the first request creates
+//! - v4+ asks for several keys at once, each answered with its own error (KIP-699)
+//! - an error leaves node -1, host "" and port -1
+//! - not implemented: transaction and share coordinators; asking for them is answered with UNSUPPORTED_VERSION, which no
+//!   client retries
+
+use std::sync::Arc;
+
+use milena_protocol::ErrorCode;
+use milena_protocol::messages::find_coordinator_response::Coordinator;
+use milena_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
+
+use crate::auto_topic;
+use crate::context::{Broker, RequestContext};
+
+/// First version that asks for several keys.
+const BATCH_SINCE: i16 = 4;
+const KEY_TYPE_GROUP: i8 = 0;
+const KEY_TYPE_TRANSACTION: i8 = 1;
+const KEY_TYPE_SHARE: i8 = 2;
+
+/// Tells which broker coordinates a group.
+pub async fn handle(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    let available = coordinator_available(broker, request.key_type).await;
+    let answer = |key: String| match &available {
+        Ok(()) => here(broker, context, key),
+        Err(refusal) => nowhere(key, refusal),
+    };
+    if context.api_version >= BATCH_SINCE {
+        let coordinators = request.coordinator_keys.into_iter().map(answer).collect();
+        return FindCoordinatorResponse { coordinators, ..Default::default() };
+    }
+    let coordinator = answer(request.key);
+    FindCoordinatorResponse {
+        error_code: coordinator.error_code,
+        error_message: coordinator.error_message,
+        node_id: coordinator.node_id,
+        host: coordinator.host,
+        port: coordinator.port,
+        ..Default::default()
+    }
+}
+
+struct Refusal {
+    code: ErrorCode,
+    message: String,
+}
+
+async fn coordinator_available(broker: &Arc<Broker>, key_type: i8) -> Result<(), Refusal> {
+    let unsupported = |what: &str| Refusal {
+        code: ErrorCode::UnsupportedVersion,
+        message: format!("{what} are not supported by this broker"),
+    };
+    match key_type {
+        KEY_TYPE_GROUP => auto_topic::ensure_offsets_topic(broker).await.map_err(|error| {
+            tracing::warn!(%error, "the topic of committed offsets could not be created");
+            Refusal { code: ErrorCode::CoordinatorNotAvailable, message: error.to_string() }
+        }),
+        KEY_TYPE_TRANSACTION => Err(unsupported("transactions")),
+        KEY_TYPE_SHARE => Err(unsupported("share groups")),
+        _ => Err(Refusal { code: ErrorCode::InvalidRequest, message: format!("unknown key type {key_type}") }),
+    }
+}
+
+fn here(broker: &Broker, context: &RequestContext, key: String) -> Coordinator {
+    Coordinator {
+        key,
+        node_id: broker.node_id(),
+        host: context.listener.advertised_host.clone(),
+        port: i32::from(context.listener.advertised_port),
+        ..Default::default()
+    }
+}
+
+fn nowhere(key: String, refusal: &Refusal) -> Coordinator {
+    Coordinator {
+        key,
+        node_id: -1,
+        port: -1,
+        error_code: refusal.code.code(),
+        error_message: Some(refusal.message.clone()),
+        ..Default::default()
+    }
+}

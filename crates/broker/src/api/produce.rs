@@ -1,0 +1,243 @@
+//! Produce (key 0), versions 0-13.
+//!
+//! - v0-2 carry magic 0 or 1 and are converted to record batches v2; v3+ must carry exactly one v2 batch a partition
+//! - v5 adds log_start_offset, v8 record errors (KIP-467), v13 names topics by id (KIP-516)
+//! - `acks=0` has no response; a failure closes the connection so that the client notices
+//! - `acks=all` is answered after the group fsync unless `milena.acks.all.fsync=false`; the wait overlaps with the
+//!   connection's next requests, whose appends come later all the same
+//! - not implemented: transactions; a transactional batch is refused with INVALID_TXN_STATE
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_log::{AppendError, AppendInfo, AppendOptions, AppendOrigin};
+use milena_protocol::messages::ProduceRequest;
+use milena_protocol::messages::ProduceResponse;
+use milena_protocol::messages::produce_request::{PartitionData, TopicData};
+use milena_protocol::messages::produce_response::{PartitionResponse, RecordError, Response};
+use milena_protocol::record::{BatchView, legacy};
+use milena_protocol::{ApiKey, ErrorCode, Records, encode_response};
+use milena_stdx::Clock as _;
+
+use super::dispatch::{DispatchError, Outcome, respond};
+use crate::context::{Broker, RequestContext};
+use crate::error_code;
+use crate::partition::{DurabilityWait, Partition};
+
+/// First version whose records are v2 batches.
+const BATCH_V2_SINCE: i16 = 3;
+/// First version that names topics by id.
+const TOPIC_IDS_SINCE: i16 = 13;
+/// The shortest time an fsync is waited for; old clients send 0 and mean "as soon as it is written".
+const ACKS_WAIT_MIN: Duration = Duration::from_secs(1);
+
+/// What a client wants to know before it takes its records for stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acks {
+    None,
+    Leader,
+    All,
+}
+
+impl Acks {
+    fn from_wire(acks: i16) -> Result<Acks, ErrorCode> {
+        match acks {
+            0 => Ok(Acks::None),
+            1 => Ok(Acks::Leader),
+            -1 => Ok(Acks::All),
+            _ => Err(ErrorCode::InvalidRequiredAcks),
+        }
+    }
+}
+
+/// Appends everything the request carries, in its order, and arranges for the answer.
+///
+/// # Errors
+/// Only when the response cannot be encoded.
+pub(super) fn start(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    request: ProduceRequest,
+    correlation_id: i32,
+) -> Result<Outcome, DispatchError> {
+    let acks = Acks::from_wire(request.acks);
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).max(ACKS_WAIT_MIN);
+    let mut append = Append {
+        broker,
+        version: context.api_version,
+        acks,
+        transactional: request.transactional_id.is_some(),
+        durability: DurabilityWait::default(),
+        failed: false,
+    };
+    let responses = request.topic_data.into_iter().map(|topic| append.topic(topic)).collect();
+    let response = ProduceResponse { responses, ..Default::default() };
+    match acks {
+        Ok(Acks::None) if append.failed => Ok(Outcome::Close),
+        Ok(Acks::None) => Ok(Outcome::Silent),
+        _ if append.durability.is_empty() => {
+            respond::<ProduceRequest>(correlation_id, context.api_version, &response)
+        }
+        _ => Ok(answer_when_durable(append.durability, timeout, response, context.api_version, correlation_id)),
+    }
+}
+
+fn answer_when_durable(
+    durability: DurabilityWait,
+    timeout: Duration,
+    mut response: ProduceResponse,
+    version: i16,
+    correlation_id: i32,
+) -> Outcome {
+    let ticket = durability.arm();
+    Outcome::Later(Box::pin(async move {
+        let failures = ticket.wait(timeout).await;
+        if !failures.is_empty() {
+            let partitions = response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses);
+            let appended = partitions.filter(|partition| partition.error_code == ErrorCode::None.code());
+            for (partition, code) in appended.zip(failures) {
+                if code != ErrorCode::None {
+                    *partition = refused(partition.index, code, None);
+                }
+            }
+        }
+        encode_response(correlation_id, ApiKey::Produce, version, &response)
+    }))
+}
+
+/// One produce request while its batches are appended.
+struct Append<'a> {
+    broker: &'a Broker,
+    version: i16,
+    acks: Result<Acks, ErrorCode>,
+    transactional: bool,
+    /// What the answer waits for: one entry for every append that succeeded, in the order of the response.
+    durability: DurabilityWait,
+    failed: bool,
+}
+
+impl Append<'_> {
+    fn topic(&mut self, topic: TopicData) -> Response {
+        let found = if self.version >= TOPIC_IDS_SINCE {
+            self.broker.partitions.topic_by_id(&topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
+        } else {
+            self.broker.partitions.topic(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
+        };
+        let partitions = topic.partition_data.into_iter();
+        let partition_responses = partitions.map(|data| {
+            let index = data.index;
+            let partition = found.as_ref().map_err(|code| *code).and_then(|topic| topic.partition(index));
+            let response = match partition {
+                Ok(partition) => self.partition(&partition, data),
+                Err(code) => refused(index, code, None),
+            };
+            self.failed |= response.error_code != ErrorCode::None.code();
+            response
+        });
+        Response {
+            partition_responses: partition_responses.collect(),
+            name: topic.name,
+            topic_id: topic.topic_id,
+        }
+    }
+
+    fn partition(&mut self, partition: &Partition, data: PartitionData) -> PartitionResponse {
+        if let Err(code) = self.check_acks(partition) {
+            return refused(data.index, code, None);
+        }
+        let records = match self.batch(data.records) {
+            Ok(records) => records,
+            Err(Refusal { code, message }) => return refused(data.index, code, Some(message)),
+        };
+        let options = AppendOptions {
+            origin: AppendOrigin::Client,
+            leader_epoch: partition.leader_epoch(),
+            ..AppendOptions::default()
+        };
+        match partition.append(records, &options) {
+            Ok(info) => {
+                if self.acks == Ok(Acks::All) && self.broker.config.acks_all_fsync {
+                    self.durability.add(partition, info.last_offset + 1);
+                }
+                appended(data.index, &info)
+            }
+            Err(error) => append_refused(data.index, &error),
+        }
+    }
+
+    fn check_acks(&self, partition: &Partition) -> Result<(), ErrorCode> {
+        // The only replica is in sync, so one is all that can be asked for.
+        match self.acks? {
+            Acks::All if partition.log().config().min_insync_replicas > 1 => Err(ErrorCode::NotEnoughReplicas),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes to append, with what depends on the version of the request already checked.
+    fn batch(&self, records: Option<Records>) -> Result<Bytes, Refusal> {
+        let Some(Records::Memory(records)) = records else {
+            return Err(Refusal::invalid("a produce request must carry records for each of its partitions"));
+        };
+        if self.version < BATCH_V2_SINCE {
+            return legacy::up_convert(&records)
+                .map_err(|error| Refusal { code: ErrorCode::CorruptMessage, message: error.to_string() });
+        }
+        self.check_batch(&records)?;
+        Ok(records)
+    }
+
+    fn check_batch(&self, records: &[u8]) -> Result<(), Refusal> {
+        // A batch that cannot be parsed is refused by the log with the fitting error.
+        let Ok(batch) = BatchView::parse(records) else { return Ok(()) };
+        if self.transactional || batch.is_transactional() {
+            let message = "transactions are not supported by this broker".to_owned();
+            return Err(Refusal { code: ErrorCode::InvalidTxnState, message });
+        }
+        Ok(())
+    }
+}
+
+struct Refusal {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Refusal {
+    fn invalid(message: &str) -> Refusal {
+        Refusal { code: ErrorCode::InvalidRecord, message: message.to_owned() }
+    }
+}
+
+fn appended(index: i32, info: &AppendInfo) -> PartitionResponse {
+    PartitionResponse {
+        index,
+        error_code: ErrorCode::None.code(),
+        base_offset: info.base_offset,
+        log_append_time_ms: info.log_append_time,
+        log_start_offset: info.log_start_offset,
+        ..Default::default()
+    }
+}
+
+fn refused(index: i32, code: ErrorCode, message: Option<String>) -> PartitionResponse {
+    PartitionResponse {
+        index,
+        error_code: code.code(),
+        base_offset: -1,
+        error_message: message,
+        ..Default::default()
+    }
+}
+
+fn append_refused(index: i32, error: &AppendError) -> PartitionResponse {
+    let mut response = refused(index, error_code::of_append(error), Some(error.to_string()));
+    if let AppendError::InvalidRecord { record_errors, .. } | AppendError::InvalidTimestamp { record_errors, .. } = error {
+        let errors = record_errors.iter().map(|record| RecordError {
+            batch_index: record.batch_index,
+            batch_index_error_message: Some(record.message.clone()),
+        });
+        response.record_errors = errors.collect();
+    }
+    response
+}

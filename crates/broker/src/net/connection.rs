@@ -1,0 +1,147 @@
+//! One client connection: frames in, dispatch, responses out, in one task.
+//!
+//! Requests are served strictly one after the other, which keeps the order of effects; while a request is parked (a
+//! Fetch waiting for data, a JoinGroup waiting for members) earlier responses still leave.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::net::Shutdown;
+use tokio::net::TcpStream;
+
+use super::frame::{FrameError, FrameReader};
+use super::responses::{ResponseQueue, SendError};
+use crate::api::{self, ClientConnection, DispatchError, Outcome};
+use crate::context::Broker;
+
+/// A client's socket and when it was last of use.
+pub(super) struct Socket {
+    stream: TcpStream,
+    opened: Instant,
+    last_active_ms: AtomicU64,
+    busy: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream) -> Socket {
+        Socket {
+            stream,
+            opened: Instant::now(),
+            last_active_ms: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.stream.poll_read_ready(context)).await
+    }
+
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|context| self.stream.poll_write_ready(context)).await
+    }
+
+    /// Notes that bytes have moved.
+    pub(super) fn touch(&self) {
+        self.last_active_ms.store(self.opened.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// How long nothing has moved; zero while a request is being served.
+    pub(super) fn idle(&self) -> Duration {
+        if self.busy.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let last_active = Duration::from_millis(self.last_active_ms.load(Ordering::Relaxed));
+        self.opened.elapsed().saturating_sub(last_active)
+    }
+
+    /// Ends the stream of requests; responses under way are still sent.
+    pub(super) fn stop_reading(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        // Fails only when the peer is gone already.
+        let _ = rustix::net::shutdown(&self.stream, Shutdown::Read);
+    }
+
+    /// Ends the connection; its task notices.
+    pub(super) fn close(&self) {
+        let _ = rustix::net::shutdown(&self.stream, Shutdown::Both);
+    }
+}
+
+/// Why a connection was closed from this side.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Request(#[from] DispatchError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("a produce request with acks=0 failed")]
+    SilentFailure,
+}
+
+/// Serves the connection until either side closes it.
+pub(super) async fn serve(broker: Arc<Broker>, client: ClientConnection, socket: Arc<Socket>, reader: FrameReader) {
+    if let Err(reason) = serve_requests(&broker, &client, &socket, reader).await {
+        tracing::debug!(peer = %client.peer, listener = %client.listener.name, reason = %Chain(&reason), "connection closed");
+    }
+    socket.close();
+}
+
+async fn serve_requests(
+    broker: &Arc<Broker>,
+    client: &ClientConnection,
+    socket: &Socket,
+    mut reader: FrameReader,
+) -> Result<(), Closed> {
+    let mut responses = ResponseQueue::default();
+    while !socket.stopping.load(Ordering::Relaxed) {
+        let frame = tokio::select! {
+            biased;
+            Err(error) = responses.pump(socket) => return Err(error.into()),
+            frame = reader.next(socket) => frame?,
+        };
+        let Some(frame) = frame else { break };
+        socket.busy.store(true, Ordering::Relaxed);
+        let outcome = tokio::select! {
+            biased;
+            outcome = api::dispatch(broker, client, frame.payload) => outcome?,
+            Err(error) = responses.pump(socket) => return Err(error.into()),
+        };
+        drop(frame.memory);
+        socket.touch();
+        socket.busy.store(false, Ordering::Relaxed);
+        match outcome {
+            Outcome::Respond(response) => responses.push(response),
+            Outcome::Later(response) => responses.push_later(response),
+            Outcome::Silent => {}
+            Outcome::Close => return Err(Closed::SilentFailure),
+        }
+        responses.make_room(socket).await?;
+    }
+    Ok(responses.drain(socket).await?)
+}
+
+/// An error with its causes on one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

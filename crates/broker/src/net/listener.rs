@@ -1,0 +1,206 @@
+//! Accepting connections and looking after them: limits, idle time-outs, an orderly end.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{self, Socket};
+use super::frame::FrameReader;
+use super::memory::FrameMemory;
+use crate::api::ClientConnection;
+use crate::context::{Broker, ListenerInfo};
+
+/// Connections waiting to be accepted.
+const BACKLOG: u32 = 1024;
+/// Pause after `accept` failed, for example because no file descriptor is free.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How long responses may take to leave after the broker was told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// What connections may use, resolved from the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionLimits {
+    /// `socket.request.max.bytes`
+    pub(crate) max_frame_bytes: usize,
+    /// Memory of all unfinished large frames together.
+    pub(crate) frame_memory_bytes: usize,
+    /// `connections.max.idle.ms`; `None` for never.
+    pub(crate) max_idle: Option<Duration>,
+    /// `max.connections`
+    pub(crate) max_connections: usize,
+    /// `max.connections.per.ip`
+    pub(crate) max_connections_per_ip: usize,
+}
+
+/// Binds a listening socket.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG as i32)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts on every listener until `stop`; returns when all connections have ended.
+pub(crate) async fn serve(
+    broker: Arc<Broker>,
+    listeners: Vec<(TcpListener, Arc<ListenerInfo>)>,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) {
+    let connections = Arc::new(Connections::new(limits));
+    let acceptors = TaskTracker::new();
+    for (listener, info) in listeners {
+        acceptors.spawn(accept_loop(broker.clone(), listener, info, connections.clone(), stop.clone()));
+    }
+    acceptors.spawn(close_idle(connections.clone(), stop.clone()));
+    acceptors.close();
+    acceptors.wait().await;
+    connections.finish().await;
+}
+
+async fn accept_loop(
+    broker: Arc<Broker>,
+    listener: TcpListener,
+    info: Arc<ListenerInfo>,
+    connections: Arc<Connections>,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => connections.admit(&broker, &info, stream, peer),
+            Err(error) => {
+                tracing::warn!(listener = %info.name, %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Closes connections on which nothing has moved for `connections.max.idle.ms`, including half-sent frames and clients
+/// that never read their responses.
+async fn close_idle(connections: Arc<Connections>, stop: CancellationToken) {
+    let Some(max_idle) = connections.limits.max_idle else { return };
+    let every = (max_idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(10));
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => connections.for_each(|socket| if socket.idle() >= max_idle { socket.close() }),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// The open connections of all listeners.
+struct Connections {
+    limits: ConnectionLimits,
+    memory: FrameMemory,
+    open: Mutex<Open>,
+    next_id: AtomicU64,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Open {
+    sockets: HashMap<u64, OpenConnection>,
+    per_ip: HashMap<IpAddr, usize>,
+}
+
+struct OpenConnection {
+    socket: Arc<Socket>,
+    task: Option<AbortHandle>,
+}
+
+impl Connections {
+    fn new(limits: ConnectionLimits) -> Connections {
+        Connections {
+            memory: FrameMemory::new(limits.frame_memory_bytes),
+            limits,
+            open: Mutex::default(),
+            next_id: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    fn admit(self: &Arc<Self>, broker: &Arc<Broker>, info: &Arc<ListenerInfo>, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "connection lost while it was accepted");
+            return;
+        }
+        let socket = Arc::new(Socket::new(stream));
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        if !self.register(id, peer.ip(), &socket) {
+            tracing::debug!(%peer, listener = %info.name, "too many connections");
+            return;
+        }
+        let reader = FrameReader::new(self.limits.max_frame_bytes, self.memory.clone());
+        let registration = Registration { connections: self.clone(), id, ip: peer.ip() };
+        let serving = connection::serve(broker.clone(), ClientConnection::new(info.clone(), peer), socket, reader);
+        let task = self.tasks.spawn(async move {
+            let _registration = registration;
+            serving.await;
+        });
+        if let Some(entry) = self.open.lock().sockets.get_mut(&id) {
+            entry.task = Some(task.abort_handle());
+        }
+    }
+
+    fn register(&self, id: u64, ip: IpAddr, socket: &Arc<Socket>) -> bool {
+        let mut open = self.open.lock();
+        let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
+        if open.sockets.len() >= self.limits.max_connections || from_ip >= self.limits.max_connections_per_ip {
+            return false;
+        }
+        open.per_ip.insert(ip, from_ip + 1);
+        open.sockets.insert(id, OpenConnection { socket: socket.clone(), task: None });
+        true
+    }
+
+    fn for_each(&self, visit: impl Fn(&Socket)) {
+        self.open.lock().sockets.values().for_each(|connection| visit(&connection.socket));
+    }
+
+    /// Lets requests under way finish, then ends what is left: parked requests and clients that do not read.
+    async fn finish(&self) {
+        self.tasks.close();
+        self.for_each(Socket::stop_reading);
+        if tokio::time::timeout(DRAIN_MAX, self.tasks.wait()).await.is_err() {
+            self.open.lock().sockets.values().filter_map(|open| open.task.as_ref()).for_each(AbortHandle::abort);
+            self.tasks.wait().await;
+        }
+    }
+}
+
+/// Takes the connection off the books however its task ends.
+struct Registration {
+    connections: Arc<Connections>,
+    id: u64,
+    ip: IpAddr,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut open = self.connections.open.lock();
+        open.sockets.remove(&self.id);
+        if let Some(count) = open.per_ip.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                open.per_ip.remove(&self.ip);
+            }
+        }
+    }
+}

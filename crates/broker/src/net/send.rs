@@ -1,0 +1,177 @@
+//! Responses out: gathered writes for memory, `sendfile` for ranges of log segments.
+//!
+//! Record data never passes through user space on its way out. Pages that are not in the page cache would block the
+//! thread inside `sendfile`; they are probed with a non-blocking read first and fetched by the blocking pool.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use bytes::Buf;
+use milena_protocol::{Chunk, Chunks, FileRange};
+use rustix::io::{Errno, ReadWriteFlags};
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+use tokio::io::Interest;
+use tokio::task::JoinHandle;
+
+use super::connection::Socket;
+
+/// Pieces of memory handed to one gathered write.
+const GATHER_MAX: usize = 32;
+/// How much of a file is probed and sent at once.
+const WINDOW_BYTES: usize = 512 * 1024;
+
+/// A response on its way to the socket. Keeps its progress, so sending may be interrupted and continued.
+pub(super) struct Sending {
+    chunks: VecDeque<Chunk>,
+    /// Bytes of the front file range, from its position on, known to be in the page cache.
+    warm_bytes: usize,
+    warming: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Sending {
+    pub(super) fn new(chunks: Chunks) -> Sending {
+        Sending { chunks: chunks.chunks.into(), warm_bytes: 0, warming: None }
+    }
+
+    /// Bytes of memory (not files) still to be sent.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| if let Chunk::Bytes(bytes) = chunk { bytes.len() } else { 0 }).sum()
+    }
+
+    /// Sends the rest of the response.
+    pub(super) async fn send(&mut self, socket: &Socket) -> io::Result<()> {
+        while let Some(chunk) = self.chunks.front() {
+            let sent = match chunk {
+                Chunk::Bytes(_) => self.send_memory(socket)?,
+                Chunk::File(range) if range.len == 0 => Some(0),
+                Chunk::File(_) => self.send_file(socket).await?,
+            };
+            match sent {
+                Some(bytes) => self.advance(bytes),
+                None => socket.writable().await?,
+            }
+            socket.touch();
+        }
+        Ok(())
+    }
+
+    fn send_memory(&self, socket: &Socket) -> io::Result<Option<usize>> {
+        let pieces = self.chunks.iter().take(GATHER_MAX).map_while(|chunk| match chunk {
+            Chunk::Bytes(bytes) => Some(IoSlice::new(bytes)),
+            Chunk::File(_) => None,
+        });
+        let pieces: Vec<IoSlice<'_>> = pieces.collect();
+        // More follows: let the kernel fill whole packets although Nagle's algorithm is off.
+        let flags = if pieces.len() < self.chunks.len() { SendFlags::MORE } else { SendFlags::empty() };
+        would_block_is_none(socket.stream().try_io(Interest::WRITABLE, || {
+            let sent = rustix::net::sendmsg(
+                socket.stream(),
+                &pieces,
+                &mut SendAncillaryBuffer::default(),
+                flags | SendFlags::NOSIGNAL,
+            );
+            Ok(sent?)
+        }))
+    }
+
+    async fn send_file(&mut self, socket: &Socket) -> io::Result<Option<usize>> {
+        self.warm_up().await?;
+        let Some(Chunk::File(range)) = self.chunks.front() else { return Ok(Some(0)) };
+        let window = range.len.min(self.warm_bytes);
+        let mut position = range.position;
+        let sent = would_block_is_none(socket.stream().try_io(Interest::WRITABLE, || {
+            Ok(rustix::fs::sendfile(socket.stream(), &range.file, Some(&mut position), window)?)
+        }))?;
+        match sent {
+            Some(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment is shorter than the response")),
+            sent => Ok(sent),
+        }
+    }
+
+    /// Makes sure that the next window of the front file range can be sent without waiting for a disk.
+    async fn warm_up(&mut self) -> io::Result<()> {
+        if let Some(warming) = &mut self.warming {
+            let outcome = warming.await;
+            self.warming = None;
+            outcome.map_err(io::Error::other)??;
+        }
+        if self.warm_bytes > 0 {
+            return Ok(());
+        }
+        let Some(Chunk::File(range)) = self.chunks.front() else { return Ok(()) };
+        let window = range.len.min(WINDOW_BYTES);
+        self.warm_bytes = window;
+        if is_cached(range, window) {
+            return Ok(());
+        }
+        let cold = FileRange { len: window, ..range.clone() };
+        let warming = self.warming.insert(tokio::task::spawn_blocking(move || read_through(&cold)));
+        let outcome = warming.await;
+        self.warming = None;
+        outcome.map_err(io::Error::other)?
+    }
+
+    fn advance(&mut self, mut bytes: usize) {
+        while let Some(chunk) = self.chunks.front_mut() {
+            match chunk {
+                Chunk::Bytes(memory) if bytes < memory.len() => return memory.advance(bytes),
+                Chunk::Bytes(memory) => bytes -= memory.len(),
+                Chunk::File(range) => {
+                    let sent = bytes.min(range.len);
+                    range.position += sent as u64;
+                    range.len -= sent;
+                    self.warm_bytes = self.warm_bytes.saturating_sub(sent);
+                    if range.len > 0 || sent < bytes {
+                        return;
+                    }
+                    bytes = 0;
+                    self.warm_bytes = 0;
+                }
+            }
+            self.chunks.pop_front();
+            if bytes == 0 {
+                return;
+            }
+        }
+    }
+}
+
+fn would_block_is_none(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Some(0)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Probes the first and the last byte; a file system without `RWF_NOWAIT` counts as cached.
+fn is_cached(range: &FileRange, window: usize) -> bool {
+    let last = range.position + window.saturating_sub(1) as u64;
+    [range.position, last].into_iter().all(|position| {
+        let mut byte = [0u8; 1];
+        let probe = rustix::io::preadv2(
+            &range.file,
+            &mut [io::IoSliceMut::new(&mut byte)],
+            position,
+            ReadWriteFlags::NOWAIT,
+        );
+        !matches!(probe, Err(Errno::AGAIN))
+    })
+}
+
+/// Brings the range into the page cache by reading it.
+fn read_through(range: &FileRange) -> io::Result<()> {
+    let mut scratch = vec![0u8; 64 * 1024];
+    let end = range.position + range.len as u64;
+    let mut position = range.position;
+    while position < end {
+        let wanted = scratch.len().min((end - position) as usize);
+        let read = rustix::io::pread(&range.file, &mut scratch[..wanted], position)?;
+        if read == 0 {
+            break;
+        }
+        position += read as u64;
+    }
+    Ok(())
+}
