@@ -1,0 +1,142 @@
+//! Connection settings, under Kafka's client property names.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How to reach a cluster.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// `bootstrap.servers`: the first brokers to ask, `(host, port)` each.
+    pub bootstrap_servers: Vec<(String, u16)>,
+    /// `client.id`: the name brokers see in logs and group descriptions.
+    pub client_id: String,
+    /// `request.timeout.ms`: how long one request may take; default 30 s.
+    pub request_timeout: Duration,
+    /// `default.api.timeout.ms`: how long one call may take including retries; default 60 s.
+    pub api_timeout: Duration,
+    /// How long to try to reach the first broker; default 5 s, or `default.api.timeout.ms` when that is set.
+    pub bootstrap_timeout: Duration,
+    /// `retry.backoff.ms`: pause before the next attempt; default 100 ms.
+    pub retry_backoff: Duration,
+}
+
+impl ClientConfig {
+    /// The defaults for `bootstrap_servers`, a comma separated list of `host:port`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when an address is malformed or the list is empty.
+    pub fn new(bootstrap_servers: &str) -> Result<Self> {
+        Ok(ClientConfig {
+            bootstrap_servers: parse_servers(bootstrap_servers)?,
+            client_id: "milena-client".to_owned(),
+            request_timeout: Duration::from_secs(30),
+            api_timeout: Duration::from_secs(60),
+            bootstrap_timeout: Duration::from_secs(5),
+            retry_backoff: Duration::from_millis(100),
+        })
+    }
+
+    /// Takes one client property; returns whether the key belongs to this table.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the value is malformed, or when a security protocol other than PLAINTEXT is asked for.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<bool> {
+        match key {
+            "bootstrap.servers" => self.bootstrap_servers = parse_servers(value)?,
+            "client.id" => self.client_id = value.to_owned(),
+            "request.timeout.ms" => self.request_timeout = parse_millis(key, value)?,
+            "default.api.timeout.ms" => {
+                self.api_timeout = parse_millis(key, value)?;
+                self.bootstrap_timeout = self.api_timeout;
+            }
+            "retry.backoff.ms" => self.retry_backoff = parse_millis(key, value)?,
+            "security.protocol" => require_plaintext(value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// Reads a property as a number.
+///
+/// # Errors
+/// [`Error::Config`] with Kafka's wording.
+pub fn parse_number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
+    value
+        .trim()
+        .parse()
+        .map_err(|_| Error::Config(format!("Invalid value {value} for configuration {key}: Not a number")))
+}
+
+/// Reads a property as milliseconds.
+///
+/// # Errors
+/// [`Error::Config`] when it is not a number of at least 0.
+pub fn parse_millis(key: &str, value: &str) -> Result<Duration> {
+    Ok(Duration::from_millis(parse_number::<u64>(key, value)?))
+}
+
+fn require_plaintext(value: &str) -> Result<()> {
+    if value.eq_ignore_ascii_case("PLAINTEXT") {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "security.protocol={value} is not available: this client speaks only PLAINTEXT; connect to a PLAINTEXT listener"
+    )))
+}
+
+fn parse_servers(list: &str) -> Result<Vec<(String, u16)>> {
+    let servers = list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(parse_server).collect::<Result<Vec<_>>>()?;
+    if servers.is_empty() {
+        return Err(Error::Config("No bootstrap urls given in bootstrap.servers".to_owned()));
+    }
+    Ok(servers)
+}
+
+/// Accepts `host:port`, `[v6]:port` and a leading `PROTOCOL://`.
+fn parse_server(entry: &str) -> Result<(String, u16)> {
+    let address = match entry.split_once("://") {
+        Some((protocol, rest)) => {
+            require_plaintext(protocol)?;
+            rest
+        }
+        None => entry,
+    };
+    let invalid = || Error::Config(format!("Invalid url in bootstrap.servers: {entry}"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
+    let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() {
+        return Err(invalid());
+    }
+    Ok((host.to_owned(), port.parse().map_err(|_| invalid())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bootstrap_lists_take_names_addresses_and_protocol_prefixes() {
+        let config = ClientConfig::new("localhost:9092, [::1]:9093,PLAINTEXT://broker-2:19092").unwrap();
+        let expected = [("localhost", 9092), ("::1", 9093), ("broker-2", 19092)];
+        assert_eq!(config.bootstrap_servers, expected.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn malformed_servers_are_refused_with_the_entry_in_the_message() {
+        for bad in ["localhost", "localhost:port", ":9092", "a:99999"] {
+            let message = ClientConfig::new(bad).unwrap_err().to_string();
+            assert_eq!(message, format!("Invalid url in bootstrap.servers: {bad}"));
+        }
+        assert!(ClientConfig::new(" , ").is_err());
+    }
+
+    #[test]
+    fn encrypted_protocols_are_refused_clearly() {
+        let mut config = ClientConfig::new("localhost:9092").unwrap();
+        assert!(config.set("security.protocol", "PLAINTEXT").unwrap());
+        let message = config.set("security.protocol", "SASL_SSL").unwrap_err().to_string();
+        assert!(message.contains("SASL_SSL is not available"), "{message}");
+    }
+}
