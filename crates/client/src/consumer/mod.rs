@@ -1,0 +1,321 @@
+//! A consumer: fetches assigned partitions, alone or as a member of a classic group.
+//!
+//! [`Consumer::poll`] gives one event at a time: records of one partition, or a change of the
+//! assignment. Records come as the broker stored them and are walked with [`Fetched::for_each`].
+//! While the caller works on them, the next fetch is already under way (one per broker).
+
+pub mod assignor;
+mod config;
+pub mod embedded;
+mod fetch;
+mod fetched;
+mod group;
+mod membership;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use milena_protocol::ErrorCode;
+
+use crate::TopicPartition;
+use crate::admin::{Committed, OffsetSpec};
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+
+pub use config::{ConsumerConfig, OffsetReset};
+pub use fetched::{Fetched, ReadRecord};
+pub use membership::{Beat, Joined, Membership, MembershipConfig};
+
+/// Which topics a group member wants, decided from the names the cluster has.
+pub type TopicFilter = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// What [`Consumer::poll`] found.
+#[derive(Debug)]
+pub enum Polled {
+    /// Records of one partition.
+    Records(Fetched),
+    /// Partitions this member now reads, in addition to what it had.
+    Assigned(Vec<TopicPartition>),
+    /// Partitions this member no longer reads. Their positions were committed when automatic commits are on.
+    Revoked(Vec<TopicPartition>),
+    /// Nothing until the timeout.
+    Idle,
+}
+
+/// See the module's words.
+pub struct Consumer {
+    cluster: Cluster,
+    config: ConsumerConfig,
+    wanted: Wanted,
+    partitions: BTreeMap<TopicPartition, Position>,
+    group: Option<group::Group>,
+    fetches: JoinSet<fetch::FetchOutcome>,
+    busy_leaders: HashSet<i32>,
+    buffered: VecDeque<Fetched>,
+    events: VecDeque<Polled>,
+    next_commit: Instant,
+    /// Distinguishes assignments and seeks: answers to older fetches are dropped.
+    next_seek_id: u64,
+    /// Partitions are not fetched before this after an error.
+    backoff: HashMap<TopicPartition, Instant>,
+}
+
+enum Wanted {
+    /// Assigned by the caller.
+    Partitions,
+    /// Assigned by the group.
+    Topics(Vec<String>),
+    /// Assigned by the group from the topics that match.
+    Matching(TopicFilter),
+}
+
+/// Where a partition is read.
+#[derive(Debug, Clone)]
+struct Position {
+    /// The next offset the caller has not seen; `None` until it is looked up.
+    consumed: Option<i64>,
+    /// The next offset to fetch, ahead of `consumed` by what is buffered.
+    fetch: i64,
+    /// Where to start when there is no committed offset; `None`: as configured.
+    start: Option<OffsetSpec>,
+    seek_id: u64,
+    paused: bool,
+}
+
+impl Consumer {
+    /// A consumer without any partitions yet.
+    pub fn new(cluster: Cluster, config: ConsumerConfig) -> Consumer {
+        let next_commit = Instant::now() + config.auto_commit_interval;
+        Consumer {
+            cluster,
+            config,
+            wanted: Wanted::Partitions,
+            partitions: BTreeMap::new(),
+            group: None,
+            fetches: JoinSet::new(),
+            busy_leaders: HashSet::new(),
+            buffered: VecDeque::new(),
+            events: VecDeque::new(),
+            next_commit,
+            next_seek_id: 0,
+            backoff: HashMap::new(),
+        }
+    }
+
+    /// Reads exactly `partitions`, each from the given place (`None`: the group's committed offset,
+    /// or else as `auto.offset.reset` says).
+    pub fn assign(&mut self, partitions: Vec<(TopicPartition, Option<OffsetSpec>)>) {
+        self.wanted = Wanted::Partitions;
+        self.partitions.clear();
+        self.buffered.clear();
+        for (tp, start) in partitions {
+            let position = self.fresh_position(start);
+            self.partitions.insert(tp, position);
+        }
+    }
+
+    /// Joins the group of the configuration for `topics`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a group id.
+    pub fn subscribe(&mut self, topics: Vec<String>) -> Result<()> {
+        self.wanted = Wanted::Topics(topics);
+        self.enter_group()
+    }
+
+    /// Joins the group of the configuration for the topics that `filter` accepts, now and later.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a group id.
+    pub fn subscribe_matching(&mut self, filter: TopicFilter) -> Result<()> {
+        self.wanted = Wanted::Matching(filter);
+        self.enter_group()
+    }
+
+    /// The partitions read at the moment.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.partitions.keys().cloned().collect()
+    }
+
+    /// The next offset that the caller has not seen of `tp`.
+    pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
+        self.partitions.get(tp)?.consumed
+    }
+
+    /// Continues `tp` at `offset`.
+    pub fn seek(&mut self, tp: &TopicPartition, offset: i64) {
+        self.next_seek_id += 1;
+        if let Some(position) = self.partitions.get_mut(tp) {
+            position.consumed = Some(offset);
+            position.fetch = offset;
+            position.seek_id = self.next_seek_id;
+        }
+        self.buffered.retain(|fetched| fetched.tp != *tp);
+    }
+
+    /// Says how far the caller got when it stops inside [`Polled::Records`]: what a commit then stores.
+    pub fn set_consumed(&mut self, tp: &TopicPartition, offset: i64) {
+        if let Some(position) = self.partitions.get_mut(tp) {
+            position.consumed = Some(offset);
+        }
+    }
+
+    /// Stops or resumes fetching `tp`.
+    pub fn set_paused(&mut self, tp: &TopicPartition, paused: bool) {
+        if let Some(position) = self.partitions.get_mut(tp) {
+            position.paused = paused;
+        }
+    }
+
+    /// The next event, waiting at most `timeout` for records. Joining a group may take longer.
+    ///
+    /// # Errors
+    /// Whatever cannot be retried: authorization, a fenced member, an offset out of range with
+    /// `auto.offset.reset=none`, malformed records.
+    pub async fn poll(&mut self, timeout: Duration) -> Result<Polled> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            self.keep_membership().await?;
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            self.commit_when_due().await;
+            self.find_positions().await?;
+            self.start_fetches().await?;
+            if let Some(fetched) = self.buffered.pop_front() {
+                if let Some(position) = self.partitions.get_mut(&fetched.tp) {
+                    position.consumed = Some(fetched.next_offset());
+                }
+                // The next fetch runs while the caller works.
+                self.start_fetches().await?;
+                return Ok(Polled::Records(fetched));
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(Polled::Idle);
+            }
+            self.wait(deadline - now).await?;
+        }
+    }
+
+    /// Commits the positions of everything read so far.
+    ///
+    /// # Errors
+    /// The coordinator's refusal; [`ErrorCode::RebalanceInProgress`] among them.
+    pub async fn commit(&self) -> Result<BTreeMap<TopicPartition, Committed>> {
+        let offsets: BTreeMap<_, _> = self
+            .partitions
+            .iter()
+            .filter_map(|(tp, position)| Some((tp.clone(), Committed::at(position.consumed?))))
+            .collect();
+        self.commit_offsets(&offsets).await?;
+        Ok(offsets)
+    }
+
+    /// Commits `offsets`.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`].
+    pub async fn commit_offsets(&self, offsets: &BTreeMap<TopicPartition, Committed>) -> Result<()> {
+        let Some(group_id) = &self.config.group_id else {
+            return Err(Error::Config("committing needs a group.id".to_owned()));
+        };
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let membership = self.group.as_ref().and_then(group::Group::identity);
+        self.cluster.commit_offsets(group_id, membership, offsets).await
+    }
+
+    /// Commits when automatic commits are on, and leaves the group.
+    ///
+    /// # Errors
+    /// The last commit's or the leave's refusal.
+    pub async fn close(mut self) -> Result<()> {
+        self.fetches.abort_all();
+        let committed = if self.config.enable_auto_commit && self.config.group_id.is_some() { self.commit().await.map(|_| ()) } else { Ok(()) };
+        if let Some(group) = self.group.as_mut() {
+            group.membership.leave("the consumer is being closed").await?;
+        }
+        committed
+    }
+
+    fn enter_group(&mut self) -> Result<()> {
+        let group_id = self.config.group_id.clone().filter(|id| !id.is_empty());
+        let group_id = group_id.ok_or_else(|| Error::Config("subscribing needs a group.id".to_owned()))?;
+        self.group = Some(group::Group::new(&self.cluster, &self.config, group_id)?);
+        Ok(())
+    }
+
+    fn fresh_position(&mut self, start: Option<OffsetSpec>) -> Position {
+        self.next_seek_id += 1;
+        Position { consumed: None, fetch: -1, start, seek_id: self.next_seek_id, paused: false }
+    }
+
+    async fn commit_when_due(&mut self) {
+        let automatic = self.config.enable_auto_commit && self.config.group_id.is_some();
+        if !automatic || Instant::now() < self.next_commit {
+            return;
+        }
+        self.next_commit = Instant::now() + self.config.auto_commit_interval;
+        if let Err(error) = self.commit().await {
+            tracing::warn!(%error, "automatic offset commit failed");
+        }
+    }
+
+    /// Looks up where to start the partitions that have no position yet.
+    async fn find_positions(&mut self) -> Result<()> {
+        let unknown: Vec<TopicPartition> =
+            self.partitions.iter().filter(|(_, position)| position.consumed.is_none()).map(|(tp, _)| tp.clone()).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let of_group: Vec<TopicPartition> = match &self.config.group_id {
+            Some(_) => unknown.iter().filter(|tp| self.partitions[*tp].start.is_none()).cloned().collect(),
+            None => Vec::new(),
+        };
+        if let (Some(group_id), false) = (&self.config.group_id, of_group.is_empty()) {
+            let committed = self.cluster.committed_offsets(group_id, Some(&of_group)).await?;
+            for (tp, committed) in committed {
+                self.seek(&tp, committed.offset);
+            }
+        }
+        let left: Vec<(TopicPartition, OffsetSpec)> = unknown
+            .into_iter()
+            .filter_map(|tp| {
+                let position = self.partitions.get(&tp)?;
+                let spec = position.start.or(self.config.auto_offset_reset.spec());
+                position.consumed.is_none().then_some((tp, spec))
+            })
+            .map(|(tp, spec)| match spec {
+                Some(spec) => Ok((tp, spec)),
+                None => Err(Error::Config(format!("Undefined offset with no reset policy for partitions: [{tp}]"))),
+            })
+            .collect::<Result<_>>()?;
+        self.seek_to(left).await
+    }
+
+    async fn seek_to(&mut self, wanted: Vec<(TopicPartition, OffsetSpec)>) -> Result<()> {
+        let (known, special): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(_, spec)| spec.0 >= 0);
+        for (tp, offset) in known {
+            // A start given as a plain number is an offset, not a time: see `ConsumerConfig`.
+            self.seek(&tp, offset.0);
+        }
+        for (tp, found) in self.cluster.list_offsets(&special, self.config.isolation_level).await? {
+            match found {
+                Ok(found) => self.seek(&tp, found.offset.max(0)),
+                Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => {
+                    tracing::warn!("partition {tp} does not exist");
+                    self.backoff.insert(tp, Instant::now() + Duration::from_millis(500));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
