@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::{ApiKey, DecodeError, EncodeError, Message, Reader, Records, Writer};
 
+pub use sample::{Sample, Samples};
+
+mod sample;
+
 /// The JSON form the Kafka tools print: field names in camelCase, only the fields of the version, bytes as
 /// base64, UUIDs as text, tagged fields only when they differ from their default.
 pub trait ToJson {
@@ -24,6 +28,10 @@ pub(crate) fn records(records: &Records) -> Value {
         Records::Memory(bytes) => base64(bytes),
         other => Value::from(other.len()),
     }
+}
+
+pub(crate) fn nullable<T>(value: Option<&T>, json: impl FnOnce(&T) -> Value) -> Value {
+    value.map_or(Value::Null, json)
 }
 
 pub(crate) fn array<T>(values: &[T], element: impl FnMut(&T) -> Value) -> Value {
@@ -49,6 +57,8 @@ pub struct MessageType {
     pub recode: fn(&mut Reader, i16, &mut Writer) -> Result<(), RecodeError>,
     /// Writes the default value.
     pub encode_default: fn(&mut Writer, i16) -> Result<(), EncodeError>,
+    /// Writes a sample value and returns it in JSON form.
+    pub encode_sample: fn(&mut Samples, &mut Writer, i16) -> Result<Value, EncodeError>,
 }
 
 /// Reading or writing failed.
@@ -63,7 +73,7 @@ pub enum RecodeError {
 }
 
 impl MessageType {
-    pub(crate) const fn of<M: Message + ToJson>(key: Option<ApiKey>) -> MessageType {
+    pub(crate) const fn of<M: Message + ToJson + Sample>(key: Option<ApiKey>) -> MessageType {
         MessageType {
             name: M::NAME,
             key,
@@ -73,6 +83,11 @@ impl MessageType {
             to_json: |r, version| Ok(M::decode(r, version)?.to_json(version)),
             recode: |r, version, w| Ok(M::decode(r, version)?.encode(w, version)?),
             encode_default: |w, version| M::default().encode(w, version),
+            encode_sample: |samples, w, version| {
+                let message = M::sample(samples);
+                message.encode(w, version)?;
+                Ok(message.to_json(version))
+            },
         }
     }
 }

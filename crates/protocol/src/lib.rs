@@ -16,6 +16,7 @@
 //!
 //! Deliberately absent: no I/O besides reading a [`FileRange`], no async, no knowledge of brokers.
 
+pub mod api_versions;
 pub mod codec;
 pub mod compression;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod record;
 pub mod records_ref;
 mod uuid;
 
+pub use api_versions::{ApiVersions, Usability};
 pub use codec::{Reader, Writer};
 pub use error::{DecodeError, EncodeError};
 pub use frame::{decode_exact, encode_request, encode_response};

@@ -5,7 +5,6 @@
 //! ```
 
 mod emit;
-mod emit_tables;
 mod model;
 mod names;
 mod parse;

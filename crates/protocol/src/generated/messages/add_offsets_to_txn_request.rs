@@ -2,12 +2,10 @@
 
 //! AddOffsetsToTxnRequest (key 25), versions 0-4, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AddOffsetsToTxnRequest`, versions 0-4.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct AddOffsetsToTxnRequest {
     pub group_id: String,
 }
 
-impl crate::Message for AddOffsetsToTxnRequest {
+impl Message for AddOffsetsToTxnRequest {
     const NAME: &'static str = "AddOffsetsToTxnRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -85,26 +83,29 @@ impl AddOffsetsToTxnRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AddOffsetsToTxnRequest {
+impl ToJson for AddOffsetsToTxnRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
-        o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
+        o.insert("groupId".into(), self.group_id.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AddOffsetsToTxnRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AddOffsetsToTxnRequest {
+            transactional_id: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            group_id: s.next(),
+        }
     }
 }
 

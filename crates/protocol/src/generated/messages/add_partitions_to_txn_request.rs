@@ -2,12 +2,10 @@
 
 //! AddPartitionsToTxnRequest (key 24), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AddPartitionsToTxnRequest`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,7 +22,7 @@ pub struct AddPartitionsToTxnRequest {
     pub v3_and_below_topics: Vec<AddPartitionsToTxnTopic>,
 }
 
-impl crate::Message for AddPartitionsToTxnRequest {
+impl Message for AddPartitionsToTxnRequest {
     const NAME: &'static str = "AddPartitionsToTxnRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -68,14 +66,8 @@ impl AddPartitionsToTxnRequest {
         }
         if version <= 3 {
             m.v3_and_below_transactional_id = r.string(flexible)?;
-        }
-        if version <= 3 {
             m.v3_and_below_producer_id = r.i64()?;
-        }
-        if version <= 3 {
             m.v3_and_below_producer_epoch = r.i16()?;
-        }
-        if version <= 3 {
             m.v3_and_below_topics =
                 r.array(flexible, |r| AddPartitionsToTxnTopic::read(r, version))?;
         }
@@ -92,14 +84,8 @@ impl AddPartitionsToTxnRequest {
         }
         if version <= 3 {
             w.string(&self.v3_and_below_transactional_id, flexible)?;
-        }
-        if version <= 3 {
             w.i64(self.v3_and_below_producer_id);
-        }
-        if version <= 3 {
             w.i16(self.v3_and_below_producer_epoch);
-        }
-        if version <= 3 {
             w.array(&self.v3_and_below_topics, flexible, |w, v| {
                 v.write(w, version)
             })?;
@@ -112,44 +98,47 @@ impl AddPartitionsToTxnRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AddPartitionsToTxnRequest {
+impl ToJson for AddPartitionsToTxnRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 4 {
             o.insert(
-                "transactions".to_owned(),
-                crate::inspect::array(&self.transactions, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "transactions".into(),
+                inspect::array(&self.transactions, |v| v.to_json(version)),
             );
         }
         if version <= 3 {
             o.insert(
-                "v3AndBelowTransactionalId".to_owned(),
-                serde_json::Value::from(self.v3_and_below_transactional_id.as_str()),
+                "v3AndBelowTransactionalId".into(),
+                self.v3_and_below_transactional_id.as_str().into(),
             );
-        }
-        if version <= 3 {
             o.insert(
-                "v3AndBelowProducerId".to_owned(),
-                serde_json::Value::from(self.v3_and_below_producer_id),
+                "v3AndBelowProducerId".into(),
+                self.v3_and_below_producer_id.into(),
             );
-        }
-        if version <= 3 {
             o.insert(
-                "v3AndBelowProducerEpoch".to_owned(),
-                serde_json::Value::from(self.v3_and_below_producer_epoch),
+                "v3AndBelowProducerEpoch".into(),
+                self.v3_and_below_producer_epoch.into(),
             );
-        }
-        if version <= 3 {
             o.insert(
-                "v3AndBelowTopics".to_owned(),
-                crate::inspect::array(&self.v3_and_below_topics, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "v3AndBelowTopics".into(),
+                inspect::array(&self.v3_and_below_topics, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AddPartitionsToTxnRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AddPartitionsToTxnRequest {
+            transactions: s.next(),
+            v3_and_below_transactional_id: s.next(),
+            v3_and_below_producer_id: s.next(),
+            v3_and_below_producer_epoch: s.next(),
+            v3_and_below_topics: s.next(),
+        }
     }
 }
 
@@ -198,32 +187,34 @@ impl Transaction {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Transaction {
+impl ToJson for Transaction {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
+        o.insert("verifyOnly".into(), self.verify_only.into());
         o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
-        o.insert(
-            "verifyOnly".to_owned(),
-            serde_json::Value::from(self.verify_only),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Transaction {
+    fn sample(s: &mut Samples) -> Self {
+        Transaction {
+            transactional_id: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            verify_only: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -263,18 +254,25 @@ impl AddPartitionsToTxnTopic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AddPartitionsToTxnTopic {
+impl ToJson for AddPartitionsToTxnTopic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AddPartitionsToTxnTopic {
+    fn sample(s: &mut Samples) -> Self {
+        AddPartitionsToTxnTopic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

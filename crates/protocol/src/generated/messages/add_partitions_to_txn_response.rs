@@ -2,12 +2,10 @@
 
 //! AddPartitionsToTxnResponse (key 24), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AddPartitionsToTxnResponse`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct AddPartitionsToTxnResponse {
     pub results_by_topic_v3_and_below: Vec<AddPartitionsToTxnTopicResult>,
 }
 
-impl crate::Message for AddPartitionsToTxnResponse {
+impl Message for AddPartitionsToTxnResponse {
     const NAME: &'static str = "AddPartitionsToTxnResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -59,8 +57,6 @@ impl AddPartitionsToTxnResponse {
         m.throttle_time_ms = r.i32()?;
         if version >= 4 {
             m.error_code = r.i16()?;
-        }
-        if version >= 4 {
             m.results_by_transaction =
                 r.array(flexible, |r| ResultsByTransaction::read(r, version))?;
         }
@@ -80,8 +76,6 @@ impl AddPartitionsToTxnResponse {
         w.i32(self.throttle_time_ms);
         if version >= 4 {
             w.i16(self.error_code);
-        }
-        if version >= 4 {
             w.array(&self.results_by_transaction, flexible, |w, v| {
                 v.write(w, version)
             })?;
@@ -99,36 +93,36 @@ impl AddPartitionsToTxnResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AddPartitionsToTxnResponse {
+impl ToJson for AddPartitionsToTxnResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         if version >= 4 {
+            o.insert("errorCode".into(), self.error_code.into());
             o.insert(
-                "errorCode".to_owned(),
-                serde_json::Value::from(self.error_code),
-            );
-        }
-        if version >= 4 {
-            o.insert(
-                "resultsByTransaction".to_owned(),
-                crate::inspect::array(&self.results_by_transaction, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "resultsByTransaction".into(),
+                inspect::array(&self.results_by_transaction, |v| v.to_json(version)),
             );
         }
         if version <= 3 {
             o.insert(
-                "resultsByTopicV3AndBelow".to_owned(),
-                crate::inspect::array(&self.results_by_topic_v3_and_below, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "resultsByTopicV3AndBelow".into(),
+                inspect::array(&self.results_by_topic_v3_and_below, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AddPartitionsToTxnResponse {
+    fn sample(s: &mut Samples) -> Self {
+        AddPartitionsToTxnResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            results_by_transaction: s.next(),
+            results_by_topic_v3_and_below: s.next(),
+        }
     }
 }
 
@@ -167,20 +161,28 @@ impl ResultsByTransaction {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ResultsByTransaction {
+impl ToJson for ResultsByTransaction {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
         o.insert(
-            "topicResults".to_owned(),
-            crate::inspect::array(&self.topic_results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicResults".into(),
+            inspect::array(&self.topic_results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ResultsByTransaction {
+    fn sample(s: &mut Samples) -> Self {
+        ResultsByTransaction {
+            transactional_id: s.next(),
+            topic_results: s.next(),
+        }
     }
 }
 
@@ -221,20 +223,25 @@ impl AddPartitionsToTxnTopicResult {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AddPartitionsToTxnTopicResult {
+impl ToJson for AddPartitionsToTxnTopicResult {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "resultsByPartition".to_owned(),
-            crate::inspect::array(&self.results_by_partition, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "resultsByPartition".into(),
+            inspect::array(&self.results_by_partition, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AddPartitionsToTxnTopicResult {
+    fn sample(s: &mut Samples) -> Self {
+        AddPartitionsToTxnTopicResult {
+            name: s.next(),
+            results_by_partition: s.next(),
+        }
     }
 }
 
@@ -271,18 +278,25 @@ impl AddPartitionsToTxnPartitionResult {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AddPartitionsToTxnPartitionResult {
+impl ToJson for AddPartitionsToTxnPartitionResult {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "partitionErrorCode".to_owned(),
-            serde_json::Value::from(self.partition_error_code),
+            "partitionErrorCode".into(),
+            self.partition_error_code.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AddPartitionsToTxnPartitionResult {
+    fn sample(s: &mut Samples) -> Self {
+        AddPartitionsToTxnPartitionResult {
+            partition_index: s.next(),
+            partition_error_code: s.next(),
+        }
     }
 }
 

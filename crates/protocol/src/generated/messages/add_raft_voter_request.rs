@@ -2,13 +2,10 @@
 
 //! AddRaftVoterRequest (key 80), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `AddRaftVoterRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +37,7 @@ impl Default for AddRaftVoterRequest {
     }
 }
 
-impl crate::Message for AddRaftVoterRequest {
+impl Message for AddRaftVoterRequest {
     const NAME: &'static str = "AddRaftVoterRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -111,39 +108,41 @@ impl AddRaftVoterRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AddRaftVoterRequest {
+impl ToJson for AddRaftVoterRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clusterId".to_owned(),
-            self.cluster_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clusterId".into(),
+            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
+        o.insert("voterId".into(), self.voter_id.into());
+        o.insert(
+            "voterDirectoryId".into(),
+            self.voter_directory_id.to_string().into(),
         );
         o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
-        o.insert("voterId".to_owned(), serde_json::Value::from(self.voter_id));
-        o.insert(
-            "voterDirectoryId".to_owned(),
-            serde_json::Value::from(self.voter_directory_id.to_string()),
-        );
-        o.insert(
-            "listeners".to_owned(),
-            crate::inspect::array(&self.listeners, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "listeners".into(),
+            inspect::array(&self.listeners, |v| v.to_json(version)),
         );
         if version >= 1 {
-            o.insert(
-                "ackWhenCommitted".to_owned(),
-                serde_json::Value::from(self.ack_when_committed),
-            );
+            o.insert("ackWhenCommitted".into(), self.ack_when_committed.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AddRaftVoterRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AddRaftVoterRequest {
+            cluster_id: s.next(),
+            timeout_ms: s.next(),
+            voter_id: s.next(),
+            voter_directory_id: s.next(),
+            listeners: s.next(),
+            ack_when_committed: s.next(),
+        }
     }
 }
 
@@ -184,19 +183,24 @@ impl Listener {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Listener {
+impl ToJson for Listener {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Listener {
+    fn sample(s: &mut Samples) -> Self {
+        Listener {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! AllocateProducerIdsRequest (key 67), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AllocateProducerIdsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +25,7 @@ impl Default for AllocateProducerIdsRequest {
     }
 }
 
-impl crate::Message for AllocateProducerIdsRequest {
+impl Message for AllocateProducerIdsRequest {
     const NAME: &'static str = "AllocateProducerIdsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -86,18 +84,22 @@ impl AllocateProducerIdsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AllocateProducerIdsRequest {
+impl ToJson for AllocateProducerIdsRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
-        );
-        o.insert(
-            "brokerEpoch".to_owned(),
-            serde_json::Value::from(self.broker_epoch),
-        );
+        o.insert("brokerId".into(), self.broker_id.into());
+        o.insert("brokerEpoch".into(), self.broker_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AllocateProducerIdsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AllocateProducerIdsRequest {
+            broker_id: s.next(),
+            broker_epoch: s.next(),
+        }
     }
 }
 

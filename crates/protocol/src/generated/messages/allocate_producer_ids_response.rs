@@ -2,12 +2,10 @@
 
 //! AllocateProducerIdsResponse (key 67), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AllocateProducerIdsResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct AllocateProducerIdsResponse {
     pub producer_id_len: i32,
 }
 
-impl crate::Message for AllocateProducerIdsResponse {
+impl Message for AllocateProducerIdsResponse {
     const NAME: &'static str = "AllocateProducerIdsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -80,26 +78,26 @@ impl AllocateProducerIdsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AllocateProducerIdsResponse {
+impl ToJson for AllocateProducerIdsResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "producerIdStart".to_owned(),
-            serde_json::Value::from(self.producer_id_start),
-        );
-        o.insert(
-            "producerIdLen".to_owned(),
-            serde_json::Value::from(self.producer_id_len),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("producerIdStart".into(), self.producer_id_start.into());
+        o.insert("producerIdLen".into(), self.producer_id_len.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AllocateProducerIdsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        AllocateProducerIdsResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            producer_id_start: s.next(),
+            producer_id_len: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! AlterClientQuotasRequest (key 49), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterClientQuotasRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct AlterClientQuotasRequest {
     pub validate_only: bool,
 }
 
-impl crate::Message for AlterClientQuotasRequest {
+impl Message for AlterClientQuotasRequest {
     const NAME: &'static str = "AlterClientQuotasRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -77,20 +75,25 @@ impl AlterClientQuotasRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterClientQuotasRequest {
+impl ToJson for AlterClientQuotasRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "entries".to_owned(),
-            crate::inspect::array(&self.entries, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "entries".into(),
+            inspect::array(&self.entries, |v| v.to_json(version)),
         );
-        o.insert(
-            "validateOnly".to_owned(),
-            serde_json::Value::from(self.validate_only),
-        );
+        o.insert("validateOnly".into(), self.validate_only.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterClientQuotasRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AlterClientQuotasRequest {
+            entries: s.next(),
+            validate_only: s.next(),
+        }
     }
 }
 
@@ -127,20 +130,28 @@ impl Entry {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Entry {
+impl ToJson for Entry {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "entity".to_owned(),
-            crate::inspect::array(&self.entity, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "entity".into(),
+            inspect::array(&self.entity, |v| v.to_json(version)),
         );
         o.insert(
-            "ops".to_owned(),
-            crate::inspect::array(&self.ops, |v| crate::inspect::ToJson::to_json(v, version)),
+            "ops".into(),
+            inspect::array(&self.ops, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Entry {
+    fn sample(s: &mut Samples) -> Self {
+        Entry {
+            entity: s.next(),
+            ops: s.next(),
+        }
     }
 }
 
@@ -177,22 +188,25 @@ impl Entity {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Entity {
+impl ToJson for Entity {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("entityType".into(), self.entity_type.as_str().into());
         o.insert(
-            "entityType".to_owned(),
-            serde_json::Value::from(self.entity_type.as_str()),
-        );
-        o.insert(
-            "entityName".to_owned(),
-            self.entity_name
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "entityName".into(),
+            inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Entity {
+    fn sample(s: &mut Samples) -> Self {
+        Entity {
+            entity_type: s.next(),
+            entity_name: s.next(),
+        }
     }
 }
 
@@ -233,13 +247,24 @@ impl Op {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Op {
+impl ToJson for Op {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert("value".to_owned(), serde_json::Value::from(self.value));
-        o.insert("remove".to_owned(), serde_json::Value::from(self.remove));
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("value".into(), self.value.into());
+        o.insert("remove".into(), self.remove.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Op {
+    fn sample(s: &mut Samples) -> Self {
+        Op {
+            key: s.next(),
+            value: s.next(),
+            remove: s.next(),
+        }
     }
 }
 

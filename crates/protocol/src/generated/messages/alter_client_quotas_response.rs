@@ -2,12 +2,10 @@
 
 //! AlterClientQuotasResponse (key 49), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterClientQuotasResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct AlterClientQuotasResponse {
     pub entries: Vec<Entry>,
 }
 
-impl crate::Message for AlterClientQuotasResponse {
+impl Message for AlterClientQuotasResponse {
     const NAME: &'static str = "AlterClientQuotasResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -72,20 +70,25 @@ impl AlterClientQuotasResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterClientQuotasResponse {
+impl ToJson for AlterClientQuotasResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "entries".to_owned(),
-            crate::inspect::array(&self.entries, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "entries".into(),
+            inspect::array(&self.entries, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterClientQuotasResponse {
+    fn sample(s: &mut Samples) -> Self {
+        AlterClientQuotasResponse {
+            throttle_time_ms: s.next(),
+            entries: s.next(),
+        }
     }
 }
 
@@ -126,28 +129,30 @@ impl Entry {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Entry {
+impl ToJson for Entry {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "entity".to_owned(),
-            crate::inspect::array(&self.entity, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "entity".into(),
+            inspect::array(&self.entity, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Entry {
+    fn sample(s: &mut Samples) -> Self {
+        Entry {
+            error_code: s.next(),
+            error_message: s.next(),
+            entity: s.next(),
+        }
     }
 }
 
@@ -184,22 +189,25 @@ impl Entity {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Entity {
+impl ToJson for Entity {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("entityType".into(), self.entity_type.as_str().into());
         o.insert(
-            "entityType".to_owned(),
-            serde_json::Value::from(self.entity_type.as_str()),
-        );
-        o.insert(
-            "entityName".to_owned(),
-            self.entity_name
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "entityName".into(),
+            inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Entity {
+    fn sample(s: &mut Samples) -> Self {
+        Entity {
+            entity_type: s.next(),
+            entity_name: s.next(),
+        }
     }
 }
 

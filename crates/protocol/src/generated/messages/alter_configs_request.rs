@@ -2,12 +2,10 @@
 
 //! AlterConfigsRequest (key 33), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterConfigsRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct AlterConfigsRequest {
     pub validate_only: bool,
 }
 
-impl crate::Message for AlterConfigsRequest {
+impl Message for AlterConfigsRequest {
     const NAME: &'static str = "AlterConfigsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -77,20 +75,25 @@ impl AlterConfigsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterConfigsRequest {
+impl ToJson for AlterConfigsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "resources".to_owned(),
-            crate::inspect::array(&self.resources, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "resources".into(),
+            inspect::array(&self.resources, |v| v.to_json(version)),
         );
-        o.insert(
-            "validateOnly".to_owned(),
-            serde_json::Value::from(self.validate_only),
-        );
+        o.insert("validateOnly".into(), self.validate_only.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterConfigsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AlterConfigsRequest {
+            resources: s.next(),
+            validate_only: s.next(),
+        }
     }
 }
 
@@ -131,24 +134,27 @@ impl Resource {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Resource {
+impl ToJson for Resource {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("resourceType".into(), self.resource_type.into());
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         o.insert(
-            "resourceType".to_owned(),
-            serde_json::Value::from(self.resource_type),
-        );
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
-        o.insert(
-            "configs".to_owned(),
-            crate::inspect::array(&self.configs, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "configs".into(),
+            inspect::array(&self.configs, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Resource {
+    fn sample(s: &mut Samples) -> Self {
+        Resource {
+            resource_type: s.next(),
+            resource_name: s.next(),
+            configs: s.next(),
+        }
     }
 }
 
@@ -185,20 +191,25 @@ impl Config {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Config {
+impl ToJson for Config {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "value".to_owned(),
-            self.value.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "value".into(),
+            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Config {
+    fn sample(s: &mut Samples) -> Self {
+        Config {
+            name: s.next(),
+            value: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! AlterPartitionReassignmentsRequest (key 45), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterPartitionReassignmentsRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ impl Default for AlterPartitionReassignmentsRequest {
     }
 }
 
-impl crate::Message for AlterPartitionReassignmentsRequest {
+impl Message for AlterPartitionReassignmentsRequest {
     const NAME: &'static str = "AlterPartitionReassignmentsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -95,26 +93,32 @@ impl AlterPartitionReassignmentsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterPartitionReassignmentsRequest {
+impl ToJson for AlterPartitionReassignmentsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
         if version >= 1 {
             o.insert(
-                "allowReplicationFactorChange".to_owned(),
-                serde_json::Value::from(self.allow_replication_factor_change),
+                "allowReplicationFactorChange".into(),
+                self.allow_replication_factor_change.into(),
             );
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterPartitionReassignmentsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AlterPartitionReassignmentsRequest {
+            timeout_ms: s.next(),
+            allow_replication_factor_change: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -151,20 +155,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -204,20 +213,27 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "replicas".to_owned(),
-            self.replicas.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| serde_json::Value::from(*v))
+            "replicas".into(),
+            inspect::nullable(self.replicas.as_ref(), |v| {
+                inspect::array(v, |v| (*v).into())
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            replicas: s.next(),
+        }
     }
 }
 

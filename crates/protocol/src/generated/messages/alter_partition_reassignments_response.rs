@@ -2,12 +2,10 @@
 
 //! AlterPartitionReassignmentsResponse (key 45), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterPartitionReassignmentsResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +34,7 @@ impl Default for AlterPartitionReassignmentsResponse {
     }
 }
 
-impl crate::Message for AlterPartitionReassignmentsResponse {
+impl Message for AlterPartitionReassignmentsResponse {
     const NAME: &'static str = "AlterPartitionReassignmentsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -100,38 +98,39 @@ impl AlterPartitionReassignmentsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterPartitionReassignmentsResponse {
+impl ToJson for AlterPartitionReassignmentsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         if version >= 1 {
             o.insert(
-                "allowReplicationFactorChange".to_owned(),
-                serde_json::Value::from(self.allow_replication_factor_change),
+                "allowReplicationFactorChange".into(),
+                self.allow_replication_factor_change.into(),
             );
         }
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "responses".to_owned(),
-            crate::inspect::array(&self.responses, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "responses".into(),
+            inspect::array(&self.responses, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterPartitionReassignmentsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        AlterPartitionReassignmentsResponse {
+            throttle_time_ms: s.next(),
+            allow_replication_factor_change: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            responses: s.next(),
+        }
     }
 }
 
@@ -168,20 +167,25 @@ impl Response {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Response {
+impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Response {
+    fn sample(s: &mut Samples) -> Self {
+        Response {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -222,26 +226,27 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

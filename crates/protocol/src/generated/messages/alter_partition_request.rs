@@ -2,13 +2,10 @@
 
 //! AlterPartitionRequest (key 56), versions 0-3, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `AlterPartitionRequest`, versions 0-3.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +28,7 @@ impl Default for AlterPartitionRequest {
     }
 }
 
-impl crate::Message for AlterPartitionRequest {
+impl Message for AlterPartitionRequest {
     const NAME: &'static str = "AlterPartitionRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -92,24 +89,27 @@ impl AlterPartitionRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterPartitionRequest {
+impl ToJson for AlterPartitionRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("brokerId".into(), self.broker_id.into());
+        o.insert("brokerEpoch".into(), self.broker_epoch.into());
         o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
-        );
-        o.insert(
-            "brokerEpoch".to_owned(),
-            serde_json::Value::from(self.broker_epoch),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterPartitionRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AlterPartitionRequest {
+            broker_id: s.next(),
+            broker_epoch: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -158,28 +158,31 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 1 {
-            o.insert(
-                "topicName".to_owned(),
-                serde_json::Value::from(self.topic_name.as_str()),
-            );
+            o.insert("topicName".into(), self.topic_name.as_str().into());
         }
         if version >= 2 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -249,42 +252,45 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         if version <= 2 {
             o.insert(
-                "newIsr".to_owned(),
-                crate::inspect::array(&self.new_isr, |v| serde_json::Value::from(*v)),
+                "newIsr".into(),
+                inspect::array(&self.new_isr, |v| (*v).into()),
             );
         }
         if version >= 3 {
             o.insert(
-                "newIsrWithEpochs".to_owned(),
-                crate::inspect::array(&self.new_isr_with_epochs, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "newIsrWithEpochs".into(),
+                inspect::array(&self.new_isr_with_epochs, |v| v.to_json(version)),
             );
         }
         if version >= 1 {
             o.insert(
-                "leaderRecoveryState".to_owned(),
-                serde_json::Value::from(self.leader_recovery_state),
+                "leaderRecoveryState".into(),
+                self.leader_recovery_state.into(),
             );
         }
-        o.insert(
-            "partitionEpoch".to_owned(),
-            serde_json::Value::from(self.partition_epoch),
-        );
+        o.insert("partitionEpoch".into(), self.partition_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            leader_epoch: s.next(),
+            new_isr: s.next(),
+            new_isr_with_epochs: s.next(),
+            leader_recovery_state: s.next(),
+            partition_epoch: s.next(),
+        }
     }
 }
 
@@ -330,18 +336,22 @@ impl NewIsrWithEpoch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for NewIsrWithEpoch {
+impl ToJson for NewIsrWithEpoch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
-        );
-        o.insert(
-            "brokerEpoch".to_owned(),
-            serde_json::Value::from(self.broker_epoch),
-        );
+        o.insert("brokerId".into(), self.broker_id.into());
+        o.insert("brokerEpoch".into(), self.broker_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for NewIsrWithEpoch {
+    fn sample(s: &mut Samples) -> Self {
+        NewIsrWithEpoch {
+            broker_id: s.next(),
+            broker_epoch: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! AlterPartitionResponse (key 56), versions 0-3, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `AlterPartitionResponse`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct AlterPartitionResponse {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for AlterPartitionResponse {
+impl Message for AlterPartitionResponse {
     const NAME: &'static str = "AlterPartitionResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -77,24 +74,27 @@ impl AlterPartitionResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterPartitionResponse {
+impl ToJson for AlterPartitionResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterPartitionResponse {
+    fn sample(s: &mut Samples) -> Self {
+        AlterPartitionResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -143,28 +143,31 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 1 {
-            o.insert(
-                "topicName".to_owned(),
-                serde_json::Value::from(self.topic_name.as_str()),
-            );
+            o.insert("topicName".into(), self.topic_name.as_str().into());
         }
         if version >= 2 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -228,40 +231,37 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
-        o.insert(
-            "isr".to_owned(),
-            crate::inspect::array(&self.isr, |v| serde_json::Value::from(*v)),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
+        o.insert("isr".into(), inspect::array(&self.isr, |v| (*v).into()));
         if version >= 1 {
             o.insert(
-                "leaderRecoveryState".to_owned(),
-                serde_json::Value::from(self.leader_recovery_state),
+                "leaderRecoveryState".into(),
+                self.leader_recovery_state.into(),
             );
         }
-        o.insert(
-            "partitionEpoch".to_owned(),
-            serde_json::Value::from(self.partition_epoch),
-        );
+        o.insert("partitionEpoch".into(), self.partition_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+            isr: s.next(),
+            leader_recovery_state: s.next(),
+            partition_epoch: s.next(),
+        }
     }
 }
 

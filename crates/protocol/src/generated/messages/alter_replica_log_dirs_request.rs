@@ -2,12 +2,10 @@
 
 //! AlterReplicaLogDirsRequest (key 34), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterReplicaLogDirsRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct AlterReplicaLogDirsRequest {
     pub dirs: Vec<Dir>,
 }
 
-impl crate::Message for AlterReplicaLogDirsRequest {
+impl Message for AlterReplicaLogDirsRequest {
     const NAME: &'static str = "AlterReplicaLogDirsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -73,14 +71,21 @@ impl AlterReplicaLogDirsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterReplicaLogDirsRequest {
+impl ToJson for AlterReplicaLogDirsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "dirs".to_owned(),
-            crate::inspect::array(&self.dirs, |v| crate::inspect::ToJson::to_json(v, version)),
+            "dirs".into(),
+            inspect::array(&self.dirs, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterReplicaLogDirsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AlterReplicaLogDirsRequest { dirs: s.next() }
     }
 }
 
@@ -117,20 +122,25 @@ impl Dir {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Dir {
+impl ToJson for Dir {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("path".into(), self.path.as_str().into());
         o.insert(
-            "path".to_owned(),
-            serde_json::Value::from(self.path.as_str()),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Dir {
+    fn sample(s: &mut Samples) -> Self {
+        Dir {
+            path: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -170,18 +180,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

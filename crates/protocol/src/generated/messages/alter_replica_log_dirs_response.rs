@@ -2,12 +2,10 @@
 
 //! AlterReplicaLogDirsResponse (key 34), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterReplicaLogDirsResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct AlterReplicaLogDirsResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for AlterReplicaLogDirsResponse {
+impl Message for AlterReplicaLogDirsResponse {
     const NAME: &'static str = "AlterReplicaLogDirsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -72,20 +70,25 @@ impl AlterReplicaLogDirsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterReplicaLogDirsResponse {
+impl ToJson for AlterReplicaLogDirsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "results".to_owned(),
-            crate::inspect::array(&self.results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "results".into(),
+            inspect::array(&self.results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterReplicaLogDirsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        AlterReplicaLogDirsResponse {
+            throttle_time_ms: s.next(),
+            results: s.next(),
+        }
     }
 }
 
@@ -122,20 +125,25 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -172,18 +180,22 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! AlterUserScramCredentialsRequest (key 51), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `AlterUserScramCredentialsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +18,7 @@ pub struct AlterUserScramCredentialsRequest {
     pub upsertions: Vec<Upsertion>,
 }
 
-impl crate::Message for AlterUserScramCredentialsRequest {
+impl Message for AlterUserScramCredentialsRequest {
     const NAME: &'static str = "AlterUserScramCredentialsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -78,22 +77,28 @@ impl AlterUserScramCredentialsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AlterUserScramCredentialsRequest {
+impl ToJson for AlterUserScramCredentialsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "deletions".to_owned(),
-            crate::inspect::array(&self.deletions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "deletions".into(),
+            inspect::array(&self.deletions, |v| v.to_json(version)),
         );
         o.insert(
-            "upsertions".to_owned(),
-            crate::inspect::array(&self.upsertions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "upsertions".into(),
+            inspect::array(&self.upsertions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AlterUserScramCredentialsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AlterUserScramCredentialsRequest {
+            deletions: s.next(),
+            upsertions: s.next(),
+        }
     }
 }
 
@@ -130,18 +135,22 @@ impl Deletion {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Deletion {
+impl ToJson for Deletion {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "mechanism".to_owned(),
-            serde_json::Value::from(self.mechanism),
-        );
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("mechanism".into(), self.mechanism.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Deletion {
+    fn sample(s: &mut Samples) -> Self {
+        Deletion {
+            name: s.next(),
+            mechanism: s.next(),
+        }
     }
 }
 
@@ -190,27 +199,31 @@ impl Upsertion {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Upsertion {
+impl ToJson for Upsertion {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("mechanism".into(), self.mechanism.into());
+        o.insert("iterations".into(), self.iterations.into());
+        o.insert("salt".into(), inspect::base64(&self.salt));
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "mechanism".to_owned(),
-            serde_json::Value::from(self.mechanism),
-        );
-        o.insert(
-            "iterations".to_owned(),
-            serde_json::Value::from(self.iterations),
-        );
-        o.insert("salt".to_owned(), crate::inspect::base64(&self.salt));
-        o.insert(
-            "saltedPassword".to_owned(),
-            crate::inspect::base64(&self.salted_password),
+            "saltedPassword".into(),
+            inspect::base64(&self.salted_password),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Upsertion {
+    fn sample(s: &mut Samples) -> Self {
+        Upsertion {
+            name: s.next(),
+            mechanism: s.next(),
+            iterations: s.next(),
+            salt: s.next(),
+            salted_password: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ApiVersionsRequest (key 18), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ApiVersionsRequest`, versions 0-5.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +31,7 @@ impl Default for ApiVersionsRequest {
     }
 }
 
-impl crate::Message for ApiVersionsRequest {
+impl Message for ApiVersionsRequest {
     const NAME: &'static str = "ApiVersionsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -74,14 +72,10 @@ impl ApiVersionsRequest {
         let mut m = Self::default();
         if version >= 3 {
             m.client_software_name = r.string(flexible)?;
-        }
-        if version >= 3 {
             m.client_software_version = r.string(flexible)?;
         }
         if version >= 5 {
             m.cluster_id = r.nullable_string(flexible)?;
-        }
-        if version >= 5 {
             m.node_id = r.i32()?;
         }
         if flexible {
@@ -94,14 +88,10 @@ impl ApiVersionsRequest {
         let flexible = is_flexible(version);
         if version >= 3 {
             w.string(&self.client_software_name, flexible)?;
-        }
-        if version >= 3 {
             w.string(&self.client_software_version, flexible)?;
         }
         if version >= 5 {
             w.nullable_string(self.cluster_id.as_deref(), flexible)?;
-        }
-        if version >= 5 {
             w.i32(self.node_id);
         }
         if flexible {
@@ -112,35 +102,39 @@ impl ApiVersionsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ApiVersionsRequest {
+impl ToJson for ApiVersionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 3 {
             o.insert(
-                "clientSoftwareName".to_owned(),
-                serde_json::Value::from(self.client_software_name.as_str()),
+                "clientSoftwareName".into(),
+                self.client_software_name.as_str().into(),
             );
-        }
-        if version >= 3 {
             o.insert(
-                "clientSoftwareVersion".to_owned(),
-                serde_json::Value::from(self.client_software_version.as_str()),
+                "clientSoftwareVersion".into(),
+                self.client_software_version.as_str().into(),
             );
         }
         if version >= 5 {
             o.insert(
-                "clusterId".to_owned(),
-                self.cluster_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "clusterId".into(),
+                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
             );
-        }
-        if version >= 5 {
-            o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
+            o.insert("nodeId".into(), self.node_id.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ApiVersionsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ApiVersionsRequest {
+            client_software_name: s.next(),
+            client_software_version: s.next(),
+            cluster_id: s.next(),
+            node_id: s.next(),
+        }
     }
 }
 

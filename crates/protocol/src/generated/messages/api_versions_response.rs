@@ -2,12 +2,10 @@
 
 //! ApiVersionsResponse (key 18), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ApiVersionsResponse`, versions 0-5.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +40,7 @@ impl Default for ApiVersionsResponse {
     }
 }
 
-impl crate::Message for ApiVersionsResponse {
+impl Message for ApiVersionsResponse {
     const NAME: &'static str = "ApiVersionsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -154,54 +152,54 @@ impl ApiVersionsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ApiVersionsResponse {
+impl ToJson for ApiVersionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "apiKeys".to_owned(),
-            crate::inspect::array(&self.api_keys, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "apiKeys".into(),
+            inspect::array(&self.api_keys, |v| v.to_json(version)),
         );
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version >= 3 && !self.supported_features.is_empty() {
             o.insert(
-                "supportedFeatures".to_owned(),
-                crate::inspect::array(&self.supported_features, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "supportedFeatures".into(),
+                inspect::array(&self.supported_features, |v| v.to_json(version)),
             );
         }
         if version >= 3 && self.finalized_features_epoch != -1 {
             o.insert(
-                "finalizedFeaturesEpoch".to_owned(),
-                serde_json::Value::from(self.finalized_features_epoch),
+                "finalizedFeaturesEpoch".into(),
+                self.finalized_features_epoch.into(),
             );
         }
         if version >= 3 && !self.finalized_features.is_empty() {
             o.insert(
-                "finalizedFeatures".to_owned(),
-                crate::inspect::array(&self.finalized_features, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "finalizedFeatures".into(),
+                inspect::array(&self.finalized_features, |v| v.to_json(version)),
             );
         }
         if version >= 3 && self.zk_migration_ready {
-            o.insert(
-                "zkMigrationReady".to_owned(),
-                serde_json::Value::from(self.zk_migration_ready),
-            );
+            o.insert("zkMigrationReady".into(), self.zk_migration_ready.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ApiVersionsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ApiVersionsResponse {
+            error_code: s.next(),
+            api_keys: s.next(),
+            throttle_time_ms: s.next(),
+            supported_features: s.next(),
+            finalized_features_epoch: s.next(),
+            finalized_features: s.next(),
+            zk_migration_ready: s.next(),
+        }
     }
 }
 
@@ -242,19 +240,24 @@ impl ApiKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ApiKey {
+impl ToJson for ApiKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("apiKey".to_owned(), serde_json::Value::from(self.api_key));
-        o.insert(
-            "minVersion".to_owned(),
-            serde_json::Value::from(self.min_version),
-        );
-        o.insert(
-            "maxVersion".to_owned(),
-            serde_json::Value::from(self.max_version),
-        );
+        o.insert("apiKey".into(), self.api_key.into());
+        o.insert("minVersion".into(), self.min_version.into());
+        o.insert("maxVersion".into(), self.max_version.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ApiKey {
+    fn sample(s: &mut Samples) -> Self {
+        ApiKey {
+            api_key: s.next(),
+            min_version: s.next(),
+            max_version: s.next(),
+        }
     }
 }
 
@@ -295,22 +298,24 @@ impl SupportedFeature {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SupportedFeature {
+impl ToJson for SupportedFeature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "minVersion".to_owned(),
-            serde_json::Value::from(self.min_version),
-        );
-        o.insert(
-            "maxVersion".to_owned(),
-            serde_json::Value::from(self.max_version),
-        );
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("minVersion".into(), self.min_version.into());
+        o.insert("maxVersion".into(), self.max_version.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SupportedFeature {
+    fn sample(s: &mut Samples) -> Self {
+        SupportedFeature {
+            name: s.next(),
+            min_version: s.next(),
+            max_version: s.next(),
+        }
     }
 }
 
@@ -351,22 +356,24 @@ impl FinalizedFeature {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FinalizedFeature {
+impl ToJson for FinalizedFeature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "maxVersionLevel".to_owned(),
-            serde_json::Value::from(self.max_version_level),
-        );
-        o.insert(
-            "minVersionLevel".to_owned(),
-            serde_json::Value::from(self.min_version_level),
-        );
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("maxVersionLevel".into(), self.max_version_level.into());
+        o.insert("minVersionLevel".into(), self.min_version_level.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FinalizedFeature {
+    fn sample(s: &mut Samples) -> Self {
+        FinalizedFeature {
+            name: s.next(),
+            max_version_level: s.next(),
+            min_version_level: s.next(),
+        }
     }
 }
 

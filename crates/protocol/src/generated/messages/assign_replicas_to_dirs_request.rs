@@ -2,13 +2,10 @@
 
 //! AssignReplicasToDirsRequest (key 73), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `AssignReplicasToDirsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +28,7 @@ impl Default for AssignReplicasToDirsRequest {
     }
 }
 
-impl crate::Message for AssignReplicasToDirsRequest {
+impl Message for AssignReplicasToDirsRequest {
     const NAME: &'static str = "AssignReplicasToDirsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -92,24 +89,27 @@ impl AssignReplicasToDirsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AssignReplicasToDirsRequest {
+impl ToJson for AssignReplicasToDirsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("brokerId".into(), self.broker_id.into());
+        o.insert("brokerEpoch".into(), self.broker_epoch.into());
         o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
-        );
-        o.insert(
-            "brokerEpoch".to_owned(),
-            serde_json::Value::from(self.broker_epoch),
-        );
-        o.insert(
-            "directories".to_owned(),
-            crate::inspect::array(&self.directories, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "directories".into(),
+            inspect::array(&self.directories, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AssignReplicasToDirsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        AssignReplicasToDirsRequest {
+            broker_id: s.next(),
+            broker_epoch: s.next(),
+            directories: s.next(),
+        }
     }
 }
 
@@ -146,20 +146,25 @@ impl Directory {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Directory {
+impl ToJson for Directory {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("id".into(), self.id.to_string().into());
         o.insert(
-            "id".to_owned(),
-            serde_json::Value::from(self.id.to_string()),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Directory {
+    fn sample(s: &mut Samples) -> Self {
+        Directory {
+            id: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -196,20 +201,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -242,14 +252,20 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! BeginQuorumEpochRequest (key 53), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `BeginQuorumEpochRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +31,7 @@ impl Default for BeginQuorumEpochRequest {
     }
 }
 
-impl crate::Message for BeginQuorumEpochRequest {
+impl Message for BeginQuorumEpochRequest {
     const NAME: &'static str = "BeginQuorumEpochRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -105,35 +102,39 @@ impl BeginQuorumEpochRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for BeginQuorumEpochRequest {
+impl ToJson for BeginQuorumEpochRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clusterId".to_owned(),
-            self.cluster_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clusterId".into(),
+            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
         );
         if version >= 1 {
-            o.insert("voterId".to_owned(), serde_json::Value::from(self.voter_id));
+            o.insert("voterId".into(), self.voter_id.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 1 {
             o.insert(
-                "leaderEndpoints".to_owned(),
-                crate::inspect::array(&self.leader_endpoints, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "leaderEndpoints".into(),
+                inspect::array(&self.leader_endpoints, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for BeginQuorumEpochRequest {
+    fn sample(s: &mut Samples) -> Self {
+        BeginQuorumEpochRequest {
+            cluster_id: s.next(),
+            voter_id: s.next(),
+            topics: s.next(),
+            leader_endpoints: s.next(),
+        }
     }
 }
 
@@ -170,20 +171,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -232,28 +238,31 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
         if version >= 1 {
             o.insert(
-                "voterDirectoryId".to_owned(),
-                serde_json::Value::from(self.voter_directory_id.to_string()),
+                "voterDirectoryId".into(),
+                self.voter_directory_id.to_string().into(),
             );
         }
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            voter_directory_id: s.next(),
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 
@@ -294,19 +303,24 @@ impl LeaderEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for LeaderEndpoint {
+impl ToJson for LeaderEndpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for LeaderEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        LeaderEndpoint {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! BeginQuorumEpochResponse (key 53), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `BeginQuorumEpochResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct BeginQuorumEpochResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
 }
 
-impl crate::Message for BeginQuorumEpochResponse {
+impl Message for BeginQuorumEpochResponse {
     const NAME: &'static str = "BeginQuorumEpochResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -89,28 +87,32 @@ impl BeginQuorumEpochResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for BeginQuorumEpochResponse {
+impl ToJson for BeginQuorumEpochResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 1 && !self.node_endpoints.is_empty() {
             o.insert(
-                "nodeEndpoints".to_owned(),
-                crate::inspect::array(&self.node_endpoints, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "nodeEndpoints".into(),
+                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for BeginQuorumEpochResponse {
+    fn sample(s: &mut Samples) -> Self {
+        BeginQuorumEpochResponse {
+            error_code: s.next(),
+            topics: s.next(),
+            node_endpoints: s.next(),
+        }
     }
 }
 
@@ -147,20 +149,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -205,26 +212,26 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 
@@ -265,16 +272,24 @@ impl NodeEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for NodeEndpoint {
+impl ToJson for NodeEndpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("nodeId".into(), self.node_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for NodeEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        NodeEndpoint {
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! BrokerHeartbeatRequest (key 63), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `BrokerHeartbeatRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +40,7 @@ impl Default for BrokerHeartbeatRequest {
     }
 }
 
-impl crate::Message for BrokerHeartbeatRequest {
+impl Message for BrokerHeartbeatRequest {
     const NAME: &'static str = "BrokerHeartbeatRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -137,48 +134,47 @@ impl BrokerHeartbeatRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for BrokerHeartbeatRequest {
+impl ToJson for BrokerHeartbeatRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("brokerId".into(), self.broker_id.into());
+        o.insert("brokerEpoch".into(), self.broker_epoch.into());
         o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
+            "currentMetadataOffset".into(),
+            self.current_metadata_offset.into(),
         );
-        o.insert(
-            "brokerEpoch".to_owned(),
-            serde_json::Value::from(self.broker_epoch),
-        );
-        o.insert(
-            "currentMetadataOffset".to_owned(),
-            serde_json::Value::from(self.current_metadata_offset),
-        );
-        o.insert(
-            "wantFence".to_owned(),
-            serde_json::Value::from(self.want_fence),
-        );
-        o.insert(
-            "wantShutDown".to_owned(),
-            serde_json::Value::from(self.want_shut_down),
-        );
+        o.insert("wantFence".into(), self.want_fence.into());
+        o.insert("wantShutDown".into(), self.want_shut_down.into());
         if version >= 1 && !self.offline_log_dirs.is_empty() {
             o.insert(
-                "offlineLogDirs".to_owned(),
-                crate::inspect::array(&self.offline_log_dirs, |v| {
-                    serde_json::Value::from(v.to_string())
-                }),
+                "offlineLogDirs".into(),
+                inspect::array(&self.offline_log_dirs, |v| v.to_string().into()),
             );
         }
         if version >= 2 && self.cordoned_log_dirs.is_some() {
             o.insert(
-                "cordonedLogDirs".to_owned(),
-                self.cordoned_log_dirs
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        crate::inspect::array(v, |v| serde_json::Value::from(v.to_string()))
-                    }),
+                "cordonedLogDirs".into(),
+                inspect::nullable(self.cordoned_log_dirs.as_ref(), |v| {
+                    inspect::array(v, |v| v.to_string().into())
+                }),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for BrokerHeartbeatRequest {
+    fn sample(s: &mut Samples) -> Self {
+        BrokerHeartbeatRequest {
+            broker_id: s.next(),
+            broker_epoch: s.next(),
+            current_metadata_offset: s.next(),
+            want_fence: s.next(),
+            want_shut_down: s.next(),
+            offline_log_dirs: s.next(),
+            cordoned_log_dirs: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! BrokerHeartbeatResponse (key 63), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `BrokerHeartbeatResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +34,7 @@ impl Default for BrokerHeartbeatResponse {
     }
 }
 
-impl crate::Message for BrokerHeartbeatResponse {
+impl Message for BrokerHeartbeatResponse {
     const NAME: &'static str = "BrokerHeartbeatResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -96,30 +94,28 @@ impl BrokerHeartbeatResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for BrokerHeartbeatResponse {
+impl ToJson for BrokerHeartbeatResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "isCaughtUp".to_owned(),
-            serde_json::Value::from(self.is_caught_up),
-        );
-        o.insert(
-            "isFenced".to_owned(),
-            serde_json::Value::from(self.is_fenced),
-        );
-        o.insert(
-            "shouldShutDown".to_owned(),
-            serde_json::Value::from(self.should_shut_down),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("isCaughtUp".into(), self.is_caught_up.into());
+        o.insert("isFenced".into(), self.is_fenced.into());
+        o.insert("shouldShutDown".into(), self.should_shut_down.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for BrokerHeartbeatResponse {
+    fn sample(s: &mut Samples) -> Self {
+        BrokerHeartbeatResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            is_caught_up: s.next(),
+            is_fenced: s.next(),
+            should_shut_down: s.next(),
+        }
     }
 }
 

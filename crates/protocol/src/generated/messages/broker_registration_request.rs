@@ -2,13 +2,10 @@
 
 //! BrokerRegistrationRequest (key 62), versions 0-4, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `BrokerRegistrationRequest`, versions 0-4.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +46,7 @@ impl Default for BrokerRegistrationRequest {
     }
 }
 
-impl crate::Message for BrokerRegistrationRequest {
+impl Message for BrokerRegistrationRequest {
     const NAME: &'static str = "BrokerRegistrationRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -137,58 +134,63 @@ impl BrokerRegistrationRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for BrokerRegistrationRequest {
+impl ToJson for BrokerRegistrationRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("brokerId".into(), self.broker_id.into());
+        o.insert("clusterId".into(), self.cluster_id.as_str().into());
         o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
+            "incarnationId".into(),
+            self.incarnation_id.to_string().into(),
         );
         o.insert(
-            "clusterId".to_owned(),
-            serde_json::Value::from(self.cluster_id.as_str()),
+            "listeners".into(),
+            inspect::array(&self.listeners, |v| v.to_json(version)),
         );
         o.insert(
-            "incarnationId".to_owned(),
-            serde_json::Value::from(self.incarnation_id.to_string()),
+            "features".into(),
+            inspect::array(&self.features, |v| v.to_json(version)),
         );
         o.insert(
-            "listeners".to_owned(),
-            crate::inspect::array(&self.listeners, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "features".to_owned(),
-            crate::inspect::array(&self.features, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "rack".to_owned(),
-            self.rack.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rack".into(),
+            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
         );
         if version >= 1 {
             o.insert(
-                "isMigratingZkBroker".to_owned(),
-                serde_json::Value::from(self.is_migrating_zk_broker),
+                "isMigratingZkBroker".into(),
+                self.is_migrating_zk_broker.into(),
             );
         }
         if version >= 2 {
             o.insert(
-                "logDirs".to_owned(),
-                crate::inspect::array(&self.log_dirs, |v| serde_json::Value::from(v.to_string())),
+                "logDirs".into(),
+                inspect::array(&self.log_dirs, |v| v.to_string().into()),
             );
         }
         if version >= 3 {
             o.insert(
-                "previousBrokerEpoch".to_owned(),
-                serde_json::Value::from(self.previous_broker_epoch),
+                "previousBrokerEpoch".into(),
+                self.previous_broker_epoch.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for BrokerRegistrationRequest {
+    fn sample(s: &mut Samples) -> Self {
+        BrokerRegistrationRequest {
+            broker_id: s.next(),
+            cluster_id: s.next(),
+            incarnation_id: s.next(),
+            listeners: s.next(),
+            features: s.next(),
+            rack: s.next(),
+            is_migrating_zk_broker: s.next(),
+            log_dirs: s.next(),
+            previous_broker_epoch: s.next(),
+        }
     }
 }
 
@@ -233,23 +235,26 @@ impl Listener {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Listener {
+impl ToJson for Listener {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
-        o.insert(
-            "securityProtocol".to_owned(),
-            serde_json::Value::from(self.security_protocol),
-        );
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
+        o.insert("securityProtocol".into(), self.security_protocol.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Listener {
+    fn sample(s: &mut Samples) -> Self {
+        Listener {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+            security_protocol: s.next(),
+        }
     }
 }
 
@@ -290,22 +295,30 @@ impl Feature {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Feature {
+impl ToJson for Feature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "minSupportedVersion".into(),
+            self.min_supported_version.into(),
         );
         o.insert(
-            "minSupportedVersion".to_owned(),
-            serde_json::Value::from(self.min_supported_version),
-        );
-        o.insert(
-            "maxSupportedVersion".to_owned(),
-            serde_json::Value::from(self.max_supported_version),
+            "maxSupportedVersion".into(),
+            self.max_supported_version.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Feature {
+    fn sample(s: &mut Samples) -> Self {
+        Feature {
+            name: s.next(),
+            min_supported_version: s.next(),
+            max_supported_version: s.next(),
+        }
     }
 }
 

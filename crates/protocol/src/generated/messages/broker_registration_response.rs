@@ -2,12 +2,10 @@
 
 //! BrokerRegistrationResponse (key 62), versions 0-4, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `BrokerRegistrationResponse`, versions 0-4.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ impl Default for BrokerRegistrationResponse {
     }
 }
 
-impl crate::Message for BrokerRegistrationResponse {
+impl Message for BrokerRegistrationResponse {
     const NAME: &'static str = "BrokerRegistrationResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -86,22 +84,24 @@ impl BrokerRegistrationResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for BrokerRegistrationResponse {
+impl ToJson for BrokerRegistrationResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "brokerEpoch".to_owned(),
-            serde_json::Value::from(self.broker_epoch),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("brokerEpoch".into(), self.broker_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for BrokerRegistrationResponse {
+    fn sample(s: &mut Samples) -> Self {
+        BrokerRegistrationResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            broker_epoch: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ConsumerGroupCurrentMemberAssignmentKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerGroupCurrentMemberAssignmentKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey {
     pub member_id: String,
 }
 
-impl crate::Message for ConsumerGroupCurrentMemberAssignmentKey {
+impl Message for ConsumerGroupCurrentMemberAssignmentKey {
     const NAME: &'static str = "ConsumerGroupCurrentMemberAssignmentKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -66,18 +64,22 @@ impl ConsumerGroupCurrentMemberAssignmentKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupCurrentMemberAssignmentKey {
+impl ToJson for ConsumerGroupCurrentMemberAssignmentKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupCurrentMemberAssignmentKey {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupCurrentMemberAssignmentKey {
+            group_id: s.next(),
+            member_id: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ConsumerGroupCurrentMemberAssignmentValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ConsumerGroupCurrentMemberAssignmentValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,7 +22,7 @@ pub struct ConsumerGroupCurrentMemberAssignmentValue {
     pub partitions_pending_revocation: Vec<TopicPartitions>,
 }
 
-impl crate::Message for ConsumerGroupCurrentMemberAssignmentValue {
+impl Message for ConsumerGroupCurrentMemberAssignmentValue {
     const NAME: &'static str = "ConsumerGroupCurrentMemberAssignmentValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -90,31 +87,37 @@ impl ConsumerGroupCurrentMemberAssignmentValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupCurrentMemberAssignmentValue {
+impl ToJson for ConsumerGroupCurrentMemberAssignmentValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
+            "previousMemberEpoch".into(),
+            self.previous_member_epoch.into(),
+        );
+        o.insert("state".into(), self.state.into());
+        o.insert(
+            "assignedPartitions".into(),
+            inspect::array(&self.assigned_partitions, |v| v.to_json(version)),
         );
         o.insert(
-            "previousMemberEpoch".to_owned(),
-            serde_json::Value::from(self.previous_member_epoch),
-        );
-        o.insert("state".to_owned(), serde_json::Value::from(self.state));
-        o.insert(
-            "assignedPartitions".to_owned(),
-            crate::inspect::array(&self.assigned_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "partitionsPendingRevocation".to_owned(),
-            crate::inspect::array(&self.partitions_pending_revocation, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitionsPendingRevocation".into(),
+            inspect::array(&self.partitions_pending_revocation, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupCurrentMemberAssignmentValue {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupCurrentMemberAssignmentValue {
+            member_epoch: s.next(),
+            previous_member_epoch: s.next(),
+            state: s.next(),
+            assigned_partitions: s.next(),
+            partitions_pending_revocation: s.next(),
+        }
     }
 }
 
@@ -172,28 +175,34 @@ impl TopicPartitions {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartitions {
+impl ToJson for TopicPartitions {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         if self.assignment_epochs.is_some() {
             o.insert(
-                "assignmentEpochs".to_owned(),
-                self.assignment_epochs
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        crate::inspect::array(v, |v| serde_json::Value::from(*v))
-                    }),
+                "assignmentEpochs".into(),
+                inspect::nullable(self.assignment_epochs.as_ref(), |v| {
+                    inspect::array(v, |v| (*v).into())
+                }),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartitions {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartitions {
+            topic_id: s.next(),
+            partitions: s.next(),
+            assignment_epochs: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ConsumerGroupDescribeResponse (key 69), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ConsumerGroupDescribeResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +16,7 @@ pub struct ConsumerGroupDescribeResponse {
     pub groups: Vec<Group>,
 }
 
-impl crate::Message for ConsumerGroupDescribeResponse {
+impl Message for ConsumerGroupDescribeResponse {
     const NAME: &'static str = "ConsumerGroupDescribeResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -73,20 +70,25 @@ impl ConsumerGroupDescribeResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupDescribeResponse {
+impl ToJson for ConsumerGroupDescribeResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "groups".to_owned(),
-            crate::inspect::array(&self.groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "groups".into(),
+            inspect::array(&self.groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupDescribeResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupDescribeResponse {
+            throttle_time_ms: s.next(),
+            groups: s.next(),
+        }
     }
 }
 
@@ -167,52 +169,45 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("groupState".into(), self.group_state.as_str().into());
+        o.insert("groupEpoch".into(), self.group_epoch.into());
+        o.insert("assignmentEpoch".into(), self.assignment_epoch.into());
+        o.insert("assignorName".into(), self.assignor_name.as_str().into());
+        o.insert(
+            "members".into(),
+            inspect::array(&self.members, |v| v.to_json(version)),
         );
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "groupState".to_owned(),
-            serde_json::Value::from(self.group_state.as_str()),
-        );
-        o.insert(
-            "groupEpoch".to_owned(),
-            serde_json::Value::from(self.group_epoch),
-        );
-        o.insert(
-            "assignmentEpoch".to_owned(),
-            serde_json::Value::from(self.assignment_epoch),
-        );
-        o.insert(
-            "assignorName".to_owned(),
-            serde_json::Value::from(self.assignor_name.as_str()),
-        );
-        o.insert(
-            "members".to_owned(),
-            crate::inspect::array(&self.members, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "authorizedOperations".to_owned(),
-            serde_json::Value::from(self.authorized_operations),
+            "authorizedOperations".into(),
+            self.authorized_operations.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            error_code: s.next(),
+            error_message: s.next(),
+            group_id: s.next(),
+            group_state: s.next(),
+            group_epoch: s.next(),
+            assignment_epoch: s.next(),
+            assignor_name: s.next(),
+            members: s.next(),
+            authorized_operations: s.next(),
+        }
     }
 }
 
@@ -309,68 +304,57 @@ impl Member {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Member {
+impl ToJson for Member {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
+            "instanceId".into(),
+            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "instanceId".to_owned(),
-            self.instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("memberEpoch".into(), self.member_epoch.into());
+        o.insert("clientId".into(), self.client_id.as_str().into());
+        o.insert("clientHost".into(), self.client_host.as_str().into());
+        o.insert(
+            "subscribedTopicNames".into(),
+            inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()),
         );
         o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "subscribedTopicRegex".into(),
+            inspect::nullable(self.subscribed_topic_regex.as_ref(), |v| v.as_str().into()),
         );
+        o.insert("assignment".into(), self.assignment.to_json(version));
         o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
-        );
-        o.insert(
-            "clientId".to_owned(),
-            serde_json::Value::from(self.client_id.as_str()),
-        );
-        o.insert(
-            "clientHost".to_owned(),
-            serde_json::Value::from(self.client_host.as_str()),
-        );
-        o.insert(
-            "subscribedTopicNames".to_owned(),
-            crate::inspect::array(&self.subscribed_topic_names, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "subscribedTopicRegex".to_owned(),
-            self.subscribed_topic_regex
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "assignment".to_owned(),
-            crate::inspect::ToJson::to_json(&self.assignment, version),
-        );
-        o.insert(
-            "targetAssignment".to_owned(),
-            crate::inspect::ToJson::to_json(&self.target_assignment, version),
+            "targetAssignment".into(),
+            self.target_assignment.to_json(version),
         );
         if version >= 1 {
-            o.insert(
-                "memberType".to_owned(),
-                serde_json::Value::from(self.member_type),
-            );
+            o.insert("memberType".into(), self.member_type.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Member {
+    fn sample(s: &mut Samples) -> Self {
+        Member {
+            member_id: s.next(),
+            instance_id: s.next(),
+            rack_id: s.next(),
+            member_epoch: s.next(),
+            client_id: s.next(),
+            client_host: s.next(),
+            subscribed_topic_names: s.next(),
+            subscribed_topic_regex: s.next(),
+            assignment: s.next(),
+            target_assignment: s.next(),
+            member_type: s.next(),
+        }
     }
 }
 
@@ -414,22 +398,27 @@ impl TopicPartitions {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartitions {
+impl ToJson for TopicPartitions {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartitions {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartitions {
+            topic_id: s.next(),
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -462,16 +451,23 @@ impl Assignment {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Assignment {
+impl ToJson for Assignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topicPartitions".to_owned(),
-            crate::inspect::array(&self.topic_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicPartitions".into(),
+            inspect::array(&self.topic_partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Assignment {
+    fn sample(s: &mut Samples) -> Self {
+        Assignment {
+            topic_partitions: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ConsumerGroupHeartbeatRequest (key 68), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ConsumerGroupHeartbeatRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +49,7 @@ impl Default for ConsumerGroupHeartbeatRequest {
     }
 }
 
-impl crate::Message for ConsumerGroupHeartbeatRequest {
+impl Message for ConsumerGroupHeartbeatRequest {
     const NAME: &'static str = "ConsumerGroupHeartbeatRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -135,74 +132,65 @@ impl ConsumerGroupHeartbeatRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupHeartbeatRequest {
+impl ToJson for ConsumerGroupHeartbeatRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
+            "instanceId".into(),
+            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
+            "rebalanceTimeoutMs".into(),
+            self.rebalance_timeout_ms.into(),
         );
         o.insert(
-            "instanceId".to_owned(),
-            self.instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
+            "subscribedTopicNames".into(),
+            inspect::nullable(self.subscribed_topic_names.as_ref(), |v| {
+                inspect::array(v, |v| v.as_str().into())
             }),
-        );
-        o.insert(
-            "rebalanceTimeoutMs".to_owned(),
-            serde_json::Value::from(self.rebalance_timeout_ms),
-        );
-        o.insert(
-            "subscribedTopicNames".to_owned(),
-            self.subscribed_topic_names
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| serde_json::Value::from(v.as_str()))
-                }),
         );
         if version >= 1 {
             o.insert(
-                "subscribedTopicRegex".to_owned(),
-                self.subscribed_topic_regex
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "subscribedTopicRegex".into(),
+                inspect::nullable(self.subscribed_topic_regex.as_ref(), |v| v.as_str().into()),
             );
         }
         o.insert(
-            "serverAssignor".to_owned(),
-            self.server_assignor
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "serverAssignor".into(),
+            inspect::nullable(self.server_assignor.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "topicPartitions".to_owned(),
-            self.topic_partitions
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "topicPartitions".into(),
+            inspect::nullable(self.topic_partitions.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupHeartbeatRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupHeartbeatRequest {
+            group_id: s.next(),
+            member_id: s.next(),
+            member_epoch: s.next(),
+            instance_id: s.next(),
+            rack_id: s.next(),
+            rebalance_timeout_ms: s.next(),
+            subscribed_topic_names: s.next(),
+            subscribed_topic_regex: s.next(),
+            server_assignor: s.next(),
+            topic_partitions: s.next(),
+        }
     }
 }
 
@@ -242,18 +230,25 @@ impl TopicPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartition {
+impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartition {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartition {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ConsumerGroupHeartbeatResponse (key 68), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ConsumerGroupHeartbeatResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,7 +26,7 @@ pub struct ConsumerGroupHeartbeatResponse {
     pub assignment: Option<Assignment>,
 }
 
-impl crate::Message for ConsumerGroupHeartbeatResponse {
+impl Message for ConsumerGroupHeartbeatResponse {
     const NAME: &'static str = "ConsumerGroupHeartbeatResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -93,50 +90,44 @@ impl ConsumerGroupHeartbeatResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupHeartbeatResponse {
+impl ToJson for ConsumerGroupHeartbeatResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "memberId".into(),
+            inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("memberEpoch".into(), self.member_epoch.into());
+        o.insert(
+            "heartbeatIntervalMs".into(),
+            self.heartbeat_interval_ms.into(),
         );
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "memberId".to_owned(),
-            self.member_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
-        );
-        o.insert(
-            "heartbeatIntervalMs".to_owned(),
-            serde_json::Value::from(self.heartbeat_interval_ms),
-        );
-        o.insert(
-            "assignment".to_owned(),
-            self.assignment
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+            "assignment".into(),
+            inspect::nullable(self.assignment.as_ref(), |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupHeartbeatResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupHeartbeatResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            member_id: s.next(),
+            member_epoch: s.next(),
+            heartbeat_interval_ms: s.next(),
+            assignment: s.next(),
+        }
     }
 }
 
@@ -169,16 +160,23 @@ impl Assignment {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Assignment {
+impl ToJson for Assignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topicPartitions".to_owned(),
-            crate::inspect::array(&self.topic_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicPartitions".into(),
+            inspect::array(&self.topic_partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Assignment {
+    fn sample(s: &mut Samples) -> Self {
+        Assignment {
+            topic_partitions: s.next(),
+        }
     }
 }
 
@@ -218,18 +216,25 @@ impl TopicPartitions {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartitions {
+impl ToJson for TopicPartitions {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartitions {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartitions {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! ConsumerGroupMemberMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerGroupMemberMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +48,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
     }
 }
 
-impl crate::Message for ConsumerGroupMemberMetadataValue {
+impl Message for ConsumerGroupMemberMetadataValue {
     const NAME: &'static str = "ConsumerGroupMemberMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -135,68 +134,61 @@ impl ConsumerGroupMemberMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupMemberMetadataValue {
+impl ToJson for ConsumerGroupMemberMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "instanceId".to_owned(),
-            self.instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "instanceId".into(),
+            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("clientId".into(), self.client_id.as_str().into());
+        o.insert("clientHost".into(), self.client_host.as_str().into());
+        o.insert(
+            "subscribedTopicNames".into(),
+            inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()),
         );
         o.insert(
-            "clientId".to_owned(),
-            serde_json::Value::from(self.client_id.as_str()),
+            "subscribedTopicRegex".into(),
+            inspect::nullable(self.subscribed_topic_regex.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "clientHost".to_owned(),
-            serde_json::Value::from(self.client_host.as_str()),
+            "rebalanceTimeoutMs".into(),
+            self.rebalance_timeout_ms.into(),
         );
         o.insert(
-            "subscribedTopicNames".to_owned(),
-            crate::inspect::array(&self.subscribed_topic_names, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "subscribedTopicRegex".to_owned(),
-            self.subscribed_topic_regex
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "rebalanceTimeoutMs".to_owned(),
-            serde_json::Value::from(self.rebalance_timeout_ms),
-        );
-        o.insert(
-            "serverAssignor".to_owned(),
-            self.server_assignor
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "serverAssignor".into(),
+            inspect::nullable(self.server_assignor.as_ref(), |v| v.as_str().into()),
         );
         if self.classic_member_metadata.is_some() {
             o.insert(
-                "classicMemberMetadata".to_owned(),
-                self.classic_member_metadata
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        crate::inspect::ToJson::to_json(v, version)
-                    }),
+                "classicMemberMetadata".into(),
+                inspect::nullable(self.classic_member_metadata.as_ref(), |v| {
+                    v.to_json(version)
+                }),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupMemberMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupMemberMetadataValue {
+            instance_id: s.next(),
+            rack_id: s.next(),
+            client_id: s.next(),
+            client_host: s.next(),
+            subscribed_topic_names: s.next(),
+            subscribed_topic_regex: s.next(),
+            rebalance_timeout_ms: s.next(),
+            server_assignor: s.next(),
+            classic_member_metadata: s.next(),
+        }
     }
 }
 
@@ -235,20 +227,25 @@ impl ClassicMemberMetadata {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ClassicMemberMetadata {
+impl ToJson for ClassicMemberMetadata {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("sessionTimeoutMs".into(), self.session_timeout_ms.into());
         o.insert(
-            "sessionTimeoutMs".to_owned(),
-            serde_json::Value::from(self.session_timeout_ms),
-        );
-        o.insert(
-            "supportedProtocols".to_owned(),
-            crate::inspect::array(&self.supported_protocols, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "supportedProtocols".into(),
+            inspect::array(&self.supported_protocols, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ClassicMemberMetadata {
+    fn sample(s: &mut Samples) -> Self {
+        ClassicMemberMetadata {
+            session_timeout_ms: s.next(),
+            supported_protocols: s.next(),
+        }
     }
 }
 
@@ -285,18 +282,22 @@ impl SupportedProtocol {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SupportedProtocol {
+impl ToJson for SupportedProtocol {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "metadata".to_owned(),
-            crate::inspect::base64(&self.metadata),
-        );
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("metadata".into(), inspect::base64(&self.metadata));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SupportedProtocol {
+    fn sample(s: &mut Samples) -> Self {
+        SupportedProtocol {
+            name: s.next(),
+            metadata: s.next(),
+        }
     }
 }
 

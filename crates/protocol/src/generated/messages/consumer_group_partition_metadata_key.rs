@@ -2,12 +2,10 @@
 
 //! ConsumerGroupPartitionMetadataKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerGroupPartitionMetadataKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct ConsumerGroupPartitionMetadataKey {
     pub group_id: String,
 }
 
-impl crate::Message for ConsumerGroupPartitionMetadataKey {
+impl Message for ConsumerGroupPartitionMetadataKey {
     const NAME: &'static str = "ConsumerGroupPartitionMetadataKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -62,14 +60,18 @@ impl ConsumerGroupPartitionMetadataKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupPartitionMetadataKey {
+impl ToJson for ConsumerGroupPartitionMetadataKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupPartitionMetadataKey {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupPartitionMetadataKey { group_id: s.next() }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ConsumerGroupPartitionMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ConsumerGroupPartitionMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +14,7 @@ pub struct ConsumerGroupPartitionMetadataValue {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for ConsumerGroupPartitionMetadataValue {
+impl Message for ConsumerGroupPartitionMetadataValue {
     const NAME: &'static str = "ConsumerGroupPartitionMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -69,16 +66,21 @@ impl ConsumerGroupPartitionMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupPartitionMetadataValue {
+impl ToJson for ConsumerGroupPartitionMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupPartitionMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupPartitionMetadataValue { topics: s.next() }
     }
 }
 
@@ -125,28 +127,29 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
+        o.insert("topicName".into(), self.topic_name.as_str().into());
+        o.insert("numPartitions".into(), self.num_partitions.into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "numPartitions".to_owned(),
-            serde_json::Value::from(self.num_partitions),
-        );
-        o.insert(
-            "partitionMetadata".to_owned(),
-            crate::inspect::array(&self.partition_metadata, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitionMetadata".into(),
+            inspect::array(&self.partition_metadata, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_id: s.next(),
+            topic_name: s.next(),
+            num_partitions: s.next(),
+            partition_metadata: s.next(),
+        }
     }
 }
 
@@ -183,18 +186,25 @@ impl PartitionMetadata {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PartitionMetadata {
+impl ToJson for PartitionMetadata {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partition".into(), self.partition.into());
         o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
-        o.insert(
-            "racks".to_owned(),
-            crate::inspect::array(&self.racks, |v| serde_json::Value::from(v.as_str())),
+            "racks".into(),
+            inspect::array(&self.racks, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PartitionMetadata {
+    fn sample(s: &mut Samples) -> Self {
+        PartitionMetadata {
+            partition: s.next(),
+            racks: s.next(),
+        }
     }
 }
 

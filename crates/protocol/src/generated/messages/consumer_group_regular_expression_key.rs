@@ -2,12 +2,10 @@
 
 //! ConsumerGroupRegularExpressionKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerGroupRegularExpressionKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ConsumerGroupRegularExpressionKey {
     pub regular_expression: String,
 }
 
-impl crate::Message for ConsumerGroupRegularExpressionKey {
+impl Message for ConsumerGroupRegularExpressionKey {
     const NAME: &'static str = "ConsumerGroupRegularExpressionKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -66,18 +64,25 @@ impl ConsumerGroupRegularExpressionKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupRegularExpressionKey {
+impl ToJson for ConsumerGroupRegularExpressionKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "regularExpression".to_owned(),
-            serde_json::Value::from(self.regular_expression.as_str()),
+            "regularExpression".into(),
+            self.regular_expression.as_str().into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupRegularExpressionKey {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupRegularExpressionKey {
+            group_id: s.next(),
+            regular_expression: s.next(),
+        }
     }
 }
 

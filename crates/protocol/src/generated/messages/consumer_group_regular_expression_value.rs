@@ -2,12 +2,10 @@
 
 //! ConsumerGroupRegularExpressionValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerGroupRegularExpressionValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct ConsumerGroupRegularExpressionValue {
     pub timestamp: i64,
 }
 
-impl crate::Message for ConsumerGroupRegularExpressionValue {
+impl Message for ConsumerGroupRegularExpressionValue {
     const NAME: &'static str = "ConsumerGroupRegularExpressionValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -76,19 +74,27 @@ impl ConsumerGroupRegularExpressionValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupRegularExpressionValue {
-    fn to_json(&self, version: i16) -> serde_json::Value {
+impl ToJson for ConsumerGroupRegularExpressionValue {
+    fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| serde_json::Value::from(v.as_str())),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.as_str().into()),
         );
-        o.insert("version".to_owned(), serde_json::Value::from(self.version));
-        o.insert(
-            "timestamp".to_owned(),
-            serde_json::Value::from(self.timestamp),
-        );
+        o.insert("version".into(), self.version.into());
+        o.insert("timestamp".into(), self.timestamp.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupRegularExpressionValue {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupRegularExpressionValue {
+            topics: s.next(),
+            version: s.next(),
+            timestamp: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ConsumerGroupTargetAssignmentMetadataKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerGroupTargetAssignmentMetadataKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct ConsumerGroupTargetAssignmentMetadataKey {
     pub group_id: String,
 }
 
-impl crate::Message for ConsumerGroupTargetAssignmentMetadataKey {
+impl Message for ConsumerGroupTargetAssignmentMetadataKey {
     const NAME: &'static str = "ConsumerGroupTargetAssignmentMetadataKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -62,14 +60,18 @@ impl ConsumerGroupTargetAssignmentMetadataKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupTargetAssignmentMetadataKey {
+impl ToJson for ConsumerGroupTargetAssignmentMetadataKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupTargetAssignmentMetadataKey {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupTargetAssignmentMetadataKey { group_id: s.next() }
     }
 }
 

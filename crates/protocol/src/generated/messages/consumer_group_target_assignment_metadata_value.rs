@@ -2,12 +2,10 @@
 
 //! ConsumerGroupTargetAssignmentMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerGroupTargetAssignmentMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ConsumerGroupTargetAssignmentMetadataValue {
     pub assignment_timestamp: i64,
 }
 
-impl crate::Message for ConsumerGroupTargetAssignmentMetadataValue {
+impl Message for ConsumerGroupTargetAssignmentMetadataValue {
     const NAME: &'static str = "ConsumerGroupTargetAssignmentMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -83,20 +81,27 @@ impl ConsumerGroupTargetAssignmentMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerGroupTargetAssignmentMetadataValue {
+impl ToJson for ConsumerGroupTargetAssignmentMetadataValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "assignmentEpoch".to_owned(),
-            serde_json::Value::from(self.assignment_epoch),
-        );
+        o.insert("assignmentEpoch".into(), self.assignment_epoch.into());
         if self.assignment_timestamp != 0 {
             o.insert(
-                "assignmentTimestamp".to_owned(),
-                serde_json::Value::from(self.assignment_timestamp),
+                "assignmentTimestamp".into(),
+                self.assignment_timestamp.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerGroupTargetAssignmentMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerGroupTargetAssignmentMetadataValue {
+            assignment_epoch: s.next(),
+            assignment_timestamp: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! ConsumerProtocolAssignment, versions 0-3, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerProtocolAssignment`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +18,7 @@ pub struct ConsumerProtocolAssignment {
     pub user_data: Option<Bytes>,
 }
 
-impl crate::Message for ConsumerProtocolAssignment {
+impl Message for ConsumerProtocolAssignment {
     const NAME: &'static str = "ConsumerProtocolAssignment";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -69,22 +68,28 @@ impl ConsumerProtocolAssignment {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerProtocolAssignment {
+impl ToJson for ConsumerProtocolAssignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "assignedPartitions".to_owned(),
-            crate::inspect::array(&self.assigned_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "assignedPartitions".into(),
+            inspect::array(&self.assigned_partitions, |v| v.to_json(version)),
         );
         o.insert(
-            "userData".to_owned(),
-            self.user_data
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| crate::inspect::base64(v)),
+            "userData".into(),
+            inspect::nullable(self.user_data.as_ref(), |v| inspect::base64(v)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerProtocolAssignment {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerProtocolAssignment {
+            assigned_partitions: s.next(),
+            user_data: s.next(),
+        }
     }
 }
 
@@ -118,18 +123,25 @@ impl AssignedPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AssignedPartition {
+impl ToJson for AssignedPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AssignedPartition {
+    fn sample(s: &mut Samples) -> Self {
+        AssignedPartition {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

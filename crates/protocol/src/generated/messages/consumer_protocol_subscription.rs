@@ -2,13 +2,12 @@
 
 //! ConsumerProtocolSubscription, versions 0-3, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ConsumerProtocolSubscription`, versions 0-3.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +36,7 @@ impl Default for ConsumerProtocolSubscription {
     }
 }
 
-impl crate::Message for ConsumerProtocolSubscription {
+impl Message for ConsumerProtocolSubscription {
     const NAME: &'static str = "ConsumerProtocolSubscription";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -103,42 +102,46 @@ impl ConsumerProtocolSubscription {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConsumerProtocolSubscription {
+impl ToJson for ConsumerProtocolSubscription {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| serde_json::Value::from(v.as_str())),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.as_str().into()),
         );
         o.insert(
-            "userData".to_owned(),
-            self.user_data
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| crate::inspect::base64(v)),
+            "userData".into(),
+            inspect::nullable(self.user_data.as_ref(), |v| inspect::base64(v)),
         );
         if version >= 1 {
             o.insert(
-                "ownedPartitions".to_owned(),
-                crate::inspect::array(&self.owned_partitions, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "ownedPartitions".into(),
+                inspect::array(&self.owned_partitions, |v| v.to_json(version)),
             );
         }
         if version >= 2 {
-            o.insert(
-                "generationId".to_owned(),
-                serde_json::Value::from(self.generation_id),
-            );
+            o.insert("generationId".into(), self.generation_id.into());
         }
         if version >= 3 {
             o.insert(
-                "rackId".to_owned(),
-                self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+                "rackId".into(),
+                inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConsumerProtocolSubscription {
+    fn sample(s: &mut Samples) -> Self {
+        ConsumerProtocolSubscription {
+            topics: s.next(),
+            user_data: s.next(),
+            owned_partitions: s.next(),
+            generation_id: s.next(),
+            rack_id: s.next(),
+        }
     }
 }
 
@@ -172,18 +175,25 @@ impl OwnedPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OwnedPartition {
+impl ToJson for OwnedPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OwnedPartition {
+    fn sample(s: &mut Samples) -> Self {
+        OwnedPartition {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

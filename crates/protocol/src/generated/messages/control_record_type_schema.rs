@@ -2,12 +2,10 @@
 
 //! ControlRecordTypeSchema, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ControlRecordTypeSchema`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct ControlRecordTypeSchema {
     pub r#type: i16,
 }
 
-impl crate::Message for ControlRecordTypeSchema {
+impl Message for ControlRecordTypeSchema {
     const NAME: &'static str = "ControlRecordTypeSchema";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -60,11 +58,18 @@ impl ControlRecordTypeSchema {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ControlRecordTypeSchema {
+impl ToJson for ControlRecordTypeSchema {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("type".to_owned(), serde_json::Value::from(self.r#type));
+        o.insert("type".into(), self.r#type.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ControlRecordTypeSchema {
+    fn sample(s: &mut Samples) -> Self {
+        ControlRecordTypeSchema { r#type: s.next() }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ControllerRegistrationRequest (key 70), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ControllerRegistrationRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,7 +22,7 @@ pub struct ControllerRegistrationRequest {
     pub features: Vec<Feature>,
 }
 
-impl crate::Message for ControllerRegistrationRequest {
+impl Message for ControllerRegistrationRequest {
     const NAME: &'static str = "ControllerRegistrationRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -90,34 +87,37 @@ impl ControllerRegistrationRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ControllerRegistrationRequest {
+impl ToJson for ControllerRegistrationRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("controllerId".into(), self.controller_id.into());
         o.insert(
-            "controllerId".to_owned(),
-            serde_json::Value::from(self.controller_id),
+            "incarnationId".into(),
+            self.incarnation_id.to_string().into(),
+        );
+        o.insert("zkMigrationReady".into(), self.zk_migration_ready.into());
+        o.insert(
+            "listeners".into(),
+            inspect::array(&self.listeners, |v| v.to_json(version)),
         );
         o.insert(
-            "incarnationId".to_owned(),
-            serde_json::Value::from(self.incarnation_id.to_string()),
-        );
-        o.insert(
-            "zkMigrationReady".to_owned(),
-            serde_json::Value::from(self.zk_migration_ready),
-        );
-        o.insert(
-            "listeners".to_owned(),
-            crate::inspect::array(&self.listeners, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "features".to_owned(),
-            crate::inspect::array(&self.features, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "features".into(),
+            inspect::array(&self.features, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ControllerRegistrationRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ControllerRegistrationRequest {
+            controller_id: s.next(),
+            incarnation_id: s.next(),
+            zk_migration_ready: s.next(),
+            listeners: s.next(),
+            features: s.next(),
+        }
     }
 }
 
@@ -162,23 +162,26 @@ impl Listener {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Listener {
+impl ToJson for Listener {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
-        o.insert(
-            "securityProtocol".to_owned(),
-            serde_json::Value::from(self.security_protocol),
-        );
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
+        o.insert("securityProtocol".into(), self.security_protocol.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Listener {
+    fn sample(s: &mut Samples) -> Self {
+        Listener {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+            security_protocol: s.next(),
+        }
     }
 }
 
@@ -219,22 +222,30 @@ impl Feature {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Feature {
+impl ToJson for Feature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "minSupportedVersion".into(),
+            self.min_supported_version.into(),
         );
         o.insert(
-            "minSupportedVersion".to_owned(),
-            serde_json::Value::from(self.min_supported_version),
-        );
-        o.insert(
-            "maxSupportedVersion".to_owned(),
-            serde_json::Value::from(self.max_supported_version),
+            "maxSupportedVersion".into(),
+            self.max_supported_version.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Feature {
+    fn sample(s: &mut Samples) -> Self {
+        Feature {
+            name: s.next(),
+            min_supported_version: s.next(),
+            max_supported_version: s.next(),
+        }
     }
 }
 

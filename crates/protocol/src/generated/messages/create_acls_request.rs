@@ -2,12 +2,10 @@
 
 //! CreateAclsRequest (key 30), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `CreateAclsRequest`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct CreateAclsRequest {
     pub creations: Vec<Creation>,
 }
 
-impl crate::Message for CreateAclsRequest {
+impl Message for CreateAclsRequest {
     const NAME: &'static str = "CreateAclsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -73,16 +71,23 @@ impl CreateAclsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CreateAclsRequest {
+impl ToJson for CreateAclsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "creations".to_owned(),
-            crate::inspect::array(&self.creations, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "creations".into(),
+            inspect::array(&self.creations, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CreateAclsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        CreateAclsRequest {
+            creations: s.next(),
+        }
     }
 }
 
@@ -157,40 +162,37 @@ impl Creation {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Creation {
+impl ToJson for Creation {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "resourceType".to_owned(),
-            serde_json::Value::from(self.resource_type),
-        );
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
+        o.insert("resourceType".into(), self.resource_type.into());
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         if version >= 1 {
             o.insert(
-                "resourcePatternType".to_owned(),
-                serde_json::Value::from(self.resource_pattern_type),
+                "resourcePatternType".into(),
+                self.resource_pattern_type.into(),
             );
         }
-        o.insert(
-            "principal".to_owned(),
-            serde_json::Value::from(self.principal.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert(
-            "operation".to_owned(),
-            serde_json::Value::from(self.operation),
-        );
-        o.insert(
-            "permissionType".to_owned(),
-            serde_json::Value::from(self.permission_type),
-        );
+        o.insert("principal".into(), self.principal.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("operation".into(), self.operation.into());
+        o.insert("permissionType".into(), self.permission_type.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Creation {
+    fn sample(s: &mut Samples) -> Self {
+        Creation {
+            resource_type: s.next(),
+            resource_name: s.next(),
+            resource_pattern_type: s.next(),
+            principal: s.next(),
+            host: s.next(),
+            operation: s.next(),
+            permission_type: s.next(),
+        }
     }
 }
 

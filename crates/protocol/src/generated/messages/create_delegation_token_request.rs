@@ -2,12 +2,10 @@
 
 //! CreateDelegationTokenRequest (key 38), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `CreateDelegationTokenRequest`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct CreateDelegationTokenRequest {
     pub max_lifetime_ms: i64,
 }
 
-impl crate::Message for CreateDelegationTokenRequest {
+impl Message for CreateDelegationTokenRequest {
     const NAME: &'static str = "CreateDelegationTokenRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -63,8 +61,6 @@ impl CreateDelegationTokenRequest {
         let mut m = Self::default();
         if version >= 3 {
             m.owner_principal_type = r.nullable_string(flexible)?;
-        }
-        if version >= 3 {
             m.owner_principal_name = r.nullable_string(flexible)?;
         }
         m.renewers = r.array(flexible, |r| Renewer::read(r, version))?;
@@ -79,8 +75,6 @@ impl CreateDelegationTokenRequest {
         let flexible = is_flexible(version);
         if version >= 3 {
             w.nullable_string(self.owner_principal_type.as_deref(), flexible)?;
-        }
-        if version >= 3 {
             w.nullable_string(self.owner_principal_name.as_deref(), flexible)?;
         }
         w.array(&self.renewers, flexible, |w, v| v.write(w, version))?;
@@ -93,40 +87,37 @@ impl CreateDelegationTokenRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CreateDelegationTokenRequest {
+impl ToJson for CreateDelegationTokenRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 3 {
             o.insert(
-                "ownerPrincipalType".to_owned(),
-                self.owner_principal_type
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "ownerPrincipalType".into(),
+                inspect::nullable(self.owner_principal_type.as_ref(), |v| v.as_str().into()),
             );
-        }
-        if version >= 3 {
             o.insert(
-                "ownerPrincipalName".to_owned(),
-                self.owner_principal_name
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "ownerPrincipalName".into(),
+                inspect::nullable(self.owner_principal_name.as_ref(), |v| v.as_str().into()),
             );
         }
         o.insert(
-            "renewers".to_owned(),
-            crate::inspect::array(&self.renewers, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "renewers".into(),
+            inspect::array(&self.renewers, |v| v.to_json(version)),
         );
-        o.insert(
-            "maxLifetimeMs".to_owned(),
-            serde_json::Value::from(self.max_lifetime_ms),
-        );
+        o.insert("maxLifetimeMs".into(), self.max_lifetime_ms.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CreateDelegationTokenRequest {
+    fn sample(s: &mut Samples) -> Self {
+        CreateDelegationTokenRequest {
+            owner_principal_type: s.next(),
+            owner_principal_name: s.next(),
+            renewers: s.next(),
+            max_lifetime_ms: s.next(),
+        }
     }
 }
 
@@ -163,18 +154,22 @@ impl Renewer {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Renewer {
+impl ToJson for Renewer {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "principalType".to_owned(),
-            serde_json::Value::from(self.principal_type.as_str()),
-        );
-        o.insert(
-            "principalName".to_owned(),
-            serde_json::Value::from(self.principal_name.as_str()),
-        );
+        o.insert("principalType".into(), self.principal_type.as_str().into());
+        o.insert("principalName".into(), self.principal_name.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Renewer {
+    fn sample(s: &mut Samples) -> Self {
+        Renewer {
+            principal_type: s.next(),
+            principal_name: s.next(),
+        }
     }
 }
 

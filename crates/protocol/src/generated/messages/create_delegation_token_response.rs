@@ -2,13 +2,12 @@
 
 //! CreateDelegationTokenResponse (key 38), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `CreateDelegationTokenResponse`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,7 +36,7 @@ pub struct CreateDelegationTokenResponse {
     pub throttle_time_ms: i32,
 }
 
-impl crate::Message for CreateDelegationTokenResponse {
+impl Message for CreateDelegationTokenResponse {
     const NAME: &'static str = "CreateDelegationTokenResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -76,8 +75,6 @@ impl CreateDelegationTokenResponse {
         m.principal_name = r.string(flexible)?;
         if version >= 3 {
             m.token_requester_principal_type = r.string(flexible)?;
-        }
-        if version >= 3 {
             m.token_requester_principal_name = r.string(flexible)?;
         }
         m.issue_timestamp_ms = r.i64()?;
@@ -99,8 +96,6 @@ impl CreateDelegationTokenResponse {
         w.string(&self.principal_name, flexible)?;
         if version >= 3 {
             w.string(&self.token_requester_principal_type, flexible)?;
-        }
-        if version >= 3 {
             w.string(&self.token_requester_principal_name, flexible)?;
         }
         w.i64(self.issue_timestamp_ms);
@@ -117,55 +112,48 @@ impl CreateDelegationTokenResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CreateDelegationTokenResponse {
+impl ToJson for CreateDelegationTokenResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "principalType".to_owned(),
-            serde_json::Value::from(self.principal_type.as_str()),
-        );
-        o.insert(
-            "principalName".to_owned(),
-            serde_json::Value::from(self.principal_name.as_str()),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("principalType".into(), self.principal_type.as_str().into());
+        o.insert("principalName".into(), self.principal_name.as_str().into());
         if version >= 3 {
             o.insert(
-                "tokenRequesterPrincipalType".to_owned(),
-                serde_json::Value::from(self.token_requester_principal_type.as_str()),
+                "tokenRequesterPrincipalType".into(),
+                self.token_requester_principal_type.as_str().into(),
             );
-        }
-        if version >= 3 {
             o.insert(
-                "tokenRequesterPrincipalName".to_owned(),
-                serde_json::Value::from(self.token_requester_principal_name.as_str()),
+                "tokenRequesterPrincipalName".into(),
+                self.token_requester_principal_name.as_str().into(),
             );
         }
-        o.insert(
-            "issueTimestampMs".to_owned(),
-            serde_json::Value::from(self.issue_timestamp_ms),
-        );
-        o.insert(
-            "expiryTimestampMs".to_owned(),
-            serde_json::Value::from(self.expiry_timestamp_ms),
-        );
-        o.insert(
-            "maxTimestampMs".to_owned(),
-            serde_json::Value::from(self.max_timestamp_ms),
-        );
-        o.insert(
-            "tokenId".to_owned(),
-            serde_json::Value::from(self.token_id.as_str()),
-        );
-        o.insert("hmac".to_owned(), crate::inspect::base64(&self.hmac));
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
+        o.insert("issueTimestampMs".into(), self.issue_timestamp_ms.into());
+        o.insert("expiryTimestampMs".into(), self.expiry_timestamp_ms.into());
+        o.insert("maxTimestampMs".into(), self.max_timestamp_ms.into());
+        o.insert("tokenId".into(), self.token_id.as_str().into());
+        o.insert("hmac".into(), inspect::base64(&self.hmac));
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CreateDelegationTokenResponse {
+    fn sample(s: &mut Samples) -> Self {
+        CreateDelegationTokenResponse {
+            error_code: s.next(),
+            principal_type: s.next(),
+            principal_name: s.next(),
+            token_requester_principal_type: s.next(),
+            token_requester_principal_name: s.next(),
+            issue_timestamp_ms: s.next(),
+            expiry_timestamp_ms: s.next(),
+            max_timestamp_ms: s.next(),
+            token_id: s.next(),
+            hmac: s.next(),
+            throttle_time_ms: s.next(),
+        }
     }
 }
 

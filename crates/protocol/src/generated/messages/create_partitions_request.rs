@@ -2,12 +2,10 @@
 
 //! CreatePartitionsRequest (key 37), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `CreatePartitionsRequest`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct CreatePartitionsRequest {
     pub validate_only: bool,
 }
 
-impl crate::Message for CreatePartitionsRequest {
+impl Message for CreatePartitionsRequest {
     const NAME: &'static str = "CreatePartitionsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -81,24 +79,27 @@ impl CreatePartitionsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CreatePartitionsRequest {
+impl ToJson for CreatePartitionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
-        o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
-        o.insert(
-            "validateOnly".to_owned(),
-            serde_json::Value::from(self.validate_only),
-        );
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
+        o.insert("validateOnly".into(), self.validate_only.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CreatePartitionsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        CreatePartitionsRequest {
+            topics: s.next(),
+            timeout_ms: s.next(),
+            validate_only: s.next(),
+        }
     }
 }
 
@@ -141,23 +142,29 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("count".into(), self.count.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert("count".to_owned(), serde_json::Value::from(self.count));
-        o.insert(
-            "assignments".to_owned(),
-            self.assignments
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "assignments".into(),
+            inspect::nullable(self.assignments.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            count: s.next(),
+            assignments: s.next(),
+        }
     }
 }
 
@@ -193,14 +200,23 @@ impl Assignment {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Assignment {
+impl ToJson for Assignment {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "brokerIds".to_owned(),
-            crate::inspect::array(&self.broker_ids, |v| serde_json::Value::from(*v)),
+            "brokerIds".into(),
+            inspect::array(&self.broker_ids, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Assignment {
+    fn sample(s: &mut Samples) -> Self {
+        Assignment {
+            broker_ids: s.next(),
+        }
     }
 }
 

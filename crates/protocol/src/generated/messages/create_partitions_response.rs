@@ -2,12 +2,10 @@
 
 //! CreatePartitionsResponse (key 37), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `CreatePartitionsResponse`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct CreatePartitionsResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for CreatePartitionsResponse {
+impl Message for CreatePartitionsResponse {
     const NAME: &'static str = "CreatePartitionsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -72,20 +70,25 @@ impl CreatePartitionsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CreatePartitionsResponse {
+impl ToJson for CreatePartitionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "results".to_owned(),
-            crate::inspect::array(&self.results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "results".into(),
+            inspect::array(&self.results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CreatePartitionsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        CreatePartitionsResponse {
+            throttle_time_ms: s.next(),
+            results: s.next(),
+        }
     }
 }
 
@@ -126,26 +129,27 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            name: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

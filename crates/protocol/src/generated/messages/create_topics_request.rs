@@ -2,12 +2,10 @@
 
 //! CreateTopicsRequest (key 19), versions 0-7, flexible from 5.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `CreateTopicsRequest`, versions 0-7.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ impl Default for CreateTopicsRequest {
     }
 }
 
-impl crate::Message for CreateTopicsRequest {
+impl Message for CreateTopicsRequest {
     const NAME: &'static str = "CreateTopicsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 7;
@@ -95,26 +93,29 @@ impl CreateTopicsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CreateTopicsRequest {
+impl ToJson for CreateTopicsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
-        o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
         if version >= 1 {
-            o.insert(
-                "validateOnly".to_owned(),
-                serde_json::Value::from(self.validate_only),
-            );
+            o.insert("validateOnly".into(), self.validate_only.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CreateTopicsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        CreateTopicsRequest {
+            topics: s.next(),
+            timeout_ms: s.next(),
+            validate_only: s.next(),
+        }
     }
 }
 
@@ -163,34 +164,34 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("numPartitions".into(), self.num_partitions.into());
+        o.insert("replicationFactor".into(), self.replication_factor.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "assignments".into(),
+            inspect::array(&self.assignments, |v| v.to_json(version)),
         );
         o.insert(
-            "numPartitions".to_owned(),
-            serde_json::Value::from(self.num_partitions),
-        );
-        o.insert(
-            "replicationFactor".to_owned(),
-            serde_json::Value::from(self.replication_factor),
-        );
-        o.insert(
-            "assignments".to_owned(),
-            crate::inspect::array(&self.assignments, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "configs".to_owned(),
-            crate::inspect::array(&self.configs, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "configs".into(),
+            inspect::array(&self.configs, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            num_partitions: s.next(),
+            replication_factor: s.next(),
+            assignments: s.next(),
+            configs: s.next(),
+        }
     }
 }
 
@@ -230,18 +231,25 @@ impl Assignment {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Assignment {
+impl ToJson for Assignment {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "brokerIds".to_owned(),
-            crate::inspect::array(&self.broker_ids, |v| serde_json::Value::from(*v)),
+            "brokerIds".into(),
+            inspect::array(&self.broker_ids, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Assignment {
+    fn sample(s: &mut Samples) -> Self {
+        Assignment {
+            partition_index: s.next(),
+            broker_ids: s.next(),
+        }
     }
 }
 
@@ -278,20 +286,25 @@ impl Config {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Config {
+impl ToJson for Config {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "value".to_owned(),
-            self.value.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "value".into(),
+            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Config {
+    fn sample(s: &mut Samples) -> Self {
+        Config {
+            name: s.next(),
+            value: s.next(),
+        }
     }
 }
 

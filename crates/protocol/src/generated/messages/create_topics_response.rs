@@ -2,13 +2,10 @@
 
 //! CreateTopicsResponse (key 19), versions 0-7, flexible from 5.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `CreateTopicsResponse`, versions 0-7.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +16,7 @@ pub struct CreateTopicsResponse {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for CreateTopicsResponse {
+impl Message for CreateTopicsResponse {
     const NAME: &'static str = "CreateTopicsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 7;
@@ -77,22 +74,27 @@ impl CreateTopicsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CreateTopicsResponse {
+impl ToJson for CreateTopicsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 2 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CreateTopicsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        CreateTopicsResponse {
+            throttle_time_ms: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -146,11 +148,7 @@ impl Topic {
         }
         if version >= 5 {
             m.num_partitions = r.i32()?;
-        }
-        if version >= 5 {
             m.replication_factor = r.i16()?;
-        }
-        if version >= 5 {
             m.configs = r.nullable_array(flexible, |r| Config::read(r, version))?;
         }
         if flexible {
@@ -177,11 +175,7 @@ impl Topic {
         }
         if version >= 5 {
             w.i32(self.num_partitions);
-        }
-        if version >= 5 {
             w.i16(self.replication_factor);
-        }
-        if version >= 5 {
             w.nullable_array(self.configs.as_deref(), flexible, |w, v| {
                 v.write(w, version)
             })?;
@@ -201,60 +195,53 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
+        o.insert("name".into(), self.name.as_str().into());
         if version >= 7 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 1 {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
         if version >= 5 && self.topic_config_error_code != 0 {
             o.insert(
-                "topicConfigErrorCode".to_owned(),
-                serde_json::Value::from(self.topic_config_error_code),
+                "topicConfigErrorCode".into(),
+                self.topic_config_error_code.into(),
             );
         }
         if version >= 5 {
+            o.insert("numPartitions".into(), self.num_partitions.into());
+            o.insert("replicationFactor".into(), self.replication_factor.into());
             o.insert(
-                "numPartitions".to_owned(),
-                serde_json::Value::from(self.num_partitions),
-            );
-        }
-        if version >= 5 {
-            o.insert(
-                "replicationFactor".to_owned(),
-                serde_json::Value::from(self.replication_factor),
-            );
-        }
-        if version >= 5 {
-            o.insert(
-                "configs".to_owned(),
-                self.configs.as_ref().map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+                "configs".into(),
+                inspect::nullable(self.configs.as_ref(), |v| {
+                    inspect::array(v, |v| v.to_json(version))
                 }),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            topic_id: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            topic_config_error_code: s.next(),
+            num_partitions: s.next(),
+            replication_factor: s.next(),
+            configs: s.next(),
+        }
     }
 }
 
@@ -315,32 +302,31 @@ impl Config {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Config {
+impl ToJson for Config {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "value".into(),
+            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "value".to_owned(),
-            self.value.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "readOnly".to_owned(),
-            serde_json::Value::from(self.read_only),
-        );
-        o.insert(
-            "configSource".to_owned(),
-            serde_json::Value::from(self.config_source),
-        );
-        o.insert(
-            "isSensitive".to_owned(),
-            serde_json::Value::from(self.is_sensitive),
-        );
+        o.insert("readOnly".into(), self.read_only.into());
+        o.insert("configSource".into(), self.config_source.into());
+        o.insert("isSensitive".into(), self.is_sensitive.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Config {
+    fn sample(s: &mut Samples) -> Self {
+        Config {
+            name: s.next(),
+            value: s.next(),
+            read_only: s.next(),
+            config_source: s.next(),
+            is_sensitive: s.next(),
+        }
     }
 }
 

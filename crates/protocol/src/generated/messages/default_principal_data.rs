@@ -2,12 +2,10 @@
 
 //! DefaultPrincipalData, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DefaultPrincipalData`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct DefaultPrincipalData {
     pub token_authenticated: bool,
 }
 
-impl crate::Message for DefaultPrincipalData {
+impl Message for DefaultPrincipalData {
     const NAME: &'static str = "DefaultPrincipalData";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -76,22 +74,24 @@ impl DefaultPrincipalData {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DefaultPrincipalData {
+impl ToJson for DefaultPrincipalData {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "type".to_owned(),
-            serde_json::Value::from(self.r#type.as_str()),
-        );
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "tokenAuthenticated".to_owned(),
-            serde_json::Value::from(self.token_authenticated),
-        );
+        o.insert("type".into(), self.r#type.as_str().into());
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("tokenAuthenticated".into(), self.token_authenticated.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DefaultPrincipalData {
+    fn sample(s: &mut Samples) -> Self {
+        DefaultPrincipalData {
+            r#type: s.next(),
+            name: s.next(),
+            token_authenticated: s.next(),
+        }
     }
 }
 

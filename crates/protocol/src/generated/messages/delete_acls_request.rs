@@ -2,12 +2,10 @@
 
 //! DeleteAclsRequest (key 31), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DeleteAclsRequest`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DeleteAclsRequest {
     pub filters: Vec<Filter>,
 }
 
-impl crate::Message for DeleteAclsRequest {
+impl Message for DeleteAclsRequest {
     const NAME: &'static str = "DeleteAclsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -73,16 +71,21 @@ impl DeleteAclsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DeleteAclsRequest {
+impl ToJson for DeleteAclsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "filters".to_owned(),
-            crate::inspect::array(&self.filters, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "filters".into(),
+            inspect::array(&self.filters, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DeleteAclsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DeleteAclsRequest { filters: s.next() }
     }
 }
 
@@ -157,52 +160,46 @@ impl Filter {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Filter {
+impl ToJson for Filter {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "resourceTypeFilter".to_owned(),
-            serde_json::Value::from(self.resource_type_filter),
+            "resourceTypeFilter".into(),
+            self.resource_type_filter.into(),
         );
         o.insert(
-            "resourceNameFilter".to_owned(),
-            self.resource_name_filter
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "resourceNameFilter".into(),
+            inspect::nullable(self.resource_name_filter.as_ref(), |v| v.as_str().into()),
         );
         if version >= 1 {
-            o.insert(
-                "patternTypeFilter".to_owned(),
-                serde_json::Value::from(self.pattern_type_filter),
-            );
+            o.insert("patternTypeFilter".into(), self.pattern_type_filter.into());
         }
         o.insert(
-            "principalFilter".to_owned(),
-            self.principal_filter
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "principalFilter".into(),
+            inspect::nullable(self.principal_filter.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "hostFilter".to_owned(),
-            self.host_filter
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "hostFilter".into(),
+            inspect::nullable(self.host_filter.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "operation".to_owned(),
-            serde_json::Value::from(self.operation),
-        );
-        o.insert(
-            "permissionType".to_owned(),
-            serde_json::Value::from(self.permission_type),
-        );
+        o.insert("operation".into(), self.operation.into());
+        o.insert("permissionType".into(), self.permission_type.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Filter {
+    fn sample(s: &mut Samples) -> Self {
+        Filter {
+            resource_type_filter: s.next(),
+            resource_name_filter: s.next(),
+            pattern_type_filter: s.next(),
+            principal_filter: s.next(),
+            host_filter: s.next(),
+            operation: s.next(),
+            permission_type: s.next(),
+        }
     }
 }
 

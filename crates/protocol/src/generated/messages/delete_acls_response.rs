@@ -2,12 +2,10 @@
 
 //! DeleteAclsResponse (key 31), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DeleteAclsResponse`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DeleteAclsResponse {
     pub filter_results: Vec<FilterResult>,
 }
 
-impl crate::Message for DeleteAclsResponse {
+impl Message for DeleteAclsResponse {
     const NAME: &'static str = "DeleteAclsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -72,20 +70,25 @@ impl DeleteAclsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DeleteAclsResponse {
+impl ToJson for DeleteAclsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "filterResults".to_owned(),
-            crate::inspect::array(&self.filter_results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "filterResults".into(),
+            inspect::array(&self.filter_results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DeleteAclsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DeleteAclsResponse {
+            throttle_time_ms: s.next(),
+            filter_results: s.next(),
+        }
     }
 }
 
@@ -126,28 +129,30 @@ impl FilterResult {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FilterResult {
+impl ToJson for FilterResult {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "matchingAcls".to_owned(),
-            crate::inspect::array(&self.matching_acls, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "matchingAcls".into(),
+            inspect::array(&self.matching_acls, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FilterResult {
+    fn sample(s: &mut Samples) -> Self {
+        FilterResult {
+            error_code: s.next(),
+            error_message: s.next(),
+            matching_acls: s.next(),
+        }
     }
 }
 
@@ -232,52 +237,41 @@ impl MatchingAcl {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for MatchingAcl {
+impl ToJson for MatchingAcl {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "resourceType".to_owned(),
-            serde_json::Value::from(self.resource_type),
-        );
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
+        o.insert("resourceType".into(), self.resource_type.into());
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         if version >= 1 {
-            o.insert(
-                "patternType".to_owned(),
-                serde_json::Value::from(self.pattern_type),
-            );
+            o.insert("patternType".into(), self.pattern_type.into());
         }
-        o.insert(
-            "principal".to_owned(),
-            serde_json::Value::from(self.principal.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert(
-            "operation".to_owned(),
-            serde_json::Value::from(self.operation),
-        );
-        o.insert(
-            "permissionType".to_owned(),
-            serde_json::Value::from(self.permission_type),
-        );
+        o.insert("principal".into(), self.principal.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("operation".into(), self.operation.into());
+        o.insert("permissionType".into(), self.permission_type.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for MatchingAcl {
+    fn sample(s: &mut Samples) -> Self {
+        MatchingAcl {
+            error_code: s.next(),
+            error_message: s.next(),
+            resource_type: s.next(),
+            resource_name: s.next(),
+            pattern_type: s.next(),
+            principal: s.next(),
+            host: s.next(),
+            operation: s.next(),
+            permission_type: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DeleteGroupsRequest (key 42), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DeleteGroupsRequest`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DeleteGroupsRequest {
     pub groups_names: Vec<String>,
 }
 
-impl crate::Message for DeleteGroupsRequest {
+impl Message for DeleteGroupsRequest {
     const NAME: &'static str = "DeleteGroupsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -73,14 +71,23 @@ impl DeleteGroupsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DeleteGroupsRequest {
+impl ToJson for DeleteGroupsRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "groupsNames".to_owned(),
-            crate::inspect::array(&self.groups_names, |v| serde_json::Value::from(v.as_str())),
+            "groupsNames".into(),
+            inspect::array(&self.groups_names, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DeleteGroupsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DeleteGroupsRequest {
+            groups_names: s.next(),
+        }
     }
 }
 

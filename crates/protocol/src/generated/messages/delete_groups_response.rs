@@ -2,12 +2,10 @@
 
 //! DeleteGroupsResponse (key 42), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DeleteGroupsResponse`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DeleteGroupsResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for DeleteGroupsResponse {
+impl Message for DeleteGroupsResponse {
     const NAME: &'static str = "DeleteGroupsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -72,20 +70,25 @@ impl DeleteGroupsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DeleteGroupsResponse {
+impl ToJson for DeleteGroupsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "results".to_owned(),
-            crate::inspect::array(&self.results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "results".into(),
+            inspect::array(&self.results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DeleteGroupsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DeleteGroupsResponse {
+            throttle_time_ms: s.next(),
+            results: s.next(),
+        }
     }
 }
 
@@ -130,28 +133,29 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 3 {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            group_id: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

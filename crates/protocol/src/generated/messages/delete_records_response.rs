@@ -2,12 +2,10 @@
 
 //! DeleteRecordsResponse (key 21), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DeleteRecordsResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DeleteRecordsResponse {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for DeleteRecordsResponse {
+impl Message for DeleteRecordsResponse {
     const NAME: &'static str = "DeleteRecordsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -72,20 +70,25 @@ impl DeleteRecordsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DeleteRecordsResponse {
+impl ToJson for DeleteRecordsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DeleteRecordsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DeleteRecordsResponse {
+            throttle_time_ms: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -122,20 +125,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -176,22 +184,24 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "lowWatermark".to_owned(),
-            serde_json::Value::from(self.low_watermark),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("lowWatermark".into(), self.low_watermark.into());
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            low_watermark: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 

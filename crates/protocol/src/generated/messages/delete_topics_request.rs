@@ -2,13 +2,10 @@
 
 //! DeleteTopicsRequest (key 20), versions 0-6, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `DeleteTopicsRequest`, versions 0-6.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct DeleteTopicsRequest {
     pub timeout_ms: i32,
 }
 
-impl crate::Message for DeleteTopicsRequest {
+impl Message for DeleteTopicsRequest {
     const NAME: &'static str = "DeleteTopicsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -90,28 +87,34 @@ impl DeleteTopicsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DeleteTopicsRequest {
+impl ToJson for DeleteTopicsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 6 {
             o.insert(
-                "topics".to_owned(),
-                crate::inspect::array(&self.topics, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "topics".into(),
+                inspect::array(&self.topics, |v| v.to_json(version)),
             );
         }
         if version <= 5 {
             o.insert(
-                "topicNames".to_owned(),
-                crate::inspect::array(&self.topic_names, |v| serde_json::Value::from(v.as_str())),
+                "topicNames".into(),
+                inspect::array(&self.topic_names, |v| v.as_str().into()),
             );
         }
-        o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DeleteTopicsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DeleteTopicsRequest {
+            topics: s.next(),
+            topic_names: s.next(),
+            timeout_ms: s.next(),
+        }
     }
 }
 
@@ -148,20 +151,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "name".to_owned(),
-            self.name.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "name".into(),
+            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            topic_id: s.next(),
+        }
     }
 }
 

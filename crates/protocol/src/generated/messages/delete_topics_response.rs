@@ -2,13 +2,10 @@
 
 //! DeleteTopicsResponse (key 20), versions 0-6, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `DeleteTopicsResponse`, versions 0-6.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +16,7 @@ pub struct DeleteTopicsResponse {
     pub responses: Vec<Response>,
 }
 
-impl crate::Message for DeleteTopicsResponse {
+impl Message for DeleteTopicsResponse {
     const NAME: &'static str = "DeleteTopicsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -77,22 +74,27 @@ impl DeleteTopicsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DeleteTopicsResponse {
+impl ToJson for DeleteTopicsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         o.insert(
-            "responses".to_owned(),
-            crate::inspect::array(&self.responses, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "responses".into(),
+            inspect::array(&self.responses, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DeleteTopicsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DeleteTopicsResponse {
+            throttle_time_ms: s.next(),
+            responses: s.next(),
+        }
     }
 }
 
@@ -153,36 +155,36 @@ impl Response {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Response {
+impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "name".to_owned(),
-            self.name.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "name".into(),
+            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
         );
         if version >= 6 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 5 {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Response {
+    fn sample(s: &mut Samples) -> Self {
+        Response {
+            name: s.next(),
+            topic_id: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

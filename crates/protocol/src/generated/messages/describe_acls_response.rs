@@ -2,12 +2,10 @@
 
 //! DescribeAclsResponse (key 29), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeAclsResponse`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct DescribeAclsResponse {
     pub resources: Vec<Resource>,
 }
 
-impl crate::Message for DescribeAclsResponse {
+impl Message for DescribeAclsResponse {
     const NAME: &'static str = "DescribeAclsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -80,32 +78,32 @@ impl DescribeAclsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeAclsResponse {
+impl ToJson for DescribeAclsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "resources".to_owned(),
-            crate::inspect::array(&self.resources, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "resources".into(),
+            inspect::array(&self.resources, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeAclsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeAclsResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            resources: s.next(),
+        }
     }
 }
 
@@ -165,28 +163,31 @@ impl Resource {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Resource {
+impl ToJson for Resource {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "resourceType".to_owned(),
-            serde_json::Value::from(self.resource_type),
-        );
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
+        o.insert("resourceType".into(), self.resource_type.into());
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         if version >= 1 {
-            o.insert(
-                "patternType".to_owned(),
-                serde_json::Value::from(self.pattern_type),
-            );
+            o.insert("patternType".into(), self.pattern_type.into());
         }
         o.insert(
-            "acls".to_owned(),
-            crate::inspect::array(&self.acls, |v| crate::inspect::ToJson::to_json(v, version)),
+            "acls".into(),
+            inspect::array(&self.acls, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Resource {
+    fn sample(s: &mut Samples) -> Self {
+        Resource {
+            resource_type: s.next(),
+            resource_name: s.next(),
+            pattern_type: s.next(),
+            acls: s.next(),
+        }
     }
 }
 
@@ -231,26 +232,26 @@ impl Acl {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Acl {
+impl ToJson for Acl {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "principal".to_owned(),
-            serde_json::Value::from(self.principal.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert(
-            "operation".to_owned(),
-            serde_json::Value::from(self.operation),
-        );
-        o.insert(
-            "permissionType".to_owned(),
-            serde_json::Value::from(self.permission_type),
-        );
+        o.insert("principal".into(), self.principal.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("operation".into(), self.operation.into());
+        o.insert("permissionType".into(), self.permission_type.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Acl {
+    fn sample(s: &mut Samples) -> Self {
+        Acl {
+            principal: s.next(),
+            host: s.next(),
+            operation: s.next(),
+            permission_type: s.next(),
+        }
     }
 }
 

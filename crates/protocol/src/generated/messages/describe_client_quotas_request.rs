@@ -2,12 +2,10 @@
 
 //! DescribeClientQuotasRequest (key 48), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeClientQuotasRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DescribeClientQuotasRequest {
     pub strict: bool,
 }
 
-impl crate::Message for DescribeClientQuotasRequest {
+impl Message for DescribeClientQuotasRequest {
     const NAME: &'static str = "DescribeClientQuotasRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -77,17 +75,25 @@ impl DescribeClientQuotasRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeClientQuotasRequest {
+impl ToJson for DescribeClientQuotasRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "components".to_owned(),
-            crate::inspect::array(&self.components, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "components".into(),
+            inspect::array(&self.components, |v| v.to_json(version)),
         );
-        o.insert("strict".to_owned(), serde_json::Value::from(self.strict));
+        o.insert("strict".into(), self.strict.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeClientQuotasRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeClientQuotasRequest {
+            components: s.next(),
+            strict: s.next(),
+        }
     }
 }
 
@@ -128,24 +134,27 @@ impl Component {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Component {
+impl ToJson for Component {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("entityType".into(), self.entity_type.as_str().into());
+        o.insert("matchType".into(), self.match_type.into());
         o.insert(
-            "entityType".to_owned(),
-            serde_json::Value::from(self.entity_type.as_str()),
-        );
-        o.insert(
-            "matchType".to_owned(),
-            serde_json::Value::from(self.match_type),
-        );
-        o.insert(
-            "match".to_owned(),
-            self.r#match.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "match".into(),
+            inspect::nullable(self.r#match.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Component {
+    fn sample(s: &mut Samples) -> Self {
+        Component {
+            entity_type: s.next(),
+            match_type: s.next(),
+            r#match: s.next(),
+        }
     }
 }
 

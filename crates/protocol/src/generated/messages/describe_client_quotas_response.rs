@@ -2,12 +2,10 @@
 
 //! DescribeClientQuotasResponse (key 48), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeClientQuotasResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct DescribeClientQuotasResponse {
     pub entries: Option<Vec<Entry>>,
 }
 
-impl crate::Message for DescribeClientQuotasResponse {
+impl Message for DescribeClientQuotasResponse {
     const NAME: &'static str = "DescribeClientQuotasResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -82,32 +80,34 @@ impl DescribeClientQuotasResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeClientQuotasResponse {
+impl ToJson for DescribeClientQuotasResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "entries".to_owned(),
-            self.entries.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "entries".into(),
+            inspect::nullable(self.entries.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeClientQuotasResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeClientQuotasResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            entries: s.next(),
+        }
     }
 }
 
@@ -144,22 +144,28 @@ impl Entry {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Entry {
+impl ToJson for Entry {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "entity".to_owned(),
-            crate::inspect::array(&self.entity, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "entity".into(),
+            inspect::array(&self.entity, |v| v.to_json(version)),
         );
         o.insert(
-            "values".to_owned(),
-            crate::inspect::array(&self.values, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "values".into(),
+            inspect::array(&self.values, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Entry {
+    fn sample(s: &mut Samples) -> Self {
+        Entry {
+            entity: s.next(),
+            values: s.next(),
+        }
     }
 }
 
@@ -196,22 +202,25 @@ impl Entity {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Entity {
+impl ToJson for Entity {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("entityType".into(), self.entity_type.as_str().into());
         o.insert(
-            "entityType".to_owned(),
-            serde_json::Value::from(self.entity_type.as_str()),
-        );
-        o.insert(
-            "entityName".to_owned(),
-            self.entity_name
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "entityName".into(),
+            inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Entity {
+    fn sample(s: &mut Samples) -> Self {
+        Entity {
+            entity_type: s.next(),
+            entity_name: s.next(),
+        }
     }
 }
 
@@ -248,12 +257,22 @@ impl Value {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Value {
+impl ToJson for Value {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert("value".to_owned(), serde_json::Value::from(self.value));
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("value".into(), self.value.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Value {
+    fn sample(s: &mut Samples) -> Self {
+        Value {
+            key: s.next(),
+            value: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeClusterRequest (key 60), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeClusterRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ impl Default for DescribeClusterRequest {
     }
 }
 
-impl crate::Message for DescribeClusterRequest {
+impl Message for DescribeClusterRequest {
     const NAME: &'static str = "DescribeClusterRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -99,26 +97,34 @@ impl DescribeClusterRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeClusterRequest {
+impl ToJson for DescribeClusterRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "includeClusterAuthorizedOperations".to_owned(),
-            serde_json::Value::from(self.include_cluster_authorized_operations),
+            "includeClusterAuthorizedOperations".into(),
+            self.include_cluster_authorized_operations.into(),
         );
         if version >= 1 {
-            o.insert(
-                "endpointType".to_owned(),
-                serde_json::Value::from(self.endpoint_type),
-            );
+            o.insert("endpointType".into(), self.endpoint_type.into());
         }
         if version >= 2 {
             o.insert(
-                "includeFencedBrokers".to_owned(),
-                serde_json::Value::from(self.include_fenced_brokers),
+                "includeFencedBrokers".into(),
+                self.include_fenced_brokers.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeClusterRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeClusterRequest {
+            include_cluster_authorized_operations: s.next(),
+            endpoint_type: s.next(),
+            include_fenced_brokers: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeClusterResponse (key 60), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeClusterResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +43,7 @@ impl Default for DescribeClusterResponse {
     }
 }
 
-impl crate::Message for DescribeClusterResponse {
+impl Message for DescribeClusterResponse {
     const NAME: &'static str = "DescribeClusterResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -115,50 +113,45 @@ impl DescribeClusterResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeClusterResponse {
+impl ToJson for DescribeClusterResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         if version >= 1 {
-            o.insert(
-                "endpointType".to_owned(),
-                serde_json::Value::from(self.endpoint_type),
-            );
+            o.insert("endpointType".into(), self.endpoint_type.into());
         }
+        o.insert("clusterId".into(), self.cluster_id.as_str().into());
+        o.insert("controllerId".into(), self.controller_id.into());
         o.insert(
-            "clusterId".to_owned(),
-            serde_json::Value::from(self.cluster_id.as_str()),
+            "brokers".into(),
+            inspect::array(&self.brokers, |v| v.to_json(version)),
         );
         o.insert(
-            "controllerId".to_owned(),
-            serde_json::Value::from(self.controller_id),
-        );
-        o.insert(
-            "brokers".to_owned(),
-            crate::inspect::array(&self.brokers, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "clusterAuthorizedOperations".to_owned(),
-            serde_json::Value::from(self.cluster_authorized_operations),
+            "clusterAuthorizedOperations".into(),
+            self.cluster_authorized_operations.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeClusterResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeClusterResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            endpoint_type: s.next(),
+            cluster_id: s.next(),
+            controller_id: s.next(),
+            brokers: s.next(),
+            cluster_authorized_operations: s.next(),
+        }
     }
 }
 
@@ -211,31 +204,33 @@ impl Broker {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Broker {
+impl ToJson for Broker {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("brokerId".into(), self.broker_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
-        o.insert(
-            "rack".to_owned(),
-            self.rack.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rack".into(),
+            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
         );
         if version >= 2 {
-            o.insert(
-                "isFenced".to_owned(),
-                serde_json::Value::from(self.is_fenced),
-            );
+            o.insert("isFenced".into(), self.is_fenced.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Broker {
+    fn sample(s: &mut Samples) -> Self {
+        Broker {
+            broker_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+            rack: s.next(),
+            is_fenced: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeConfigsRequest (key 32), versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeConfigsRequest`, versions 0-4.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct DescribeConfigsRequest {
     pub include_documentation: bool,
 }
 
-impl crate::Message for DescribeConfigsRequest {
+impl Message for DescribeConfigsRequest {
     const NAME: &'static str = "DescribeConfigsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -89,28 +87,34 @@ impl DescribeConfigsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeConfigsRequest {
+impl ToJson for DescribeConfigsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "resources".to_owned(),
-            crate::inspect::array(&self.resources, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "resources".into(),
+            inspect::array(&self.resources, |v| v.to_json(version)),
         );
         if version >= 1 {
-            o.insert(
-                "includeSynonyms".to_owned(),
-                serde_json::Value::from(self.include_synonyms),
-            );
+            o.insert("includeSynonyms".into(), self.include_synonyms.into());
         }
         if version >= 3 {
             o.insert(
-                "includeDocumentation".to_owned(),
-                serde_json::Value::from(self.include_documentation),
+                "includeDocumentation".into(),
+                self.include_documentation.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeConfigsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeConfigsRequest {
+            resources: s.next(),
+            include_synonyms: s.next(),
+            include_documentation: s.next(),
+        }
     }
 }
 
@@ -153,26 +157,29 @@ impl Resource {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Resource {
+impl ToJson for Resource {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("resourceType".into(), self.resource_type.into());
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         o.insert(
-            "resourceType".to_owned(),
-            serde_json::Value::from(self.resource_type),
-        );
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
-        o.insert(
-            "configurationKeys".to_owned(),
-            self.configuration_keys
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| serde_json::Value::from(v.as_str()))
-                }),
+            "configurationKeys".into(),
+            inspect::nullable(self.configuration_keys.as_ref(), |v| {
+                inspect::array(v, |v| v.as_str().into())
+            }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Resource {
+    fn sample(s: &mut Samples) -> Self {
+        Resource {
+            resource_type: s.next(),
+            resource_name: s.next(),
+            configuration_keys: s.next(),
+        }
     }
 }
 

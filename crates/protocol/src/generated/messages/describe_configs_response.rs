@@ -2,12 +2,10 @@
 
 //! DescribeConfigsResponse (key 32), versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeConfigsResponse`, versions 0-4.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DescribeConfigsResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for DescribeConfigsResponse {
+impl Message for DescribeConfigsResponse {
     const NAME: &'static str = "DescribeConfigsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -72,20 +70,25 @@ impl DescribeConfigsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeConfigsResponse {
+impl ToJson for DescribeConfigsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "results".to_owned(),
-            crate::inspect::array(&self.results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "results".into(),
+            inspect::array(&self.results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeConfigsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeConfigsResponse {
+            throttle_time_ms: s.next(),
+            results: s.next(),
+        }
     }
 }
 
@@ -134,36 +137,34 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
+        o.insert("resourceType".into(), self.resource_type.into());
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "resourceType".to_owned(),
-            serde_json::Value::from(self.resource_type),
-        );
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
-        o.insert(
-            "configs".to_owned(),
-            crate::inspect::array(&self.configs, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "configs".into(),
+            inspect::array(&self.configs, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            error_code: s.next(),
+            error_message: s.next(),
+            resource_type: s.next(),
+            resource_name: s.next(),
+            configs: s.next(),
+        }
     }
 }
 
@@ -225,8 +226,6 @@ impl Config {
         }
         if version >= 3 {
             m.config_type = r.i8()?;
-        }
-        if version >= 3 {
             m.documentation = r.nullable_string(flexible)?;
         }
         if flexible {
@@ -252,8 +251,6 @@ impl Config {
         }
         if version >= 3 {
             w.i8(self.config_type);
-        }
-        if version >= 3 {
             w.nullable_string(self.documentation.as_deref(), flexible)?;
         }
         if flexible {
@@ -264,64 +261,53 @@ impl Config {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Config {
+impl ToJson for Config {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "value".into(),
+            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "value".to_owned(),
-            self.value.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "readOnly".to_owned(),
-            serde_json::Value::from(self.read_only),
-        );
+        o.insert("readOnly".into(), self.read_only.into());
         if version == 0 {
-            o.insert(
-                "isDefault".to_owned(),
-                serde_json::Value::from(self.is_default),
-            );
+            o.insert("isDefault".into(), self.is_default.into());
         }
         if version >= 1 {
-            o.insert(
-                "configSource".to_owned(),
-                serde_json::Value::from(self.config_source),
-            );
+            o.insert("configSource".into(), self.config_source.into());
         }
-        o.insert(
-            "isSensitive".to_owned(),
-            serde_json::Value::from(self.is_sensitive),
-        );
+        o.insert("isSensitive".into(), self.is_sensitive.into());
         if version >= 1 {
             o.insert(
-                "synonyms".to_owned(),
-                crate::inspect::array(&self.synonyms, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "synonyms".into(),
+                inspect::array(&self.synonyms, |v| v.to_json(version)),
             );
         }
         if version >= 3 {
+            o.insert("configType".into(), self.config_type.into());
             o.insert(
-                "configType".to_owned(),
-                serde_json::Value::from(self.config_type),
-            );
-        }
-        if version >= 3 {
-            o.insert(
-                "documentation".to_owned(),
-                self.documentation
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "documentation".into(),
+                inspect::nullable(self.documentation.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Config {
+    fn sample(s: &mut Samples) -> Self {
+        Config {
+            name: s.next(),
+            value: s.next(),
+            read_only: s.next(),
+            is_default: s.next(),
+            config_source: s.next(),
+            is_sensitive: s.next(),
+            synonyms: s.next(),
+            config_type: s.next(),
+            documentation: s.next(),
+        }
     }
 }
 
@@ -362,21 +348,27 @@ impl Synonym {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Synonym {
+impl ToJson for Synonym {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "value".into(),
+            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "value".to_owned(),
-            self.value.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert("source".to_owned(), serde_json::Value::from(self.source));
+        o.insert("source".into(), self.source.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Synonym {
+    fn sample(s: &mut Samples) -> Self {
+        Synonym {
+            name: s.next(),
+            value: s.next(),
+            source: s.next(),
+        }
     }
 }
 

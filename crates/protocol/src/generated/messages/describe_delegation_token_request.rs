@@ -2,12 +2,10 @@
 
 //! DescribeDelegationTokenRequest (key 41), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeDelegationTokenRequest`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DescribeDelegationTokenRequest {
     pub owners: Option<Vec<Owner>>,
 }
 
-impl crate::Message for DescribeDelegationTokenRequest {
+impl Message for DescribeDelegationTokenRequest {
     const NAME: &'static str = "DescribeDelegationTokenRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -73,16 +71,23 @@ impl DescribeDelegationTokenRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeDelegationTokenRequest {
+impl ToJson for DescribeDelegationTokenRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "owners".to_owned(),
-            self.owners.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "owners".into(),
+            inspect::nullable(self.owners.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeDelegationTokenRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeDelegationTokenRequest { owners: s.next() }
     }
 }
 
@@ -119,18 +124,22 @@ impl Owner {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Owner {
+impl ToJson for Owner {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "principalType".to_owned(),
-            serde_json::Value::from(self.principal_type.as_str()),
-        );
-        o.insert(
-            "principalName".to_owned(),
-            serde_json::Value::from(self.principal_name.as_str()),
-        );
+        o.insert("principalType".into(), self.principal_type.as_str().into());
+        o.insert("principalName".into(), self.principal_name.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Owner {
+    fn sample(s: &mut Samples) -> Self {
+        Owner {
+            principal_type: s.next(),
+            principal_name: s.next(),
+        }
     }
 }
 

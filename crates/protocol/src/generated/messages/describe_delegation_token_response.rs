@@ -2,13 +2,12 @@
 
 //! DescribeDelegationTokenResponse (key 41), versions 0-3, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeDelegationTokenResponse`, versions 0-3.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +20,7 @@ pub struct DescribeDelegationTokenResponse {
     pub throttle_time_ms: i32,
 }
 
-impl crate::Message for DescribeDelegationTokenResponse {
+impl Message for DescribeDelegationTokenResponse {
     const NAME: &'static str = "DescribeDelegationTokenResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 3;
@@ -77,24 +76,27 @@ impl DescribeDelegationTokenResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeDelegationTokenResponse {
+impl ToJson for DescribeDelegationTokenResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "tokens".into(),
+            inspect::array(&self.tokens, |v| v.to_json(version)),
         );
-        o.insert(
-            "tokens".to_owned(),
-            crate::inspect::array(&self.tokens, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeDelegationTokenResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeDelegationTokenResponse {
+            error_code: s.next(),
+            tokens: s.next(),
+            throttle_time_ms: s.next(),
+        }
     }
 }
 
@@ -131,8 +133,6 @@ impl Token {
         m.principal_name = r.string(flexible)?;
         if version >= 3 {
             m.token_requester_principal_type = r.string(flexible)?;
-        }
-        if version >= 3 {
             m.token_requester_principal_name = r.string(flexible)?;
         }
         m.issue_timestamp = r.i64()?;
@@ -153,8 +153,6 @@ impl Token {
         w.string(&self.principal_name, flexible)?;
         if version >= 3 {
             w.string(&self.token_requester_principal_type, flexible)?;
-        }
-        if version >= 3 {
             w.string(&self.token_requester_principal_name, flexible)?;
         }
         w.i64(self.issue_timestamp);
@@ -171,53 +169,49 @@ impl Token {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Token {
+impl ToJson for Token {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "principalType".to_owned(),
-            serde_json::Value::from(self.principal_type.as_str()),
-        );
-        o.insert(
-            "principalName".to_owned(),
-            serde_json::Value::from(self.principal_name.as_str()),
-        );
+        o.insert("principalType".into(), self.principal_type.as_str().into());
+        o.insert("principalName".into(), self.principal_name.as_str().into());
         if version >= 3 {
             o.insert(
-                "tokenRequesterPrincipalType".to_owned(),
-                serde_json::Value::from(self.token_requester_principal_type.as_str()),
+                "tokenRequesterPrincipalType".into(),
+                self.token_requester_principal_type.as_str().into(),
             );
-        }
-        if version >= 3 {
             o.insert(
-                "tokenRequesterPrincipalName".to_owned(),
-                serde_json::Value::from(self.token_requester_principal_name.as_str()),
+                "tokenRequesterPrincipalName".into(),
+                self.token_requester_principal_name.as_str().into(),
             );
         }
+        o.insert("issueTimestamp".into(), self.issue_timestamp.into());
+        o.insert("expiryTimestamp".into(), self.expiry_timestamp.into());
+        o.insert("maxTimestamp".into(), self.max_timestamp.into());
+        o.insert("tokenId".into(), self.token_id.as_str().into());
+        o.insert("hmac".into(), inspect::base64(&self.hmac));
         o.insert(
-            "issueTimestamp".to_owned(),
-            serde_json::Value::from(self.issue_timestamp),
-        );
-        o.insert(
-            "expiryTimestamp".to_owned(),
-            serde_json::Value::from(self.expiry_timestamp),
-        );
-        o.insert(
-            "maxTimestamp".to_owned(),
-            serde_json::Value::from(self.max_timestamp),
-        );
-        o.insert(
-            "tokenId".to_owned(),
-            serde_json::Value::from(self.token_id.as_str()),
-        );
-        o.insert("hmac".to_owned(), crate::inspect::base64(&self.hmac));
-        o.insert(
-            "renewers".to_owned(),
-            crate::inspect::array(&self.renewers, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "renewers".into(),
+            inspect::array(&self.renewers, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Token {
+    fn sample(s: &mut Samples) -> Self {
+        Token {
+            principal_type: s.next(),
+            principal_name: s.next(),
+            token_requester_principal_type: s.next(),
+            token_requester_principal_name: s.next(),
+            issue_timestamp: s.next(),
+            expiry_timestamp: s.next(),
+            max_timestamp: s.next(),
+            token_id: s.next(),
+            hmac: s.next(),
+            renewers: s.next(),
+        }
     }
 }
 
@@ -254,18 +248,22 @@ impl Renewer {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Renewer {
+impl ToJson for Renewer {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "principalType".to_owned(),
-            serde_json::Value::from(self.principal_type.as_str()),
-        );
-        o.insert(
-            "principalName".to_owned(),
-            serde_json::Value::from(self.principal_name.as_str()),
-        );
+        o.insert("principalType".into(), self.principal_type.as_str().into());
+        o.insert("principalName".into(), self.principal_name.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Renewer {
+    fn sample(s: &mut Samples) -> Self {
+        Renewer {
+            principal_type: s.next(),
+            principal_name: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeGroupsRequest (key 15), versions 0-6, flexible from 5.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeGroupsRequest`, versions 0-6.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DescribeGroupsRequest {
     pub include_authorized_operations: bool,
 }
 
-impl crate::Message for DescribeGroupsRequest {
+impl Message for DescribeGroupsRequest {
     const NAME: &'static str = "DescribeGroupsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -81,20 +79,30 @@ impl DescribeGroupsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeGroupsRequest {
+impl ToJson for DescribeGroupsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "groups".to_owned(),
-            crate::inspect::array(&self.groups, |v| serde_json::Value::from(v.as_str())),
+            "groups".into(),
+            inspect::array(&self.groups, |v| v.as_str().into()),
         );
         if version >= 3 {
             o.insert(
-                "includeAuthorizedOperations".to_owned(),
-                serde_json::Value::from(self.include_authorized_operations),
+                "includeAuthorizedOperations".into(),
+                self.include_authorized_operations.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeGroupsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeGroupsRequest {
+            groups: s.next(),
+            include_authorized_operations: s.next(),
+        }
     }
 }
 

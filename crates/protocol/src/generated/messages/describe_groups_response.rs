@@ -2,13 +2,12 @@
 
 //! DescribeGroupsResponse (key 15), versions 0-6, flexible from 5.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeGroupsResponse`, versions 0-6.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +18,7 @@ pub struct DescribeGroupsResponse {
     pub groups: Vec<Group>,
 }
 
-impl crate::Message for DescribeGroupsResponse {
+impl Message for DescribeGroupsResponse {
     const NAME: &'static str = "DescribeGroupsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -77,22 +76,27 @@ impl DescribeGroupsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeGroupsResponse {
+impl ToJson for DescribeGroupsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         o.insert(
-            "groups".to_owned(),
-            crate::inspect::array(&self.groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "groups".into(),
+            inspect::array(&self.groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeGroupsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeGroupsResponse {
+            throttle_time_ms: s.next(),
+            groups: s.next(),
+        }
     }
 }
 
@@ -176,52 +180,47 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 6 {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("groupState".into(), self.group_state.as_str().into());
+        o.insert("protocolType".into(), self.protocol_type.as_str().into());
+        o.insert("protocolData".into(), self.protocol_data.as_str().into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "groupState".to_owned(),
-            serde_json::Value::from(self.group_state.as_str()),
-        );
-        o.insert(
-            "protocolType".to_owned(),
-            serde_json::Value::from(self.protocol_type.as_str()),
-        );
-        o.insert(
-            "protocolData".to_owned(),
-            serde_json::Value::from(self.protocol_data.as_str()),
-        );
-        o.insert(
-            "members".to_owned(),
-            crate::inspect::array(&self.members, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "members".into(),
+            inspect::array(&self.members, |v| v.to_json(version)),
         );
         if version >= 3 {
             o.insert(
-                "authorizedOperations".to_owned(),
-                serde_json::Value::from(self.authorized_operations),
+                "authorizedOperations".into(),
+                self.authorized_operations.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            error_code: s.next(),
+            error_message: s.next(),
+            group_id: s.next(),
+            group_state: s.next(),
+            protocol_type: s.next(),
+            protocol_data: s.next(),
+            members: s.next(),
+            authorized_operations: s.next(),
+        }
     }
 }
 
@@ -278,40 +277,41 @@ impl Member {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Member {
+impl ToJson for Member {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("memberId".into(), self.member_id.as_str().into());
         if version >= 4 {
             o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
+        o.insert("clientId".into(), self.client_id.as_str().into());
+        o.insert("clientHost".into(), self.client_host.as_str().into());
         o.insert(
-            "clientId".to_owned(),
-            serde_json::Value::from(self.client_id.as_str()),
+            "memberMetadata".into(),
+            inspect::base64(&self.member_metadata),
         );
         o.insert(
-            "clientHost".to_owned(),
-            serde_json::Value::from(self.client_host.as_str()),
-        );
-        o.insert(
-            "memberMetadata".to_owned(),
-            crate::inspect::base64(&self.member_metadata),
-        );
-        o.insert(
-            "memberAssignment".to_owned(),
-            crate::inspect::base64(&self.member_assignment),
+            "memberAssignment".into(),
+            inspect::base64(&self.member_assignment),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Member {
+    fn sample(s: &mut Samples) -> Self {
+        Member {
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            client_id: s.next(),
+            client_host: s.next(),
+            member_metadata: s.next(),
+            member_assignment: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeLogDirsRequest (key 35), versions 0-5, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeLogDirsRequest`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DescribeLogDirsRequest {
     pub topics: Option<Vec<Topic>>,
 }
 
-impl crate::Message for DescribeLogDirsRequest {
+impl Message for DescribeLogDirsRequest {
     const NAME: &'static str = "DescribeLogDirsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -73,16 +71,23 @@ impl DescribeLogDirsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeLogDirsRequest {
+impl ToJson for DescribeLogDirsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            self.topics.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "topics".into(),
+            inspect::nullable(self.topics.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeLogDirsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeLogDirsRequest { topics: s.next() }
     }
 }
 
@@ -122,18 +127,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

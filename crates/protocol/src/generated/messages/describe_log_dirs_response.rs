@@ -2,12 +2,10 @@
 
 //! DescribeLogDirsResponse (key 35), versions 0-5, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeLogDirsResponse`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct DescribeLogDirsResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for DescribeLogDirsResponse {
+impl Message for DescribeLogDirsResponse {
     const NAME: &'static str = "DescribeLogDirsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -80,26 +78,29 @@ impl DescribeLogDirsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeLogDirsResponse {
+impl ToJson for DescribeLogDirsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         if version >= 3 {
-            o.insert(
-                "errorCode".to_owned(),
-                serde_json::Value::from(self.error_code),
-            );
+            o.insert("errorCode".into(), self.error_code.into());
         }
         o.insert(
-            "results".to_owned(),
-            crate::inspect::array(&self.results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "results".into(),
+            inspect::array(&self.results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeLogDirsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeLogDirsResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            results: s.next(),
+        }
     }
 }
 
@@ -142,8 +143,6 @@ impl Result {
         m.topics = r.array(flexible, |r| Topic::read(r, version))?;
         if version >= 4 {
             m.total_bytes = r.i64()?;
-        }
-        if version >= 4 {
             m.usable_bytes = r.i64()?;
         }
         if version >= 5 {
@@ -162,8 +161,6 @@ impl Result {
         w.array(&self.topics, flexible, |w, v| v.write(w, version))?;
         if version >= 4 {
             w.i64(self.total_bytes);
-        }
-        if version >= 4 {
             w.i64(self.usable_bytes);
         }
         if version >= 5 {
@@ -177,42 +174,37 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("logDir".into(), self.log_dir.as_str().into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "logDir".to_owned(),
-            serde_json::Value::from(self.log_dir.as_str()),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 4 {
-            o.insert(
-                "totalBytes".to_owned(),
-                serde_json::Value::from(self.total_bytes),
-            );
-        }
-        if version >= 4 {
-            o.insert(
-                "usableBytes".to_owned(),
-                serde_json::Value::from(self.usable_bytes),
-            );
+            o.insert("totalBytes".into(), self.total_bytes.into());
+            o.insert("usableBytes".into(), self.usable_bytes.into());
         }
         if version >= 5 {
-            o.insert(
-                "isCordoned".to_owned(),
-                serde_json::Value::from(self.is_cordoned),
-            );
+            o.insert("isCordoned".into(), self.is_cordoned.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            error_code: s.next(),
+            log_dir: s.next(),
+            topics: s.next(),
+            total_bytes: s.next(),
+            usable_bytes: s.next(),
+            is_cordoned: s.next(),
+        }
     }
 }
 
@@ -249,20 +241,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -307,26 +304,26 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "partitionSize".to_owned(),
-            serde_json::Value::from(self.partition_size),
-        );
-        o.insert(
-            "offsetLag".to_owned(),
-            serde_json::Value::from(self.offset_lag),
-        );
-        o.insert(
-            "isFutureKey".to_owned(),
-            serde_json::Value::from(self.is_future_key),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("partitionSize".into(), self.partition_size.into());
+        o.insert("offsetLag".into(), self.offset_lag.into());
+        o.insert("isFutureKey".into(), self.is_future_key.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            partition_size: s.next(),
+            offset_lag: s.next(),
+            is_future_key: s.next(),
+        }
     }
 }
 

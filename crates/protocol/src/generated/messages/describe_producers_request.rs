@@ -2,12 +2,10 @@
 
 //! DescribeProducersRequest (key 61), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeProducersRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DescribeProducersRequest {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for DescribeProducersRequest {
+impl Message for DescribeProducersRequest {
     const NAME: &'static str = "DescribeProducersRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -73,16 +71,21 @@ impl DescribeProducersRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeProducersRequest {
+impl ToJson for DescribeProducersRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeProducersRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeProducersRequest { topics: s.next() }
     }
 }
 
@@ -122,18 +125,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitionIndexes".to_owned(),
-            crate::inspect::array(&self.partition_indexes, |v| serde_json::Value::from(*v)),
+            "partitionIndexes".into(),
+            inspect::array(&self.partition_indexes, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partition_indexes: s.next(),
+        }
     }
 }
 

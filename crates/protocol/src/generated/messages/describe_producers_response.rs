@@ -2,12 +2,10 @@
 
 //! DescribeProducersResponse (key 61), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeProducersResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DescribeProducersResponse {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for DescribeProducersResponse {
+impl Message for DescribeProducersResponse {
     const NAME: &'static str = "DescribeProducersResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -72,20 +70,25 @@ impl DescribeProducersResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeProducersResponse {
+impl ToJson for DescribeProducersResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeProducersResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeProducersResponse {
+            throttle_time_ms: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -122,20 +125,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -180,32 +188,32 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "activeProducers".to_owned(),
-            crate::inspect::array(&self.active_producers, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "activeProducers".into(),
+            inspect::array(&self.active_producers, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            active_producers: s.next(),
+        }
     }
 }
 
@@ -271,34 +279,33 @@ impl ActiveProducer {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ActiveProducer {
+impl ToJson for ActiveProducer {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
+        o.insert("lastSequence".into(), self.last_sequence.into());
+        o.insert("lastTimestamp".into(), self.last_timestamp.into());
+        o.insert("coordinatorEpoch".into(), self.coordinator_epoch.into());
         o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
-        o.insert(
-            "lastSequence".to_owned(),
-            serde_json::Value::from(self.last_sequence),
-        );
-        o.insert(
-            "lastTimestamp".to_owned(),
-            serde_json::Value::from(self.last_timestamp),
-        );
-        o.insert(
-            "coordinatorEpoch".to_owned(),
-            serde_json::Value::from(self.coordinator_epoch),
-        );
-        o.insert(
-            "currentTxnStartOffset".to_owned(),
-            serde_json::Value::from(self.current_txn_start_offset),
+            "currentTxnStartOffset".into(),
+            self.current_txn_start_offset.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ActiveProducer {
+    fn sample(s: &mut Samples) -> Self {
+        ActiveProducer {
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            last_sequence: s.next(),
+            last_timestamp: s.next(),
+            coordinator_epoch: s.next(),
+            current_txn_start_offset: s.next(),
+        }
     }
 }
 

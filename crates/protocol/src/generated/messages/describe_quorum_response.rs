@@ -2,13 +2,10 @@
 
 //! DescribeQuorumResponse (key 55), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `DescribeQuorumResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +20,7 @@ pub struct DescribeQuorumResponse {
     pub nodes: Vec<Node>,
 }
 
-impl crate::Message for DescribeQuorumResponse {
+impl Message for DescribeQuorumResponse {
     const NAME: &'static str = "DescribeQuorumResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -89,36 +86,39 @@ impl DescribeQuorumResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeQuorumResponse {
+impl ToJson for DescribeQuorumResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 2 {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 2 {
             o.insert(
-                "nodes".to_owned(),
-                crate::inspect::array(&self.nodes, |v| crate::inspect::ToJson::to_json(v, version)),
+                "nodes".into(),
+                inspect::array(&self.nodes, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeQuorumResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeQuorumResponse {
+            error_code: s.next(),
+            error_message: s.next(),
+            topics: s.next(),
+            nodes: s.next(),
+        }
     }
 }
 
@@ -155,20 +155,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -233,52 +238,45 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 2 {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
+        o.insert("highWatermark".into(), self.high_watermark.into());
         o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
+            "currentVoters".into(),
+            inspect::array(&self.current_voters, |v| v.to_json(version)),
         );
         o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
-        o.insert(
-            "highWatermark".to_owned(),
-            serde_json::Value::from(self.high_watermark),
-        );
-        o.insert(
-            "currentVoters".to_owned(),
-            crate::inspect::array(&self.current_voters, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "observers".to_owned(),
-            crate::inspect::array(&self.observers, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "observers".into(),
+            inspect::array(&self.observers, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+            high_watermark: s.next(),
+            current_voters: s.next(),
+            observers: s.next(),
+        }
     }
 }
 
@@ -315,17 +313,25 @@ impl Node {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Node {
+impl ToJson for Node {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
+        o.insert("nodeId".into(), self.node_id.into());
         o.insert(
-            "listeners".to_owned(),
-            crate::inspect::array(&self.listeners, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "listeners".into(),
+            inspect::array(&self.listeners, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Node {
+    fn sample(s: &mut Samples) -> Self {
+        Node {
+            node_id: s.next(),
+            listeners: s.next(),
+        }
     }
 }
 
@@ -366,19 +372,24 @@ impl Listener {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Listener {
+impl ToJson for Listener {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Listener {
+    fn sample(s: &mut Samples) -> Self {
+        Listener {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 
@@ -420,8 +431,6 @@ impl ReplicaState {
         m.log_end_offset = r.i64()?;
         if version >= 1 {
             m.last_fetch_timestamp = r.i64()?;
-        }
-        if version >= 1 {
             m.last_caught_up_timestamp = r.i64()?;
         }
         if flexible {
@@ -439,8 +448,6 @@ impl ReplicaState {
         w.i64(self.log_end_offset);
         if version >= 1 {
             w.i64(self.last_fetch_timestamp);
-        }
-        if version >= 1 {
             w.i64(self.last_caught_up_timestamp);
         }
         if flexible {
@@ -451,36 +458,41 @@ impl ReplicaState {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ReplicaState {
+impl ToJson for ReplicaState {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "replicaId".to_owned(),
-            serde_json::Value::from(self.replica_id),
-        );
+        o.insert("replicaId".into(), self.replica_id.into());
         if version >= 2 {
             o.insert(
-                "replicaDirectoryId".to_owned(),
-                serde_json::Value::from(self.replica_directory_id.to_string()),
+                "replicaDirectoryId".into(),
+                self.replica_directory_id.to_string().into(),
             );
         }
-        o.insert(
-            "logEndOffset".to_owned(),
-            serde_json::Value::from(self.log_end_offset),
-        );
+        o.insert("logEndOffset".into(), self.log_end_offset.into());
         if version >= 1 {
             o.insert(
-                "lastFetchTimestamp".to_owned(),
-                serde_json::Value::from(self.last_fetch_timestamp),
+                "lastFetchTimestamp".into(),
+                self.last_fetch_timestamp.into(),
             );
-        }
-        if version >= 1 {
             o.insert(
-                "lastCaughtUpTimestamp".to_owned(),
-                serde_json::Value::from(self.last_caught_up_timestamp),
+                "lastCaughtUpTimestamp".into(),
+                self.last_caught_up_timestamp.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ReplicaState {
+    fn sample(s: &mut Samples) -> Self {
+        ReplicaState {
+            replica_id: s.next(),
+            replica_directory_id: s.next(),
+            log_end_offset: s.next(),
+            last_fetch_timestamp: s.next(),
+            last_caught_up_timestamp: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeShareGroupOffsetsRequest (key 90), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeShareGroupOffsetsRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DescribeShareGroupOffsetsRequest {
     pub groups: Vec<Group>,
 }
 
-impl crate::Message for DescribeShareGroupOffsetsRequest {
+impl Message for DescribeShareGroupOffsetsRequest {
     const NAME: &'static str = "DescribeShareGroupOffsetsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -73,16 +71,21 @@ impl DescribeShareGroupOffsetsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeShareGroupOffsetsRequest {
+impl ToJson for DescribeShareGroupOffsetsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "groups".to_owned(),
-            crate::inspect::array(&self.groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "groups".into(),
+            inspect::array(&self.groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeShareGroupOffsetsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeShareGroupOffsetsRequest { groups: s.next() }
     }
 }
 
@@ -119,20 +122,27 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "topics".to_owned(),
-            self.topics.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "topics".into(),
+            inspect::nullable(self.topics.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            group_id: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -172,18 +182,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! DescribeShareGroupOffsetsResponse (key 90), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `DescribeShareGroupOffsetsResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +16,7 @@ pub struct DescribeShareGroupOffsetsResponse {
     pub groups: Vec<Group>,
 }
 
-impl crate::Message for DescribeShareGroupOffsetsResponse {
+impl Message for DescribeShareGroupOffsetsResponse {
     const NAME: &'static str = "DescribeShareGroupOffsetsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -73,20 +70,25 @@ impl DescribeShareGroupOffsetsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeShareGroupOffsetsResponse {
+impl ToJson for DescribeShareGroupOffsetsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "groups".to_owned(),
-            crate::inspect::array(&self.groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "groups".into(),
+            inspect::array(&self.groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeShareGroupOffsetsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeShareGroupOffsetsResponse {
+            throttle_time_ms: s.next(),
+            groups: s.next(),
+        }
     }
 }
 
@@ -131,32 +133,32 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            group_id: s.next(),
+            topics: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 
@@ -197,24 +199,27 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -284,37 +289,35 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "startOffset".to_owned(),
-            serde_json::Value::from(self.start_offset),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("startOffset".into(), self.start_offset.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         if version >= 1 {
-            o.insert("lag".to_owned(), serde_json::Value::from(self.lag));
+            o.insert("lag".into(), self.lag.into());
         }
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            start_offset: s.next(),
+            leader_epoch: s.next(),
+            lag: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

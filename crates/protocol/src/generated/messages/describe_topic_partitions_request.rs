@@ -2,12 +2,10 @@
 
 //! DescribeTopicPartitionsRequest (key 75), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeTopicPartitionsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ impl Default for DescribeTopicPartitionsRequest {
     }
 }
 
-impl crate::Message for DescribeTopicPartitionsRequest {
+impl Message for DescribeTopicPartitionsRequest {
     const NAME: &'static str = "DescribeTopicPartitionsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -91,26 +89,33 @@ impl DescribeTopicPartitionsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeTopicPartitionsRequest {
+impl ToJson for DescribeTopicPartitionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         o.insert(
-            "responsePartitionLimit".to_owned(),
-            serde_json::Value::from(self.response_partition_limit),
+            "responsePartitionLimit".into(),
+            self.response_partition_limit.into(),
         );
         o.insert(
-            "cursor".to_owned(),
-            self.cursor.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "cursor".into(),
+            inspect::nullable(self.cursor.as_ref(), |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeTopicPartitionsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeTopicPartitionsRequest {
+            topics: s.next(),
+            response_partition_limit: s.next(),
+            cursor: s.next(),
+        }
     }
 }
 
@@ -143,14 +148,18 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
+        o.insert("name".into(), self.name.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic { name: s.next() }
     }
 }
 
@@ -187,18 +196,22 @@ impl Cursor {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Cursor {
+impl ToJson for Cursor {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
+        o.insert("topicName".into(), self.topic_name.as_str().into());
+        o.insert("partitionIndex".into(), self.partition_index.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Cursor {
+    fn sample(s: &mut Samples) -> Self {
+        Cursor {
+            topic_name: s.next(),
+            partition_index: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! DescribeTopicPartitionsResponse (key 75), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `DescribeTopicPartitionsResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct DescribeTopicPartitionsResponse {
     pub next_cursor: Option<NextCursor>,
 }
 
-impl crate::Message for DescribeTopicPartitionsResponse {
+impl Message for DescribeTopicPartitionsResponse {
     const NAME: &'static str = "DescribeTopicPartitionsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -77,28 +74,30 @@ impl DescribeTopicPartitionsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeTopicPartitionsResponse {
+impl ToJson for DescribeTopicPartitionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "nextCursor".to_owned(),
-            self.next_cursor
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+            "nextCursor".into(),
+            inspect::nullable(self.next_cursor.as_ref(), |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeTopicPartitionsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeTopicPartitionsResponse {
+            throttle_time_ms: s.next(),
+            topics: s.next(),
+            next_cursor: s.next(),
+        }
     }
 }
 
@@ -164,38 +163,39 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "name".into(),
+            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("topicId".into(), self.topic_id.to_string().into());
+        o.insert("isInternal".into(), self.is_internal.into());
+        o.insert(
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         o.insert(
-            "name".to_owned(),
-            self.name.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "isInternal".to_owned(),
-            serde_json::Value::from(self.is_internal),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "topicAuthorizedOperations".to_owned(),
-            serde_json::Value::from(self.topic_authorized_operations),
+            "topicAuthorizedOperations".into(),
+            self.topic_authorized_operations.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            error_code: s.next(),
+            name: s.next(),
+            topic_id: s.next(),
+            is_internal: s.next(),
+            partitions: s.next(),
+            topic_authorized_operations: s.next(),
+        }
     }
 }
 
@@ -295,54 +295,55 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "replicaNodes".into(),
+            inspect::array(&self.replica_nodes, |v| (*v).into()),
         );
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
+            "isrNodes".into(),
+            inspect::array(&self.isr_nodes, |v| (*v).into()),
         );
         o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
+            "eligibleLeaderReplicas".into(),
+            inspect::nullable(self.eligible_leader_replicas.as_ref(), |v| {
+                inspect::array(v, |v| (*v).into())
+            }),
         );
         o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
+            "lastKnownElr".into(),
+            inspect::nullable(self.last_known_elr.as_ref(), |v| {
+                inspect::array(v, |v| (*v).into())
+            }),
         );
         o.insert(
-            "replicaNodes".to_owned(),
-            crate::inspect::array(&self.replica_nodes, |v| serde_json::Value::from(*v)),
-        );
-        o.insert(
-            "isrNodes".to_owned(),
-            crate::inspect::array(&self.isr_nodes, |v| serde_json::Value::from(*v)),
-        );
-        o.insert(
-            "eligibleLeaderReplicas".to_owned(),
-            self.eligible_leader_replicas
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| serde_json::Value::from(*v))
-                }),
-        );
-        o.insert(
-            "lastKnownElr".to_owned(),
-            self.last_known_elr
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| serde_json::Value::from(*v))
-                }),
-        );
-        o.insert(
-            "offlineReplicas".to_owned(),
-            crate::inspect::array(&self.offline_replicas, |v| serde_json::Value::from(*v)),
+            "offlineReplicas".into(),
+            inspect::array(&self.offline_replicas, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            error_code: s.next(),
+            partition_index: s.next(),
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+            replica_nodes: s.next(),
+            isr_nodes: s.next(),
+            eligible_leader_replicas: s.next(),
+            last_known_elr: s.next(),
+            offline_replicas: s.next(),
+        }
     }
 }
 
@@ -379,18 +380,22 @@ impl NextCursor {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for NextCursor {
+impl ToJson for NextCursor {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
+        o.insert("topicName".into(), self.topic_name.as_str().into());
+        o.insert("partitionIndex".into(), self.partition_index.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for NextCursor {
+    fn sample(s: &mut Samples) -> Self {
+        NextCursor {
+            topic_name: s.next(),
+            partition_index: s.next(),
+        }
     }
 }
 

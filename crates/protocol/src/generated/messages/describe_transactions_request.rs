@@ -2,12 +2,10 @@
 
 //! DescribeTransactionsRequest (key 65), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeTransactionsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DescribeTransactionsRequest {
     pub transactional_ids: Vec<String>,
 }
 
-impl crate::Message for DescribeTransactionsRequest {
+impl Message for DescribeTransactionsRequest {
     const NAME: &'static str = "DescribeTransactionsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -75,16 +73,23 @@ impl DescribeTransactionsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeTransactionsRequest {
+impl ToJson for DescribeTransactionsRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalIds".to_owned(),
-            crate::inspect::array(&self.transactional_ids, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "transactionalIds".into(),
+            inspect::array(&self.transactional_ids, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeTransactionsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeTransactionsRequest {
+            transactional_ids: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeTransactionsResponse (key 65), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeTransactionsResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct DescribeTransactionsResponse {
     pub transaction_states: Vec<TransactionState>,
 }
 
-impl crate::Message for DescribeTransactionsResponse {
+impl Message for DescribeTransactionsResponse {
     const NAME: &'static str = "DescribeTransactionsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -74,20 +72,25 @@ impl DescribeTransactionsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeTransactionsResponse {
+impl ToJson for DescribeTransactionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "transactionStates".to_owned(),
-            crate::inspect::array(&self.transaction_states, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "transactionStates".into(),
+            inspect::array(&self.transaction_states, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeTransactionsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeTransactionsResponse {
+            throttle_time_ms: s.next(),
+            transaction_states: s.next(),
+        }
     }
 }
 
@@ -148,44 +151,49 @@ impl TransactionState {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TransactionState {
+impl ToJson for TransactionState {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionState".into(),
+            self.transaction_state.as_str().into(),
         );
         o.insert(
-            "transactionState".to_owned(),
-            serde_json::Value::from(self.transaction_state.as_str()),
+            "transactionTimeoutMs".into(),
+            self.transaction_timeout_ms.into(),
         );
         o.insert(
-            "transactionTimeoutMs".to_owned(),
-            serde_json::Value::from(self.transaction_timeout_ms),
+            "transactionStartTimeMs".into(),
+            self.transaction_start_time_ms.into(),
         );
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
         o.insert(
-            "transactionStartTimeMs".to_owned(),
-            serde_json::Value::from(self.transaction_start_time_ms),
-        );
-        o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TransactionState {
+    fn sample(s: &mut Samples) -> Self {
+        TransactionState {
+            error_code: s.next(),
+            transactional_id: s.next(),
+            transaction_state: s.next(),
+            transaction_timeout_ms: s.next(),
+            transaction_start_time_ms: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -225,18 +233,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! DescribeUserScramCredentialsRequest (key 50), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeUserScramCredentialsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct DescribeUserScramCredentialsRequest {
     pub users: Option<Vec<User>>,
 }
 
-impl crate::Message for DescribeUserScramCredentialsRequest {
+impl Message for DescribeUserScramCredentialsRequest {
     const NAME: &'static str = "DescribeUserScramCredentialsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -73,16 +71,23 @@ impl DescribeUserScramCredentialsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeUserScramCredentialsRequest {
+impl ToJson for DescribeUserScramCredentialsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "users".to_owned(),
-            self.users.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "users".into(),
+            inspect::nullable(self.users.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeUserScramCredentialsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeUserScramCredentialsRequest { users: s.next() }
     }
 }
 
@@ -115,14 +120,18 @@ impl User {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for User {
+impl ToJson for User {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
+        o.insert("name".into(), self.name.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for User {
+    fn sample(s: &mut Samples) -> Self {
+        User { name: s.next() }
     }
 }
 

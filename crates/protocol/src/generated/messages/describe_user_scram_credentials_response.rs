@@ -2,12 +2,10 @@
 
 //! DescribeUserScramCredentialsResponse (key 50), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `DescribeUserScramCredentialsResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct DescribeUserScramCredentialsResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for DescribeUserScramCredentialsResponse {
+impl Message for DescribeUserScramCredentialsResponse {
     const NAME: &'static str = "DescribeUserScramCredentialsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -80,32 +78,32 @@ impl DescribeUserScramCredentialsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DescribeUserScramCredentialsResponse {
+impl ToJson for DescribeUserScramCredentialsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "results".to_owned(),
-            crate::inspect::array(&self.results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "results".into(),
+            inspect::array(&self.results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DescribeUserScramCredentialsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        DescribeUserScramCredentialsResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            results: s.next(),
+        }
     }
 }
 
@@ -150,32 +148,32 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("user".into(), self.user.as_str().into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "user".to_owned(),
-            serde_json::Value::from(self.user.as_str()),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "credentialInfos".to_owned(),
-            crate::inspect::array(&self.credential_infos, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "credentialInfos".into(),
+            inspect::array(&self.credential_infos, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            user: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            credential_infos: s.next(),
+        }
     }
 }
 
@@ -212,18 +210,22 @@ impl CredentialInfo {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CredentialInfo {
+impl ToJson for CredentialInfo {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "mechanism".to_owned(),
-            serde_json::Value::from(self.mechanism),
-        );
-        o.insert(
-            "iterations".to_owned(),
-            serde_json::Value::from(self.iterations),
-        );
+        o.insert("mechanism".into(), self.mechanism.into());
+        o.insert("iterations".into(), self.iterations.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CredentialInfo {
+    fn sample(s: &mut Samples) -> Self {
+        CredentialInfo {
+            mechanism: s.next(),
+            iterations: s.next(),
+        }
     }
 }
 

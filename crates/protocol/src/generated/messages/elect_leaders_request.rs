@@ -2,12 +2,10 @@
 
 //! ElectLeadersRequest (key 43), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ElectLeadersRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ impl Default for ElectLeadersRequest {
     }
 }
 
-impl crate::Message for ElectLeadersRequest {
+impl Message for ElectLeadersRequest {
     const NAME: &'static str = "ElectLeadersRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -97,28 +95,31 @@ impl ElectLeadersRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ElectLeadersRequest {
+impl ToJson for ElectLeadersRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "electionType".to_owned(),
-                serde_json::Value::from(self.election_type),
-            );
+            o.insert("electionType".into(), self.election_type.into());
         }
         o.insert(
-            "topicPartitions".to_owned(),
-            self.topic_partitions
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "topicPartitions".into(),
+            inspect::nullable(self.topic_partitions.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
-        o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ElectLeadersRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ElectLeadersRequest {
+            election_type: s.next(),
+            topic_partitions: s.next(),
+            timeout_ms: s.next(),
+        }
     }
 }
 
@@ -158,18 +159,25 @@ impl TopicPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartition {
+impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartition {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartition {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

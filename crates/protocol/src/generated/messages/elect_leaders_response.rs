@@ -2,12 +2,10 @@
 
 //! ElectLeadersResponse (key 43), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ElectLeadersResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct ElectLeadersResponse {
     pub replica_election_results: Vec<ReplicaElectionResult>,
 }
 
-impl crate::Message for ElectLeadersResponse {
+impl Message for ElectLeadersResponse {
     const NAME: &'static str = "ElectLeadersResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -83,26 +81,29 @@ impl ElectLeadersResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ElectLeadersResponse {
+impl ToJson for ElectLeadersResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         if version >= 1 {
-            o.insert(
-                "errorCode".to_owned(),
-                serde_json::Value::from(self.error_code),
-            );
+            o.insert("errorCode".into(), self.error_code.into());
         }
         o.insert(
-            "replicaElectionResults".to_owned(),
-            crate::inspect::array(&self.replica_election_results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "replicaElectionResults".into(),
+            inspect::array(&self.replica_election_results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ElectLeadersResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ElectLeadersResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            replica_election_results: s.next(),
+        }
     }
 }
 
@@ -139,20 +140,25 @@ impl ReplicaElectionResult {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ReplicaElectionResult {
+impl ToJson for ReplicaElectionResult {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitionResult".to_owned(),
-            crate::inspect::array(&self.partition_result, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitionResult".into(),
+            inspect::array(&self.partition_result, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ReplicaElectionResult {
+    fn sample(s: &mut Samples) -> Self {
+        ReplicaElectionResult {
+            topic: s.next(),
+            partition_result: s.next(),
+        }
     }
 }
 
@@ -193,26 +199,27 @@ impl PartitionResult {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PartitionResult {
+impl ToJson for PartitionResult {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionId".into(), self.partition_id.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "partitionId".to_owned(),
-            serde_json::Value::from(self.partition_id),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PartitionResult {
+    fn sample(s: &mut Samples) -> Self {
+        PartitionResult {
+            partition_id: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! EndQuorumEpochRequest (key 54), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `EndQuorumEpochRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct EndQuorumEpochRequest {
     pub leader_endpoints: Vec<LeaderEndpoint>,
 }
 
-impl crate::Message for EndQuorumEpochRequest {
+impl Message for EndQuorumEpochRequest {
     const NAME: &'static str = "EndQuorumEpochRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -86,32 +83,35 @@ impl EndQuorumEpochRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for EndQuorumEpochRequest {
+impl ToJson for EndQuorumEpochRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clusterId".to_owned(),
-            self.cluster_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clusterId".into(),
+            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 1 {
             o.insert(
-                "leaderEndpoints".to_owned(),
-                crate::inspect::array(&self.leader_endpoints, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "leaderEndpoints".into(),
+                inspect::array(&self.leader_endpoints, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for EndQuorumEpochRequest {
+    fn sample(s: &mut Samples) -> Self {
+        EndQuorumEpochRequest {
+            cluster_id: s.next(),
+            topics: s.next(),
+            leader_endpoints: s.next(),
+        }
     }
 }
 
@@ -148,20 +148,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -223,36 +228,38 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         if version == 0 {
             o.insert(
-                "preferredSuccessors".to_owned(),
-                crate::inspect::array(&self.preferred_successors, |v| serde_json::Value::from(*v)),
+                "preferredSuccessors".into(),
+                inspect::array(&self.preferred_successors, |v| (*v).into()),
             );
         }
         if version >= 1 {
             o.insert(
-                "preferredCandidates".to_owned(),
-                crate::inspect::array(&self.preferred_candidates, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "preferredCandidates".into(),
+                inspect::array(&self.preferred_candidates, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+            preferred_successors: s.next(),
+            preferred_candidates: s.next(),
+        }
     }
 }
 
@@ -289,18 +296,25 @@ impl PreferredCandidate {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PreferredCandidate {
+impl ToJson for PreferredCandidate {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("candidateId".into(), self.candidate_id.into());
         o.insert(
-            "candidateId".to_owned(),
-            serde_json::Value::from(self.candidate_id),
-        );
-        o.insert(
-            "candidateDirectoryId".to_owned(),
-            serde_json::Value::from(self.candidate_directory_id.to_string()),
+            "candidateDirectoryId".into(),
+            self.candidate_directory_id.to_string().into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PreferredCandidate {
+    fn sample(s: &mut Samples) -> Self {
+        PreferredCandidate {
+            candidate_id: s.next(),
+            candidate_directory_id: s.next(),
+        }
     }
 }
 
@@ -341,19 +355,24 @@ impl LeaderEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for LeaderEndpoint {
+impl ToJson for LeaderEndpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for LeaderEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        LeaderEndpoint {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 

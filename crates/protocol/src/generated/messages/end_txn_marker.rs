@@ -2,12 +2,10 @@
 
 //! EndTxnMarker, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `EndTxnMarker`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct EndTxnMarker {
     pub coordinator_epoch: i32,
 }
 
-impl crate::Message for EndTxnMarker {
+impl Message for EndTxnMarker {
     const NAME: &'static str = "EndTxnMarker";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -60,14 +58,20 @@ impl EndTxnMarker {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for EndTxnMarker {
+impl ToJson for EndTxnMarker {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "coordinatorEpoch".to_owned(),
-            serde_json::Value::from(self.coordinator_epoch),
-        );
+        o.insert("coordinatorEpoch".into(), self.coordinator_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for EndTxnMarker {
+    fn sample(s: &mut Samples) -> Self {
+        EndTxnMarker {
+            coordinator_epoch: s.next(),
+        }
     }
 }
 

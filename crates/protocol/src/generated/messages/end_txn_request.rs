@@ -2,12 +2,10 @@
 
 //! EndTxnRequest (key 26), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `EndTxnRequest`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct EndTxnRequest {
     pub committed: bool,
 }
 
-impl crate::Message for EndTxnRequest {
+impl Message for EndTxnRequest {
     const NAME: &'static str = "EndTxnRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -85,26 +83,29 @@ impl EndTxnRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for EndTxnRequest {
+impl ToJson for EndTxnRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
-        o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
-        o.insert(
-            "committed".to_owned(),
-            serde_json::Value::from(self.committed),
-        );
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
+        o.insert("committed".into(), self.committed.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for EndTxnRequest {
+    fn sample(s: &mut Samples) -> Self {
+        EndTxnRequest {
+            transactional_id: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            committed: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! EndTxnResponse (key 26), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `EndTxnResponse`, versions 0-5.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +31,7 @@ impl Default for EndTxnResponse {
     }
 }
 
-impl crate::Message for EndTxnResponse {
+impl Message for EndTxnResponse {
     const NAME: &'static str = "EndTxnResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -71,8 +69,6 @@ impl EndTxnResponse {
         m.error_code = r.i16()?;
         if version >= 5 {
             m.producer_id = r.i64()?;
-        }
-        if version >= 5 {
             m.producer_epoch = r.i16()?;
         }
         if flexible {
@@ -87,8 +83,6 @@ impl EndTxnResponse {
         w.i16(self.error_code);
         if version >= 5 {
             w.i64(self.producer_id);
-        }
-        if version >= 5 {
             w.i16(self.producer_epoch);
         }
         if flexible {
@@ -99,30 +93,28 @@ impl EndTxnResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for EndTxnResponse {
+impl ToJson for EndTxnResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 5 {
-            o.insert(
-                "producerId".to_owned(),
-                serde_json::Value::from(self.producer_id),
-            );
-        }
-        if version >= 5 {
-            o.insert(
-                "producerEpoch".to_owned(),
-                serde_json::Value::from(self.producer_epoch),
-            );
+            o.insert("producerId".into(), self.producer_id.into());
+            o.insert("producerEpoch".into(), self.producer_epoch.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for EndTxnResponse {
+    fn sample(s: &mut Samples) -> Self {
+        EndTxnResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! EnvelopeRequest (key 58), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `EnvelopeRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +20,7 @@ pub struct EnvelopeRequest {
     pub client_host_address: Bytes,
 }
 
-impl crate::Message for EnvelopeRequest {
+impl Message for EnvelopeRequest {
     const NAME: &'static str = "EnvelopeRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -82,24 +81,30 @@ impl EnvelopeRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for EnvelopeRequest {
+impl ToJson for EnvelopeRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("requestData".into(), inspect::base64(&self.request_data));
         o.insert(
-            "requestData".to_owned(),
-            crate::inspect::base64(&self.request_data),
+            "requestPrincipal".into(),
+            inspect::nullable(self.request_principal.as_ref(), |v| inspect::base64(v)),
         );
         o.insert(
-            "requestPrincipal".to_owned(),
-            self.request_principal
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| crate::inspect::base64(v)),
-        );
-        o.insert(
-            "clientHostAddress".to_owned(),
-            crate::inspect::base64(&self.client_host_address),
+            "clientHostAddress".into(),
+            inspect::base64(&self.client_host_address),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for EnvelopeRequest {
+    fn sample(s: &mut Samples) -> Self {
+        EnvelopeRequest {
+            request_data: s.next(),
+            request_principal: s.next(),
+            client_host_address: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! EnvelopeResponse (key 58), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `EnvelopeResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +18,7 @@ pub struct EnvelopeResponse {
     pub error_code: i16,
 }
 
-impl crate::Message for EnvelopeResponse {
+impl Message for EnvelopeResponse {
     const NAME: &'static str = "EnvelopeResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -73,20 +72,25 @@ impl EnvelopeResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for EnvelopeResponse {
+impl ToJson for EnvelopeResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "responseData".to_owned(),
-            self.response_data
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| crate::inspect::base64(v)),
+            "responseData".into(),
+            inspect::nullable(self.response_data.as_ref(), |v| inspect::base64(v)),
         );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for EnvelopeResponse {
+    fn sample(s: &mut Samples) -> Self {
+        EnvelopeResponse {
+            response_data: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 

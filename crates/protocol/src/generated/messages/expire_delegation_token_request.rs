@@ -2,13 +2,12 @@
 
 //! ExpireDelegationTokenRequest (key 40), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ExpireDelegationTokenRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +18,7 @@ pub struct ExpireDelegationTokenRequest {
     pub expiry_time_period_ms: i64,
 }
 
-impl crate::Message for ExpireDelegationTokenRequest {
+impl Message for ExpireDelegationTokenRequest {
     const NAME: &'static str = "ExpireDelegationTokenRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -78,15 +77,25 @@ impl ExpireDelegationTokenRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ExpireDelegationTokenRequest {
+impl ToJson for ExpireDelegationTokenRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("hmac".to_owned(), crate::inspect::base64(&self.hmac));
+        o.insert("hmac".into(), inspect::base64(&self.hmac));
         o.insert(
-            "expiryTimePeriodMs".to_owned(),
-            serde_json::Value::from(self.expiry_time_period_ms),
+            "expiryTimePeriodMs".into(),
+            self.expiry_time_period_ms.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ExpireDelegationTokenRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ExpireDelegationTokenRequest {
+            hmac: s.next(),
+            expiry_time_period_ms: s.next(),
+        }
     }
 }
 

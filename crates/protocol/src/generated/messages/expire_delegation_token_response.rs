@@ -2,12 +2,10 @@
 
 //! ExpireDelegationTokenResponse (key 40), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ExpireDelegationTokenResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct ExpireDelegationTokenResponse {
     pub throttle_time_ms: i32,
 }
 
-impl crate::Message for ExpireDelegationTokenResponse {
+impl Message for ExpireDelegationTokenResponse {
     const NAME: &'static str = "ExpireDelegationTokenResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -76,22 +74,24 @@ impl ExpireDelegationTokenResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ExpireDelegationTokenResponse {
+impl ToJson for ExpireDelegationTokenResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "expiryTimestampMs".to_owned(),
-            serde_json::Value::from(self.expiry_timestamp_ms),
-        );
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("expiryTimestampMs".into(), self.expiry_timestamp_ms.into());
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ExpireDelegationTokenResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ExpireDelegationTokenResponse {
+            error_code: s.next(),
+            expiry_timestamp_ms: s.next(),
+            throttle_time_ms: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! FetchRequest (key 1), versions 0-18, flexible from 12.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `FetchRequest`, versions 0-18.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +55,7 @@ impl Default for FetchRequest {
     }
 }
 
-impl crate::Message for FetchRequest {
+impl Message for FetchRequest {
     const NAME: &'static str = "FetchRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 18;
@@ -110,8 +107,6 @@ impl FetchRequest {
         }
         if version >= 7 {
             m.session_id = r.i32()?;
-        }
-        if version >= 7 {
             m.session_epoch = r.i32()?;
         }
         m.topics = r.array(flexible, |r| Topic::read(r, version))?;
@@ -150,8 +145,6 @@ impl FetchRequest {
         }
         if version >= 7 {
             w.i32(self.session_id);
-        }
-        if version >= 7 {
             w.i32(self.session_epoch);
         }
         w.array(&self.topics, flexible, |w, v| v.write(w, version))?;
@@ -185,84 +178,67 @@ impl FetchRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FetchRequest {
+impl ToJson for FetchRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 12 && self.cluster_id.is_some() {
             o.insert(
-                "clusterId".to_owned(),
-                self.cluster_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "clusterId".into(),
+                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
             );
         }
         if version <= 14 {
-            o.insert(
-                "replicaId".to_owned(),
-                serde_json::Value::from(self.replica_id),
-            );
+            o.insert("replicaId".into(), self.replica_id.into());
         }
         if version >= 15 && self.replica_state != ReplicaState::default() {
-            o.insert(
-                "replicaState".to_owned(),
-                crate::inspect::ToJson::to_json(&self.replica_state, version),
-            );
+            o.insert("replicaState".into(), self.replica_state.to_json(version));
         }
-        o.insert(
-            "maxWaitMs".to_owned(),
-            serde_json::Value::from(self.max_wait_ms),
-        );
-        o.insert(
-            "minBytes".to_owned(),
-            serde_json::Value::from(self.min_bytes),
-        );
+        o.insert("maxWaitMs".into(), self.max_wait_ms.into());
+        o.insert("minBytes".into(), self.min_bytes.into());
         if version >= 3 {
-            o.insert(
-                "maxBytes".to_owned(),
-                serde_json::Value::from(self.max_bytes),
-            );
+            o.insert("maxBytes".into(), self.max_bytes.into());
         }
         if version >= 4 {
-            o.insert(
-                "isolationLevel".to_owned(),
-                serde_json::Value::from(self.isolation_level),
-            );
+            o.insert("isolationLevel".into(), self.isolation_level.into());
         }
         if version >= 7 {
-            o.insert(
-                "sessionId".to_owned(),
-                serde_json::Value::from(self.session_id),
-            );
-        }
-        if version >= 7 {
-            o.insert(
-                "sessionEpoch".to_owned(),
-                serde_json::Value::from(self.session_epoch),
-            );
+            o.insert("sessionId".into(), self.session_id.into());
+            o.insert("sessionEpoch".into(), self.session_epoch.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 7 {
             o.insert(
-                "forgottenTopicsData".to_owned(),
-                crate::inspect::array(&self.forgotten_topics_data, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "forgottenTopicsData".into(),
+                inspect::array(&self.forgotten_topics_data, |v| v.to_json(version)),
             );
         }
         if version >= 11 {
-            o.insert(
-                "rackId".to_owned(),
-                serde_json::Value::from(self.rack_id.as_str()),
-            );
+            o.insert("rackId".into(), self.rack_id.as_str().into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FetchRequest {
+    fn sample(s: &mut Samples) -> Self {
+        FetchRequest {
+            cluster_id: s.next(),
+            replica_id: s.next(),
+            replica_state: s.next(),
+            max_wait_ms: s.next(),
+            min_bytes: s.next(),
+            max_bytes: s.next(),
+            isolation_level: s.next(),
+            session_id: s.next(),
+            session_epoch: s.next(),
+            topics: s.next(),
+            forgotten_topics_data: s.next(),
+            rack_id: s.next(),
+        }
     }
 }
 
@@ -308,18 +284,22 @@ impl ReplicaState {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ReplicaState {
+impl ToJson for ReplicaState {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "replicaId".to_owned(),
-            serde_json::Value::from(self.replica_id),
-        );
-        o.insert(
-            "replicaEpoch".to_owned(),
-            serde_json::Value::from(self.replica_epoch),
-        );
+        o.insert("replicaId".into(), self.replica_id.into());
+        o.insert("replicaEpoch".into(), self.replica_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ReplicaState {
+    fn sample(s: &mut Samples) -> Self {
+        ReplicaState {
+            replica_id: s.next(),
+            replica_epoch: s.next(),
+        }
     }
 }
 
@@ -368,28 +348,31 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 12 {
-            o.insert(
-                "topic".to_owned(),
-                serde_json::Value::from(self.topic.as_str()),
-            );
+            o.insert("topic".into(), self.topic.as_str().into());
         }
         if version >= 13 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -494,52 +477,50 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
+        o.insert("partition".into(), self.partition.into());
         if version >= 9 {
             o.insert(
-                "currentLeaderEpoch".to_owned(),
-                serde_json::Value::from(self.current_leader_epoch),
+                "currentLeaderEpoch".into(),
+                self.current_leader_epoch.into(),
             );
         }
-        o.insert(
-            "fetchOffset".to_owned(),
-            serde_json::Value::from(self.fetch_offset),
-        );
+        o.insert("fetchOffset".into(), self.fetch_offset.into());
         if version >= 12 {
-            o.insert(
-                "lastFetchedEpoch".to_owned(),
-                serde_json::Value::from(self.last_fetched_epoch),
-            );
+            o.insert("lastFetchedEpoch".into(), self.last_fetched_epoch.into());
         }
         if version >= 5 {
-            o.insert(
-                "logStartOffset".to_owned(),
-                serde_json::Value::from(self.log_start_offset),
-            );
+            o.insert("logStartOffset".into(), self.log_start_offset.into());
         }
-        o.insert(
-            "partitionMaxBytes".to_owned(),
-            serde_json::Value::from(self.partition_max_bytes),
-        );
+        o.insert("partitionMaxBytes".into(), self.partition_max_bytes.into());
         if version >= 17 && self.replica_directory_id != Uuid::ZERO {
             o.insert(
-                "replicaDirectoryId".to_owned(),
-                serde_json::Value::from(self.replica_directory_id.to_string()),
+                "replicaDirectoryId".into(),
+                self.replica_directory_id.to_string().into(),
             );
         }
         if version >= 18 && self.high_watermark != i64::MAX {
-            o.insert(
-                "highWatermark".to_owned(),
-                serde_json::Value::from(self.high_watermark),
-            );
+            o.insert("highWatermark".into(), self.high_watermark.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition: s.next(),
+            current_leader_epoch: s.next(),
+            fetch_offset: s.next(),
+            last_fetched_epoch: s.next(),
+            log_start_offset: s.next(),
+            partition_max_bytes: s.next(),
+            replica_directory_id: s.next(),
+            high_watermark: s.next(),
+        }
     }
 }
 
@@ -591,26 +572,31 @@ impl ForgottenTopicsData {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ForgottenTopicsData {
+impl ToJson for ForgottenTopicsData {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if (7..=12).contains(&version) {
-            o.insert(
-                "topic".to_owned(),
-                serde_json::Value::from(self.topic.as_str()),
-            );
+            o.insert("topic".into(), self.topic.as_str().into());
         }
         if version >= 13 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ForgottenTopicsData {
+    fn sample(s: &mut Samples) -> Self {
+        ForgottenTopicsData {
+            topic: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

@@ -2,14 +2,10 @@
 
 //! FetchResponse (key 1), versions 0-18, flexible from 12.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Records;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Records, Uuid, Writer};
 
 /// `FetchResponse`, versions 0-18.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,7 +22,7 @@ pub struct FetchResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
 }
 
-impl crate::Message for FetchResponse {
+impl Message for FetchResponse {
     const NAME: &'static str = "FetchResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 18;
@@ -65,8 +61,6 @@ impl FetchResponse {
         }
         if version >= 7 {
             m.error_code = r.i16()?;
-        }
-        if version >= 7 {
             m.session_id = r.i32()?;
         }
         m.responses = r.array(flexible, |r| Response::read(r, version))?;
@@ -91,8 +85,6 @@ impl FetchResponse {
         }
         if version >= 7 {
             w.i16(self.error_code);
-        }
-        if version >= 7 {
             w.i32(self.session_id);
         }
         w.array(&self.responses, flexible, |w, v| v.write(w, version))?;
@@ -111,42 +103,40 @@ impl FetchResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FetchResponse {
+impl ToJson for FetchResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version >= 7 {
-            o.insert(
-                "errorCode".to_owned(),
-                serde_json::Value::from(self.error_code),
-            );
-        }
-        if version >= 7 {
-            o.insert(
-                "sessionId".to_owned(),
-                serde_json::Value::from(self.session_id),
-            );
+            o.insert("errorCode".into(), self.error_code.into());
+            o.insert("sessionId".into(), self.session_id.into());
         }
         o.insert(
-            "responses".to_owned(),
-            crate::inspect::array(&self.responses, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "responses".into(),
+            inspect::array(&self.responses, |v| v.to_json(version)),
         );
         if version >= 16 && !self.node_endpoints.is_empty() {
             o.insert(
-                "nodeEndpoints".to_owned(),
-                crate::inspect::array(&self.node_endpoints, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "nodeEndpoints".into(),
+                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FetchResponse {
+    fn sample(s: &mut Samples) -> Self {
+        FetchResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            session_id: s.next(),
+            responses: s.next(),
+            node_endpoints: s.next(),
+        }
     }
 }
 
@@ -195,28 +185,31 @@ impl Response {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Response {
+impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 12 {
-            o.insert(
-                "topic".to_owned(),
-                serde_json::Value::from(self.topic.as_str()),
-            );
+            o.insert("topic".into(), self.topic.as_str().into());
         }
         if version >= 13 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Response {
+    fn sample(s: &mut Samples) -> Self {
+        Response {
+            topic: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -355,74 +348,68 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "highWatermark".to_owned(),
-            serde_json::Value::from(self.high_watermark),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("highWatermark".into(), self.high_watermark.into());
         if version >= 4 {
-            o.insert(
-                "lastStableOffset".to_owned(),
-                serde_json::Value::from(self.last_stable_offset),
-            );
+            o.insert("lastStableOffset".into(), self.last_stable_offset.into());
         }
         if version >= 5 {
-            o.insert(
-                "logStartOffset".to_owned(),
-                serde_json::Value::from(self.log_start_offset),
-            );
+            o.insert("logStartOffset".into(), self.log_start_offset.into());
         }
         if version >= 12 && self.diverging_epoch != DivergingEpoch::default() {
             o.insert(
-                "divergingEpoch".to_owned(),
-                crate::inspect::ToJson::to_json(&self.diverging_epoch, version),
+                "divergingEpoch".into(),
+                self.diverging_epoch.to_json(version),
             );
         }
         if version >= 12 && self.current_leader != CurrentLeader::default() {
-            o.insert(
-                "currentLeader".to_owned(),
-                crate::inspect::ToJson::to_json(&self.current_leader, version),
-            );
+            o.insert("currentLeader".into(), self.current_leader.to_json(version));
         }
         if version >= 12 && self.snapshot_id != SnapshotId::default() {
-            o.insert(
-                "snapshotId".to_owned(),
-                crate::inspect::ToJson::to_json(&self.snapshot_id, version),
-            );
+            o.insert("snapshotId".into(), self.snapshot_id.to_json(version));
         }
         if version >= 4 {
             o.insert(
-                "abortedTransactions".to_owned(),
-                self.aborted_transactions
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                    }),
+                "abortedTransactions".into(),
+                inspect::nullable(self.aborted_transactions.as_ref(), |v| {
+                    inspect::array(v, |v| v.to_json(version))
+                }),
             );
         }
         if version >= 11 {
             o.insert(
-                "preferredReadReplica".to_owned(),
-                serde_json::Value::from(self.preferred_read_replica),
+                "preferredReadReplica".into(),
+                self.preferred_read_replica.into(),
             );
         }
         o.insert(
-            "records".to_owned(),
-            self.records
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| crate::inspect::records(v)),
+            "records".into(),
+            inspect::nullable(self.records.as_ref(), |v| inspect::records(v)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            high_watermark: s.next(),
+            last_stable_offset: s.next(),
+            log_start_offset: s.next(),
+            diverging_epoch: s.next(),
+            current_leader: s.next(),
+            snapshot_id: s.next(),
+            aborted_transactions: s.next(),
+            preferred_read_replica: s.next(),
+            records: s.next(),
+        }
     }
 }
 
@@ -468,15 +455,22 @@ impl DivergingEpoch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for DivergingEpoch {
+impl ToJson for DivergingEpoch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
-        o.insert(
-            "endOffset".to_owned(),
-            serde_json::Value::from(self.end_offset),
-        );
+        o.insert("epoch".into(), self.epoch.into());
+        o.insert("endOffset".into(), self.end_offset.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for DivergingEpoch {
+    fn sample(s: &mut Samples) -> Self {
+        DivergingEpoch {
+            epoch: s.next(),
+            end_offset: s.next(),
+        }
     }
 }
 
@@ -522,18 +516,22 @@ impl CurrentLeader {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CurrentLeader {
+impl ToJson for CurrentLeader {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CurrentLeader {
+    fn sample(s: &mut Samples) -> Self {
+        CurrentLeader {
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 
@@ -579,15 +577,22 @@ impl SnapshotId {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SnapshotId {
+impl ToJson for SnapshotId {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "endOffset".to_owned(),
-            serde_json::Value::from(self.end_offset),
-        );
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
+        o.insert("endOffset".into(), self.end_offset.into());
+        o.insert("epoch".into(), self.epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SnapshotId {
+    fn sample(s: &mut Samples) -> Self {
+        SnapshotId {
+            end_offset: s.next(),
+            epoch: s.next(),
+        }
     }
 }
 
@@ -624,18 +629,22 @@ impl AbortedTransaction {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AbortedTransaction {
+impl ToJson for AbortedTransaction {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("firstOffset".into(), self.first_offset.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AbortedTransaction {
+    fn sample(s: &mut Samples) -> Self {
+        AbortedTransaction {
+            producer_id: s.next(),
+            first_offset: s.next(),
+        }
     }
 }
 
@@ -680,22 +689,29 @@ impl NodeEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for NodeEndpoint {
+impl ToJson for NodeEndpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
+        o.insert("nodeId".into(), self.node_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
-        o.insert(
-            "rack".to_owned(),
-            self.rack.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rack".into(),
+            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for NodeEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        NodeEndpoint {
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+            rack: s.next(),
+        }
     }
 }
 

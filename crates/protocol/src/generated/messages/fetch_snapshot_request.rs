@@ -2,13 +2,10 @@
 
 //! FetchSnapshotRequest (key 59), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `FetchSnapshotRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +31,7 @@ impl Default for FetchSnapshotRequest {
     }
 }
 
-impl crate::Message for FetchSnapshotRequest {
+impl Message for FetchSnapshotRequest {
     const NAME: &'static str = "FetchSnapshotRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -108,34 +105,34 @@ impl FetchSnapshotRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FetchSnapshotRequest {
+impl ToJson for FetchSnapshotRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if self.cluster_id.is_some() {
             o.insert(
-                "clusterId".to_owned(),
-                self.cluster_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "clusterId".into(),
+                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
             );
         }
+        o.insert("replicaId".into(), self.replica_id.into());
+        o.insert("maxBytes".into(), self.max_bytes.into());
         o.insert(
-            "replicaId".to_owned(),
-            serde_json::Value::from(self.replica_id),
-        );
-        o.insert(
-            "maxBytes".to_owned(),
-            serde_json::Value::from(self.max_bytes),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FetchSnapshotRequest {
+    fn sample(s: &mut Samples) -> Self {
+        FetchSnapshotRequest {
+            cluster_id: s.next(),
+            replica_id: s.next(),
+            max_bytes: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -172,20 +169,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -245,32 +247,36 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partition".into(), self.partition.into());
         o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
+            "currentLeaderEpoch".into(),
+            self.current_leader_epoch.into(),
         );
-        o.insert(
-            "currentLeaderEpoch".to_owned(),
-            serde_json::Value::from(self.current_leader_epoch),
-        );
-        o.insert(
-            "snapshotId".to_owned(),
-            crate::inspect::ToJson::to_json(&self.snapshot_id, version),
-        );
-        o.insert(
-            "position".to_owned(),
-            serde_json::Value::from(self.position),
-        );
+        o.insert("snapshotId".into(), self.snapshot_id.to_json(version));
+        o.insert("position".into(), self.position.into());
         if version >= 1 && self.replica_directory_id != Uuid::ZERO {
             o.insert(
-                "replicaDirectoryId".to_owned(),
-                serde_json::Value::from(self.replica_directory_id.to_string()),
+                "replicaDirectoryId".into(),
+                self.replica_directory_id.to_string().into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition: s.next(),
+            current_leader_epoch: s.next(),
+            snapshot_id: s.next(),
+            position: s.next(),
+            replica_directory_id: s.next(),
+        }
     }
 }
 
@@ -307,15 +313,22 @@ impl SnapshotId {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SnapshotId {
+impl ToJson for SnapshotId {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "endOffset".to_owned(),
-            serde_json::Value::from(self.end_offset),
-        );
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
+        o.insert("endOffset".into(), self.end_offset.into());
+        o.insert("epoch".into(), self.epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SnapshotId {
+    fn sample(s: &mut Samples) -> Self {
+        SnapshotId {
+            end_offset: s.next(),
+            epoch: s.next(),
+        }
     }
 }
 

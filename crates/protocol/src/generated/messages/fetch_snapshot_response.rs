@@ -2,13 +2,10 @@
 
 //! FetchSnapshotResponse (key 59), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Records;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Records, Writer};
 
 /// `FetchSnapshotResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +20,7 @@ pub struct FetchSnapshotResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
 }
 
-impl crate::Message for FetchSnapshotResponse {
+impl Message for FetchSnapshotResponse {
     const NAME: &'static str = "FetchSnapshotResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -94,32 +91,34 @@ impl FetchSnapshotResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FetchSnapshotResponse {
+impl ToJson for FetchSnapshotResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 1 && !self.node_endpoints.is_empty() {
             o.insert(
-                "nodeEndpoints".to_owned(),
-                crate::inspect::array(&self.node_endpoints, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "nodeEndpoints".into(),
+                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FetchSnapshotResponse {
+    fn sample(s: &mut Samples) -> Self {
+        FetchSnapshotResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            topics: s.next(),
+            node_endpoints: s.next(),
+        }
     }
 }
 
@@ -156,20 +155,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -237,34 +241,37 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("index".to_owned(), serde_json::Value::from(self.index));
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "snapshotId".to_owned(),
-            crate::inspect::ToJson::to_json(&self.snapshot_id, version),
-        );
+        o.insert("index".into(), self.index.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("snapshotId".into(), self.snapshot_id.to_json(version));
         if self.current_leader != CurrentLeader::default() {
-            o.insert(
-                "currentLeader".to_owned(),
-                crate::inspect::ToJson::to_json(&self.current_leader, version),
-            );
+            o.insert("currentLeader".into(), self.current_leader.to_json(version));
         }
-        o.insert("size".to_owned(), serde_json::Value::from(self.size));
+        o.insert("size".into(), self.size.into());
+        o.insert("position".into(), self.position.into());
         o.insert(
-            "position".to_owned(),
-            serde_json::Value::from(self.position),
-        );
-        o.insert(
-            "unalignedRecords".to_owned(),
-            crate::inspect::records(&self.unaligned_records),
+            "unalignedRecords".into(),
+            inspect::records(&self.unaligned_records),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            index: s.next(),
+            error_code: s.next(),
+            snapshot_id: s.next(),
+            current_leader: s.next(),
+            size: s.next(),
+            position: s.next(),
+            unaligned_records: s.next(),
+        }
     }
 }
 
@@ -301,15 +308,22 @@ impl SnapshotId {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SnapshotId {
+impl ToJson for SnapshotId {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "endOffset".to_owned(),
-            serde_json::Value::from(self.end_offset),
-        );
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
+        o.insert("endOffset".into(), self.end_offset.into());
+        o.insert("epoch".into(), self.epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SnapshotId {
+    fn sample(s: &mut Samples) -> Self {
+        SnapshotId {
+            end_offset: s.next(),
+            epoch: s.next(),
+        }
     }
 }
 
@@ -346,18 +360,22 @@ impl CurrentLeader {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CurrentLeader {
+impl ToJson for CurrentLeader {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CurrentLeader {
+    fn sample(s: &mut Samples) -> Self {
+        CurrentLeader {
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 
@@ -398,16 +416,24 @@ impl NodeEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for NodeEndpoint {
+impl ToJson for NodeEndpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("nodeId".into(), self.node_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for NodeEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        NodeEndpoint {
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 

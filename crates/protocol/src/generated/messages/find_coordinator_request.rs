@@ -2,12 +2,10 @@
 
 //! FindCoordinatorRequest (key 10), versions 0-6, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `FindCoordinatorRequest`, versions 0-6.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct FindCoordinatorRequest {
     pub coordinator_keys: Vec<String>,
 }
 
-impl crate::Message for FindCoordinatorRequest {
+impl Message for FindCoordinatorRequest {
     const NAME: &'static str = "FindCoordinatorRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -95,24 +93,33 @@ impl FindCoordinatorRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FindCoordinatorRequest {
+impl ToJson for FindCoordinatorRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 3 {
-            o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
+            o.insert("key".into(), self.key.as_str().into());
         }
         if version >= 1 {
-            o.insert("keyType".to_owned(), serde_json::Value::from(self.key_type));
+            o.insert("keyType".into(), self.key_type.into());
         }
         if version >= 4 {
             o.insert(
-                "coordinatorKeys".to_owned(),
-                crate::inspect::array(&self.coordinator_keys, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+                "coordinatorKeys".into(),
+                inspect::array(&self.coordinator_keys, |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FindCoordinatorRequest {
+    fn sample(s: &mut Samples) -> Self {
+        FindCoordinatorRequest {
+            key: s.next(),
+            key_type: s.next(),
+            coordinator_keys: s.next(),
+        }
     }
 }
 

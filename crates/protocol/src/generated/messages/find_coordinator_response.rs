@@ -2,12 +2,10 @@
 
 //! FindCoordinatorResponse (key 10), versions 0-6, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `FindCoordinatorResponse`, versions 0-6.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,7 +26,7 @@ pub struct FindCoordinatorResponse {
     pub coordinators: Vec<Coordinator>,
 }
 
-impl crate::Message for FindCoordinatorResponse {
+impl Message for FindCoordinatorResponse {
     const NAME: &'static str = "FindCoordinatorResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -73,11 +71,7 @@ impl FindCoordinatorResponse {
         }
         if version <= 3 {
             m.node_id = r.i32()?;
-        }
-        if version <= 3 {
             m.host = r.string(flexible)?;
-        }
-        if version <= 3 {
             m.port = r.i32()?;
         }
         if version >= 4 {
@@ -102,11 +96,7 @@ impl FindCoordinatorResponse {
         }
         if version <= 3 {
             w.i32(self.node_id);
-        }
-        if version <= 3 {
             w.string(&self.host, flexible)?;
-        }
-        if version <= 3 {
             w.i32(self.port);
         }
         if version >= 4 {
@@ -120,52 +110,48 @@ impl FindCoordinatorResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FindCoordinatorResponse {
+impl ToJson for FindCoordinatorResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version <= 3 {
-            o.insert(
-                "errorCode".to_owned(),
-                serde_json::Value::from(self.error_code),
-            );
+            o.insert("errorCode".into(), self.error_code.into());
         }
         if (1..=3).contains(&version) {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
         if version <= 3 {
-            o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
-        }
-        if version <= 3 {
-            o.insert(
-                "host".to_owned(),
-                serde_json::Value::from(self.host.as_str()),
-            );
-        }
-        if version <= 3 {
-            o.insert("port".to_owned(), serde_json::Value::from(self.port));
+            o.insert("nodeId".into(), self.node_id.into());
+            o.insert("host".into(), self.host.as_str().into());
+            o.insert("port".into(), self.port.into());
         }
         if version >= 4 {
             o.insert(
-                "coordinators".to_owned(),
-                crate::inspect::array(&self.coordinators, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "coordinators".into(),
+                inspect::array(&self.coordinators, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FindCoordinatorResponse {
+    fn sample(s: &mut Samples) -> Self {
+        FindCoordinatorResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+            coordinators: s.next(),
+        }
     }
 }
 
@@ -218,29 +204,33 @@ impl Coordinator {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Coordinator {
+impl ToJson for Coordinator {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("nodeId".into(), self.node_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Coordinator {
+    fn sample(s: &mut Samples) -> Self {
+        Coordinator {
+            key: s.next(),
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

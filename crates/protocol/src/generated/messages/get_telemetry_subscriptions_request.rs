@@ -2,13 +2,10 @@
 
 //! GetTelemetrySubscriptionsRequest (key 71), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `GetTelemetrySubscriptionsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +14,7 @@ pub struct GetTelemetrySubscriptionsRequest {
     pub client_instance_id: Uuid,
 }
 
-impl crate::Message for GetTelemetrySubscriptionsRequest {
+impl Message for GetTelemetrySubscriptionsRequest {
     const NAME: &'static str = "GetTelemetrySubscriptionsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -74,14 +71,23 @@ impl GetTelemetrySubscriptionsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for GetTelemetrySubscriptionsRequest {
+impl ToJson for GetTelemetrySubscriptionsRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clientInstanceId".to_owned(),
-            serde_json::Value::from(self.client_instance_id.to_string()),
+            "clientInstanceId".into(),
+            self.client_instance_id.to_string().into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for GetTelemetrySubscriptionsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        GetTelemetrySubscriptionsRequest {
+            client_instance_id: s.next(),
+        }
     }
 }
 

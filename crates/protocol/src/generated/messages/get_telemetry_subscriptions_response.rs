@@ -2,13 +2,10 @@
 
 //! GetTelemetrySubscriptionsResponse (key 71), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `GetTelemetrySubscriptionsResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,7 +30,7 @@ pub struct GetTelemetrySubscriptionsResponse {
     pub requested_metrics: Vec<String>,
 }
 
-impl crate::Message for GetTelemetrySubscriptionsResponse {
+impl Message for GetTelemetrySubscriptionsResponse {
     const NAME: &'static str = "GetTelemetrySubscriptionsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -106,50 +103,45 @@ impl GetTelemetrySubscriptionsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for GetTelemetrySubscriptionsResponse {
+impl ToJson for GetTelemetrySubscriptionsResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "clientInstanceId".into(),
+            self.client_instance_id.to_string().into(),
         );
+        o.insert("subscriptionId".into(), self.subscription_id.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "acceptedCompressionTypes".into(),
+            inspect::array(&self.accepted_compression_types, |v| (*v).into()),
         );
+        o.insert("pushIntervalMs".into(), self.push_interval_ms.into());
+        o.insert("telemetryMaxBytes".into(), self.telemetry_max_bytes.into());
+        o.insert("deltaTemporality".into(), self.delta_temporality.into());
         o.insert(
-            "clientInstanceId".to_owned(),
-            serde_json::Value::from(self.client_instance_id.to_string()),
-        );
-        o.insert(
-            "subscriptionId".to_owned(),
-            serde_json::Value::from(self.subscription_id),
-        );
-        o.insert(
-            "acceptedCompressionTypes".to_owned(),
-            crate::inspect::array(&self.accepted_compression_types, |v| {
-                serde_json::Value::from(*v)
-            }),
-        );
-        o.insert(
-            "pushIntervalMs".to_owned(),
-            serde_json::Value::from(self.push_interval_ms),
-        );
-        o.insert(
-            "telemetryMaxBytes".to_owned(),
-            serde_json::Value::from(self.telemetry_max_bytes),
-        );
-        o.insert(
-            "deltaTemporality".to_owned(),
-            serde_json::Value::from(self.delta_temporality),
-        );
-        o.insert(
-            "requestedMetrics".to_owned(),
-            crate::inspect::array(&self.requested_metrics, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "requestedMetrics".into(),
+            inspect::array(&self.requested_metrics, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for GetTelemetrySubscriptionsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        GetTelemetrySubscriptionsResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            client_instance_id: s.next(),
+            subscription_id: s.next(),
+            accepted_compression_types: s.next(),
+            push_interval_ms: s.next(),
+            telemetry_max_bytes: s.next(),
+            delta_temporality: s.next(),
+            requested_metrics: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! GroupMetadataKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `GroupMetadataKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct GroupMetadataKey {
     pub group: String,
 }
 
-impl crate::Message for GroupMetadataKey {
+impl Message for GroupMetadataKey {
     const NAME: &'static str = "GroupMetadataKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -62,14 +60,18 @@ impl GroupMetadataKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for GroupMetadataKey {
+impl ToJson for GroupMetadataKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "group".to_owned(),
-            serde_json::Value::from(self.group.as_str()),
-        );
+        o.insert("group".into(), self.group.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for GroupMetadataKey {
+    fn sample(s: &mut Samples) -> Self {
+        GroupMetadataKey { group: s.next() }
     }
 }
 

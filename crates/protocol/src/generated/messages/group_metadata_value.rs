@@ -2,13 +2,12 @@
 
 //! GroupMetadataValue, versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `GroupMetadataValue`, versions 0-4.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +39,7 @@ impl Default for GroupMetadataValue {
     }
 }
 
-impl crate::Message for GroupMetadataValue {
+impl Message for GroupMetadataValue {
     const NAME: &'static str = "GroupMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -106,42 +105,44 @@ impl GroupMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for GroupMetadataValue {
+impl ToJson for GroupMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("protocolType".into(), self.protocol_type.as_str().into());
+        o.insert("generation".into(), self.generation.into());
         o.insert(
-            "protocolType".to_owned(),
-            serde_json::Value::from(self.protocol_type.as_str()),
+            "protocol".into(),
+            inspect::nullable(self.protocol.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "generation".to_owned(),
-            serde_json::Value::from(self.generation),
-        );
-        o.insert(
-            "protocol".to_owned(),
-            self.protocol.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "leader".to_owned(),
-            self.leader.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "leader".into(),
+            inspect::nullable(self.leader.as_ref(), |v| v.as_str().into()),
         );
         if version >= 2 {
             o.insert(
-                "currentStateTimestamp".to_owned(),
-                serde_json::Value::from(self.current_state_timestamp),
+                "currentStateTimestamp".into(),
+                self.current_state_timestamp.into(),
             );
         }
         o.insert(
-            "members".to_owned(),
-            crate::inspect::array(&self.members, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "members".into(),
+            inspect::array(&self.members, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for GroupMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        GroupMetadataValue {
+            protocol_type: s.next(),
+            generation: s.next(),
+            protocol: s.next(),
+            leader: s.next(),
+            current_state_timestamp: s.next(),
+            members: s.next(),
+        }
     }
 }
 
@@ -225,50 +226,41 @@ impl MemberMetadata {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for MemberMetadata {
+impl ToJson for MemberMetadata {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("memberId".into(), self.member_id.as_str().into());
         if version >= 3 {
             o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
-        o.insert(
-            "clientId".to_owned(),
-            serde_json::Value::from(self.client_id.as_str()),
-        );
-        o.insert(
-            "clientHost".to_owned(),
-            serde_json::Value::from(self.client_host.as_str()),
-        );
+        o.insert("clientId".into(), self.client_id.as_str().into());
+        o.insert("clientHost".into(), self.client_host.as_str().into());
         if version >= 1 {
-            o.insert(
-                "rebalanceTimeout".to_owned(),
-                serde_json::Value::from(self.rebalance_timeout),
-            );
+            o.insert("rebalanceTimeout".into(), self.rebalance_timeout.into());
         }
-        o.insert(
-            "sessionTimeout".to_owned(),
-            serde_json::Value::from(self.session_timeout),
-        );
-        o.insert(
-            "subscription".to_owned(),
-            crate::inspect::base64(&self.subscription),
-        );
-        o.insert(
-            "assignment".to_owned(),
-            crate::inspect::base64(&self.assignment),
-        );
+        o.insert("sessionTimeout".into(), self.session_timeout.into());
+        o.insert("subscription".into(), inspect::base64(&self.subscription));
+        o.insert("assignment".into(), inspect::base64(&self.assignment));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for MemberMetadata {
+    fn sample(s: &mut Samples) -> Self {
+        MemberMetadata {
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            client_id: s.next(),
+            client_host: s.next(),
+            rebalance_timeout: s.next(),
+            session_timeout: s.next(),
+            subscription: s.next(),
+            assignment: s.next(),
+        }
     }
 }
 

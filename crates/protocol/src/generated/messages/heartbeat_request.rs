@@ -2,12 +2,10 @@
 
 //! HeartbeatRequest (key 12), versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `HeartbeatRequest`, versions 0-4.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct HeartbeatRequest {
     pub group_instance_id: Option<String>,
 }
 
-impl crate::Message for HeartbeatRequest {
+impl Message for HeartbeatRequest {
     const NAME: &'static str = "HeartbeatRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -89,32 +87,31 @@ impl HeartbeatRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for HeartbeatRequest {
+impl ToJson for HeartbeatRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "generationId".to_owned(),
-            serde_json::Value::from(self.generation_id),
-        );
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("generationId".into(), self.generation_id.into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
         if version >= 3 {
             o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for HeartbeatRequest {
+    fn sample(s: &mut Samples) -> Self {
+        HeartbeatRequest {
+            group_id: s.next(),
+            generation_id: s.next(),
+            member_id: s.next(),
+            group_instance_id: s.next(),
+        }
     }
 }
 

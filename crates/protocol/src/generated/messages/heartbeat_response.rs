@@ -2,12 +2,10 @@
 
 //! HeartbeatResponse (key 12), versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `HeartbeatResponse`, versions 0-4.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct HeartbeatResponse {
     pub error_code: i16,
 }
 
-impl crate::Message for HeartbeatResponse {
+impl Message for HeartbeatResponse {
     const NAME: &'static str = "HeartbeatResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -76,20 +74,24 @@ impl HeartbeatResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for HeartbeatResponse {
+impl ToJson for HeartbeatResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for HeartbeatResponse {
+    fn sample(s: &mut Samples) -> Self {
+        HeartbeatResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 

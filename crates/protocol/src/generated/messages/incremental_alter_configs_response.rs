@@ -2,12 +2,10 @@
 
 //! IncrementalAlterConfigsResponse (key 44), versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `IncrementalAlterConfigsResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct IncrementalAlterConfigsResponse {
     pub responses: Vec<Response>,
 }
 
-impl crate::Message for IncrementalAlterConfigsResponse {
+impl Message for IncrementalAlterConfigsResponse {
     const NAME: &'static str = "IncrementalAlterConfigsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -72,20 +70,25 @@ impl IncrementalAlterConfigsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for IncrementalAlterConfigsResponse {
+impl ToJson for IncrementalAlterConfigsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "responses".to_owned(),
-            crate::inspect::array(&self.responses, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "responses".into(),
+            inspect::array(&self.responses, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for IncrementalAlterConfigsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        IncrementalAlterConfigsResponse {
+            throttle_time_ms: s.next(),
+            responses: s.next(),
+        }
     }
 }
 
@@ -130,30 +133,29 @@ impl Response {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Response {
+impl ToJson for Response {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "resourceType".to_owned(),
-            serde_json::Value::from(self.resource_type),
-        );
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
+        o.insert("resourceType".into(), self.resource_type.into());
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Response {
+    fn sample(s: &mut Samples) -> Self {
+        Response {
+            error_code: s.next(),
+            error_message: s.next(),
+            resource_type: s.next(),
+            resource_name: s.next(),
+        }
     }
 }
 

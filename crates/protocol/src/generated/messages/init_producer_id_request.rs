@@ -2,12 +2,10 @@
 
 //! InitProducerIdRequest (key 22), versions 0-6, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `InitProducerIdRequest`, versions 0-6.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +37,7 @@ impl Default for InitProducerIdRequest {
     }
 }
 
-impl crate::Message for InitProducerIdRequest {
+impl Message for InitProducerIdRequest {
     const NAME: &'static str = "InitProducerIdRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -82,14 +80,10 @@ impl InitProducerIdRequest {
         m.transaction_timeout_ms = r.i32()?;
         if version >= 3 {
             m.producer_id = r.i64()?;
-        }
-        if version >= 3 {
             m.producer_epoch = r.i16()?;
         }
         if version >= 6 {
             m.enable2_pc = r.bool()?;
-        }
-        if version >= 6 {
             m.keep_prepared_txn = r.bool()?;
         }
         if flexible {
@@ -104,14 +98,10 @@ impl InitProducerIdRequest {
         w.i32(self.transaction_timeout_ms);
         if version >= 3 {
             w.i64(self.producer_id);
-        }
-        if version >= 3 {
             w.i16(self.producer_epoch);
         }
         if version >= 6 {
             w.bool(self.enable2_pc);
-        }
-        if version >= 6 {
             w.bool(self.keep_prepared_txn);
         }
         if flexible {
@@ -122,46 +112,40 @@ impl InitProducerIdRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for InitProducerIdRequest {
+impl ToJson for InitProducerIdRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            self.transactional_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "transactionalId".into(),
+            inspect::nullable(self.transactional_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "transactionTimeoutMs".to_owned(),
-            serde_json::Value::from(self.transaction_timeout_ms),
+            "transactionTimeoutMs".into(),
+            self.transaction_timeout_ms.into(),
         );
         if version >= 3 {
-            o.insert(
-                "producerId".to_owned(),
-                serde_json::Value::from(self.producer_id),
-            );
-        }
-        if version >= 3 {
-            o.insert(
-                "producerEpoch".to_owned(),
-                serde_json::Value::from(self.producer_epoch),
-            );
+            o.insert("producerId".into(), self.producer_id.into());
+            o.insert("producerEpoch".into(), self.producer_epoch.into());
         }
         if version >= 6 {
-            o.insert(
-                "enable2Pc".to_owned(),
-                serde_json::Value::from(self.enable2_pc),
-            );
-        }
-        if version >= 6 {
-            o.insert(
-                "keepPreparedTxn".to_owned(),
-                serde_json::Value::from(self.keep_prepared_txn),
-            );
+            o.insert("enable2Pc".into(), self.enable2_pc.into());
+            o.insert("keepPreparedTxn".into(), self.keep_prepared_txn.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for InitProducerIdRequest {
+    fn sample(s: &mut Samples) -> Self {
+        InitProducerIdRequest {
+            transactional_id: s.next(),
+            transaction_timeout_ms: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            enable2_pc: s.next(),
+            keep_prepared_txn: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! InitProducerIdResponse (key 22), versions 0-6, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `InitProducerIdResponse`, versions 0-6.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +37,7 @@ impl Default for InitProducerIdResponse {
     }
 }
 
-impl crate::Message for InitProducerIdResponse {
+impl Message for InitProducerIdResponse {
     const NAME: &'static str = "InitProducerIdResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -79,8 +77,6 @@ impl InitProducerIdResponse {
         m.producer_epoch = r.i16()?;
         if version >= 6 {
             m.ongoing_txn_producer_id = r.i64()?;
-        }
-        if version >= 6 {
             m.ongoing_txn_producer_epoch = r.i16()?;
         }
         if flexible {
@@ -97,8 +93,6 @@ impl InitProducerIdResponse {
         w.i16(self.producer_epoch);
         if version >= 6 {
             w.i64(self.ongoing_txn_producer_id);
-        }
-        if version >= 6 {
             w.i16(self.ongoing_txn_producer_epoch);
         }
         if flexible {
@@ -109,38 +103,38 @@ impl InitProducerIdResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for InitProducerIdResponse {
+impl ToJson for InitProducerIdResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
         if version >= 6 {
             o.insert(
-                "ongoingTxnProducerId".to_owned(),
-                serde_json::Value::from(self.ongoing_txn_producer_id),
+                "ongoingTxnProducerId".into(),
+                self.ongoing_txn_producer_id.into(),
             );
-        }
-        if version >= 6 {
             o.insert(
-                "ongoingTxnProducerEpoch".to_owned(),
-                serde_json::Value::from(self.ongoing_txn_producer_epoch),
+                "ongoingTxnProducerEpoch".into(),
+                self.ongoing_txn_producer_epoch.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for InitProducerIdResponse {
+    fn sample(s: &mut Samples) -> Self {
+        InitProducerIdResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            ongoing_txn_producer_id: s.next(),
+            ongoing_txn_producer_epoch: s.next(),
+        }
     }
 }
 

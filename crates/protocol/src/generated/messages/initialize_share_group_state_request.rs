@@ -2,13 +2,10 @@
 
 //! InitializeShareGroupStateRequest (key 83), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `InitializeShareGroupStateRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +16,7 @@ pub struct InitializeShareGroupStateRequest {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for InitializeShareGroupStateRequest {
+impl Message for InitializeShareGroupStateRequest {
     const NAME: &'static str = "InitializeShareGroupStateRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -78,20 +75,25 @@ impl InitializeShareGroupStateRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for InitializeShareGroupStateRequest {
+impl ToJson for InitializeShareGroupStateRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for InitializeShareGroupStateRequest {
+    fn sample(s: &mut Samples) -> Self {
+        InitializeShareGroupStateRequest {
+            group_id: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -128,20 +130,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -182,22 +189,24 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
-        o.insert(
-            "stateEpoch".to_owned(),
-            serde_json::Value::from(self.state_epoch),
-        );
-        o.insert(
-            "startOffset".to_owned(),
-            serde_json::Value::from(self.start_offset),
-        );
+        o.insert("partition".into(), self.partition.into());
+        o.insert("stateEpoch".into(), self.state_epoch.into());
+        o.insert("startOffset".into(), self.start_offset.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition: s.next(),
+            state_epoch: s.next(),
+            start_offset: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! JoinGroupRequest (key 11), versions 0-9, flexible from 6.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `JoinGroupRequest`, versions 0-9.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +45,7 @@ impl Default for JoinGroupRequest {
     }
 }
 
-impl crate::Message for JoinGroupRequest {
+impl Message for JoinGroupRequest {
     const NAME: &'static str = "JoinGroupRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 9;
@@ -129,56 +128,52 @@ impl JoinGroupRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for JoinGroupRequest {
+impl ToJson for JoinGroupRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "sessionTimeoutMs".to_owned(),
-            serde_json::Value::from(self.session_timeout_ms),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("sessionTimeoutMs".into(), self.session_timeout_ms.into());
         if version >= 1 {
             o.insert(
-                "rebalanceTimeoutMs".to_owned(),
-                serde_json::Value::from(self.rebalance_timeout_ms),
+                "rebalanceTimeoutMs".into(),
+                self.rebalance_timeout_ms.into(),
             );
         }
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("memberId".into(), self.member_id.as_str().into());
         if version >= 5 {
             o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
+        o.insert("protocolType".into(), self.protocol_type.as_str().into());
         o.insert(
-            "protocolType".to_owned(),
-            serde_json::Value::from(self.protocol_type.as_str()),
-        );
-        o.insert(
-            "protocols".to_owned(),
-            crate::inspect::array(&self.protocols, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "protocols".into(),
+            inspect::array(&self.protocols, |v| v.to_json(version)),
         );
         if version >= 8 {
             o.insert(
-                "reason".to_owned(),
-                self.reason.as_ref().map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+                "reason".into(),
+                inspect::nullable(self.reason.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for JoinGroupRequest {
+    fn sample(s: &mut Samples) -> Self {
+        JoinGroupRequest {
+            group_id: s.next(),
+            session_timeout_ms: s.next(),
+            rebalance_timeout_ms: s.next(),
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            protocol_type: s.next(),
+            protocols: s.next(),
+            reason: s.next(),
+        }
     }
 }
 
@@ -215,18 +210,22 @@ impl Protocol {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Protocol {
+impl ToJson for Protocol {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "metadata".to_owned(),
-            crate::inspect::base64(&self.metadata),
-        );
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("metadata".into(), inspect::base64(&self.metadata));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Protocol {
+    fn sample(s: &mut Samples) -> Self {
+        Protocol {
+            name: s.next(),
+            metadata: s.next(),
+        }
     }
 }
 

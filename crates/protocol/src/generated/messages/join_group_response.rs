@@ -2,13 +2,12 @@
 
 //! JoinGroupResponse (key 11), versions 0-9, flexible from 6.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `JoinGroupResponse`, versions 0-9.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +48,7 @@ impl Default for JoinGroupResponse {
     }
 }
 
-impl crate::Message for JoinGroupResponse {
+impl Message for JoinGroupResponse {
     const NAME: &'static str = "JoinGroupResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 9;
@@ -137,62 +136,51 @@ impl JoinGroupResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for JoinGroupResponse {
+impl ToJson for JoinGroupResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 2 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "generationId".to_owned(),
-            serde_json::Value::from(self.generation_id),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("generationId".into(), self.generation_id.into());
         if version >= 7 {
             o.insert(
-                "protocolType".to_owned(),
-                self.protocol_type
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "protocolType".into(),
+                inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()),
             );
         }
         o.insert(
-            "protocolName".to_owned(),
-            self.protocol_name
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "protocolName".into(),
+            inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "leader".to_owned(),
-            serde_json::Value::from(self.leader.as_str()),
-        );
+        o.insert("leader".into(), self.leader.as_str().into());
         if version >= 9 {
-            o.insert(
-                "skipAssignment".to_owned(),
-                serde_json::Value::from(self.skip_assignment),
-            );
+            o.insert("skipAssignment".into(), self.skip_assignment.into());
         }
+        o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
-        o.insert(
-            "members".to_owned(),
-            crate::inspect::array(&self.members, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "members".into(),
+            inspect::array(&self.members, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for JoinGroupResponse {
+    fn sample(s: &mut Samples) -> Self {
+        JoinGroupResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            generation_id: s.next(),
+            protocol_type: s.next(),
+            protocol_name: s.next(),
+            leader: s.next(),
+            skip_assignment: s.next(),
+            member_id: s.next(),
+            members: s.next(),
+        }
     }
 }
 
@@ -237,28 +225,29 @@ impl Member {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Member {
+impl ToJson for Member {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("memberId".into(), self.member_id.as_str().into());
         if version >= 5 {
             o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
-        o.insert(
-            "metadata".to_owned(),
-            crate::inspect::base64(&self.metadata),
-        );
+        o.insert("metadata".into(), inspect::base64(&self.metadata));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Member {
+    fn sample(s: &mut Samples) -> Self {
+        Member {
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            metadata: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! KRaftVersionRecord, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `KRaftVersionRecord`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct KRaftVersionRecord {
     pub kraft_version: i16,
 }
 
-impl crate::Message for KRaftVersionRecord {
+impl Message for KRaftVersionRecord {
     const NAME: &'static str = "KRaftVersionRecord";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -72,15 +70,22 @@ impl KRaftVersionRecord {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for KRaftVersionRecord {
-    fn to_json(&self, version: i16) -> serde_json::Value {
+impl ToJson for KRaftVersionRecord {
+    fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("version".to_owned(), serde_json::Value::from(self.version));
-        o.insert(
-            "kRaftVersion".to_owned(),
-            serde_json::Value::from(self.kraft_version),
-        );
+        o.insert("version".into(), self.version.into());
+        o.insert("kRaftVersion".into(), self.kraft_version.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for KRaftVersionRecord {
+    fn sample(s: &mut Samples) -> Self {
+        KRaftVersionRecord {
+            version: s.next(),
+            kraft_version: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! LeaderChangeMessage, versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `LeaderChangeMessage`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +20,7 @@ pub struct LeaderChangeMessage {
     pub granting_voters: Vec<Voter>,
 }
 
-impl crate::Message for LeaderChangeMessage {
+impl Message for LeaderChangeMessage {
     const NAME: &'static str = "LeaderChangeMessage";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -81,27 +78,32 @@ impl LeaderChangeMessage {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for LeaderChangeMessage {
+impl ToJson for LeaderChangeMessage {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("version".to_owned(), serde_json::Value::from(self.version));
+        o.insert("version".into(), self.version.into());
+        o.insert("leaderId".into(), self.leader_id.into());
         o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
+            "voters".into(),
+            inspect::array(&self.voters, |v| v.to_json(version)),
         );
         o.insert(
-            "voters".to_owned(),
-            crate::inspect::array(&self.voters, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "grantingVoters".to_owned(),
-            crate::inspect::array(&self.granting_voters, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "grantingVoters".into(),
+            inspect::array(&self.granting_voters, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for LeaderChangeMessage {
+    fn sample(s: &mut Samples) -> Self {
+        LeaderChangeMessage {
+            version: s.next(),
+            leader_id: s.next(),
+            voters: s.next(),
+            granting_voters: s.next(),
+        }
     }
 }
 
@@ -142,17 +144,27 @@ impl Voter {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Voter {
+impl ToJson for Voter {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("voterId".to_owned(), serde_json::Value::from(self.voter_id));
+        o.insert("voterId".into(), self.voter_id.into());
         if version >= 1 {
             o.insert(
-                "voterDirectoryId".to_owned(),
-                serde_json::Value::from(self.voter_directory_id.to_string()),
+                "voterDirectoryId".into(),
+                self.voter_directory_id.to_string().into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Voter {
+    fn sample(s: &mut Samples) -> Self {
+        Voter {
+            voter_id: s.next(),
+            voter_directory_id: s.next(),
+        }
     }
 }
 

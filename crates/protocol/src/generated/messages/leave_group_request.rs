@@ -2,12 +2,10 @@
 
 //! LeaveGroupRequest (key 13), versions 0-5, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `LeaveGroupRequest`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct LeaveGroupRequest {
     pub members: Vec<Member>,
 }
 
-impl crate::Message for LeaveGroupRequest {
+impl Message for LeaveGroupRequest {
     const NAME: &'static str = "LeaveGroupRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -89,28 +87,31 @@ impl LeaveGroupRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for LeaveGroupRequest {
+impl ToJson for LeaveGroupRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
         if version <= 2 {
-            o.insert(
-                "memberId".to_owned(),
-                serde_json::Value::from(self.member_id.as_str()),
-            );
+            o.insert("memberId".into(), self.member_id.as_str().into());
         }
         if version >= 3 {
             o.insert(
-                "members".to_owned(),
-                crate::inspect::array(&self.members, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "members".into(),
+                inspect::array(&self.members, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for LeaveGroupRequest {
+    fn sample(s: &mut Samples) -> Self {
+        LeaveGroupRequest {
+            group_id: s.next(),
+            member_id: s.next(),
+            members: s.next(),
+        }
     }
 }
 
@@ -155,30 +156,32 @@ impl Member {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Member {
+impl ToJson for Member {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
-        o.insert(
-            "groupInstanceId".to_owned(),
-            self.group_instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "groupInstanceId".into(),
+            inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
         );
         if version >= 5 {
             o.insert(
-                "reason".to_owned(),
-                self.reason.as_ref().map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+                "reason".into(),
+                inspect::nullable(self.reason.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Member {
+    fn sample(s: &mut Samples) -> Self {
+        Member {
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            reason: s.next(),
+        }
     }
 }
 

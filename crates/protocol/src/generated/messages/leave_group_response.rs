@@ -2,12 +2,10 @@
 
 //! LeaveGroupResponse (key 13), versions 0-5, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `LeaveGroupResponse`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct LeaveGroupResponse {
     pub members: Vec<Member>,
 }
 
-impl crate::Message for LeaveGroupResponse {
+impl Message for LeaveGroupResponse {
     const NAME: &'static str = "LeaveGroupResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -84,28 +82,31 @@ impl LeaveGroupResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for LeaveGroupResponse {
+impl ToJson for LeaveGroupResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 3 {
             o.insert(
-                "members".to_owned(),
-                crate::inspect::array(&self.members, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "members".into(),
+                inspect::array(&self.members, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for LeaveGroupResponse {
+    fn sample(s: &mut Samples) -> Self {
+        LeaveGroupResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            members: s.next(),
+        }
     }
 }
 
@@ -146,26 +147,27 @@ impl Member {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Member {
+impl ToJson for Member {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
+            "groupInstanceId".into(),
+            inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "groupInstanceId".to_owned(),
-            self.group_instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Member {
+    fn sample(s: &mut Samples) -> Self {
+        Member {
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 

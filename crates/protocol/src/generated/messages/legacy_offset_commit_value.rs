@@ -2,12 +2,10 @@
 
 //! LegacyOffsetCommitValue, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `LegacyOffsetCommitValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct LegacyOffsetCommitValue {
     pub commit_timestamp: i64,
 }
 
-impl crate::Message for LegacyOffsetCommitValue {
+impl Message for LegacyOffsetCommitValue {
     const NAME: &'static str = "LegacyOffsetCommitValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -70,19 +68,24 @@ impl LegacyOffsetCommitValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for LegacyOffsetCommitValue {
+impl ToJson for LegacyOffsetCommitValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("offset".to_owned(), serde_json::Value::from(self.offset));
-        o.insert(
-            "metadata".to_owned(),
-            serde_json::Value::from(self.metadata.as_str()),
-        );
-        o.insert(
-            "commitTimestamp".to_owned(),
-            serde_json::Value::from(self.commit_timestamp),
-        );
+        o.insert("offset".into(), self.offset.into());
+        o.insert("metadata".into(), self.metadata.as_str().into());
+        o.insert("commitTimestamp".into(), self.commit_timestamp.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for LegacyOffsetCommitValue {
+    fn sample(s: &mut Samples) -> Self {
+        LegacyOffsetCommitValue {
+            offset: s.next(),
+            metadata: s.next(),
+            commit_timestamp: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ListConfigResourcesRequest (key 74), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListConfigResourcesRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct ListConfigResourcesRequest {
     pub resource_types: Vec<i8>,
 }
 
-impl crate::Message for ListConfigResourcesRequest {
+impl Message for ListConfigResourcesRequest {
     const NAME: &'static str = "ListConfigResourcesRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -80,16 +78,25 @@ impl ListConfigResourcesRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListConfigResourcesRequest {
+impl ToJson for ListConfigResourcesRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
             o.insert(
-                "resourceTypes".to_owned(),
-                crate::inspect::array(&self.resource_types, |v| serde_json::Value::from(*v)),
+                "resourceTypes".into(),
+                inspect::array(&self.resource_types, |v| (*v).into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListConfigResourcesRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ListConfigResourcesRequest {
+            resource_types: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ListConfigResourcesResponse (key 74), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListConfigResourcesResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct ListConfigResourcesResponse {
     pub config_resources: Vec<ConfigResource>,
 }
 
-impl crate::Message for ListConfigResourcesResponse {
+impl Message for ListConfigResourcesResponse {
     const NAME: &'static str = "ListConfigResourcesResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -76,24 +74,27 @@ impl ListConfigResourcesResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListConfigResourcesResponse {
+impl ToJson for ListConfigResourcesResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "configResources".to_owned(),
-            crate::inspect::array(&self.config_resources, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "configResources".into(),
+            inspect::array(&self.config_resources, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListConfigResourcesResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ListConfigResourcesResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            config_resources: s.next(),
+        }
     }
 }
 
@@ -143,20 +144,24 @@ impl ConfigResource {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ConfigResource {
+impl ToJson for ConfigResource {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "resourceName".to_owned(),
-            serde_json::Value::from(self.resource_name.as_str()),
-        );
+        o.insert("resourceName".into(), self.resource_name.as_str().into());
         if version >= 1 {
-            o.insert(
-                "resourceType".to_owned(),
-                serde_json::Value::from(self.resource_type),
-            );
+            o.insert("resourceType".into(), self.resource_type.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ConfigResource {
+    fn sample(s: &mut Samples) -> Self {
+        ConfigResource {
+            resource_name: s.next(),
+            resource_type: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ListGroupsRequest (key 16), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListGroupsRequest`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ListGroupsRequest {
     pub types_filter: Vec<String>,
 }
 
-impl crate::Message for ListGroupsRequest {
+impl Message for ListGroupsRequest {
     const NAME: &'static str = "ListGroupsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -85,22 +83,32 @@ impl ListGroupsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListGroupsRequest {
+impl ToJson for ListGroupsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 4 {
             o.insert(
-                "statesFilter".to_owned(),
-                crate::inspect::array(&self.states_filter, |v| serde_json::Value::from(v.as_str())),
+                "statesFilter".into(),
+                inspect::array(&self.states_filter, |v| v.as_str().into()),
             );
         }
         if version >= 5 {
             o.insert(
-                "typesFilter".to_owned(),
-                crate::inspect::array(&self.types_filter, |v| serde_json::Value::from(v.as_str())),
+                "typesFilter".into(),
+                inspect::array(&self.types_filter, |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListGroupsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ListGroupsRequest {
+            states_filter: s.next(),
+            types_filter: s.next(),
+        }
     }
 }
 

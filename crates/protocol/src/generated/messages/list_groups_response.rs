@@ -2,12 +2,10 @@
 
 //! ListGroupsResponse (key 16), versions 0-5, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListGroupsResponse`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct ListGroupsResponse {
     pub groups: Vec<Group>,
 }
 
-impl crate::Message for ListGroupsResponse {
+impl Message for ListGroupsResponse {
     const NAME: &'static str = "ListGroupsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -80,26 +78,29 @@ impl ListGroupsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListGroupsResponse {
+impl ToJson for ListGroupsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "groups".to_owned(),
-            crate::inspect::array(&self.groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "groups".into(),
+            inspect::array(&self.groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListGroupsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ListGroupsResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            groups: s.next(),
+        }
     }
 }
 
@@ -152,30 +153,30 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "protocolType".to_owned(),
-            serde_json::Value::from(self.protocol_type.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("protocolType".into(), self.protocol_type.as_str().into());
         if version >= 4 {
-            o.insert(
-                "groupState".to_owned(),
-                serde_json::Value::from(self.group_state.as_str()),
-            );
+            o.insert("groupState".into(), self.group_state.as_str().into());
         }
         if version >= 5 {
-            o.insert(
-                "groupType".to_owned(),
-                serde_json::Value::from(self.group_type.as_str()),
-            );
+            o.insert("groupType".into(), self.group_type.as_str().into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            group_id: s.next(),
+            protocol_type: s.next(),
+            group_state: s.next(),
+            group_type: s.next(),
+        }
     }
 }
 

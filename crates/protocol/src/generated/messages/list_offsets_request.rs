@@ -2,12 +2,10 @@
 
 //! ListOffsetsRequest (key 2), versions 0-11, flexible from 6.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListOffsetsRequest`, versions 0-11.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct ListOffsetsRequest {
     pub timeout_ms: i32,
 }
 
-impl crate::Message for ListOffsetsRequest {
+impl Message for ListOffsetsRequest {
     const NAME: &'static str = "ListOffsetsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 11;
@@ -93,32 +91,33 @@ impl ListOffsetsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListOffsetsRequest {
+impl ToJson for ListOffsetsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "replicaId".to_owned(),
-            serde_json::Value::from(self.replica_id),
-        );
+        o.insert("replicaId".into(), self.replica_id.into());
         if version >= 2 {
-            o.insert(
-                "isolationLevel".to_owned(),
-                serde_json::Value::from(self.isolation_level),
-            );
+            o.insert("isolationLevel".into(), self.isolation_level.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if version >= 10 {
-            o.insert(
-                "timeoutMs".to_owned(),
-                serde_json::Value::from(self.timeout_ms),
-            );
+            o.insert("timeoutMs".into(), self.timeout_ms.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListOffsetsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ListOffsetsRequest {
+            replica_id: s.next(),
+            isolation_level: s.next(),
+            topics: s.next(),
+            timeout_ms: s.next(),
+        }
     }
 }
 
@@ -155,20 +154,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -232,30 +236,33 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
         if version >= 4 {
             o.insert(
-                "currentLeaderEpoch".to_owned(),
-                serde_json::Value::from(self.current_leader_epoch),
+                "currentLeaderEpoch".into(),
+                self.current_leader_epoch.into(),
             );
         }
-        o.insert(
-            "timestamp".to_owned(),
-            serde_json::Value::from(self.timestamp),
-        );
+        o.insert("timestamp".into(), self.timestamp.into());
         if version == 0 {
-            o.insert(
-                "maxNumOffsets".to_owned(),
-                serde_json::Value::from(self.max_num_offsets),
-            );
+            o.insert("maxNumOffsets".into(), self.max_num_offsets.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            current_leader_epoch: s.next(),
+            timestamp: s.next(),
+            max_num_offsets: s.next(),
+        }
     }
 }
 

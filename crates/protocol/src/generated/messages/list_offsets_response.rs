@@ -2,12 +2,10 @@
 
 //! ListOffsetsResponse (key 2), versions 0-11, flexible from 6.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListOffsetsResponse`, versions 0-11.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ListOffsetsResponse {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for ListOffsetsResponse {
+impl Message for ListOffsetsResponse {
     const NAME: &'static str = "ListOffsetsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 11;
@@ -76,22 +74,27 @@ impl ListOffsetsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListOffsetsResponse {
+impl ToJson for ListOffsetsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 2 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListOffsetsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ListOffsetsResponse {
+            throttle_time_ms: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -128,20 +131,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -186,8 +194,6 @@ impl Partition {
         }
         if version >= 1 {
             m.timestamp = r.i64()?;
-        }
-        if version >= 1 {
             m.offset = r.i64()?;
         }
         if version >= 4 {
@@ -211,8 +217,6 @@ impl Partition {
         }
         if version >= 1 {
             w.i64(self.timestamp);
-        }
-        if version >= 1 {
             w.i64(self.offset);
         }
         if version >= 4 {
@@ -226,39 +230,39 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
         if version == 0 {
             o.insert(
-                "oldStyleOffsets".to_owned(),
-                crate::inspect::array(&self.old_style_offsets, |v| serde_json::Value::from(*v)),
+                "oldStyleOffsets".into(),
+                inspect::array(&self.old_style_offsets, |v| (*v).into()),
             );
         }
         if version >= 1 {
-            o.insert(
-                "timestamp".to_owned(),
-                serde_json::Value::from(self.timestamp),
-            );
-        }
-        if version >= 1 {
-            o.insert("offset".to_owned(), serde_json::Value::from(self.offset));
+            o.insert("timestamp".into(), self.timestamp.into());
+            o.insert("offset".into(), self.offset.into());
         }
         if version >= 4 {
-            o.insert(
-                "leaderEpoch".to_owned(),
-                serde_json::Value::from(self.leader_epoch),
-            );
+            o.insert("leaderEpoch".into(), self.leader_epoch.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            old_style_offsets: s.next(),
+            timestamp: s.next(),
+            offset: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 

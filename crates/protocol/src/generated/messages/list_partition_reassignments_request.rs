@@ -2,12 +2,10 @@
 
 //! ListPartitionReassignmentsRequest (key 46), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListPartitionReassignmentsRequest`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +25,7 @@ impl Default for ListPartitionReassignmentsRequest {
     }
 }
 
-impl crate::Message for ListPartitionReassignmentsRequest {
+impl Message for ListPartitionReassignmentsRequest {
     const NAME: &'static str = "ListPartitionReassignmentsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -86,20 +84,27 @@ impl ListPartitionReassignmentsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListPartitionReassignmentsRequest {
+impl ToJson for ListPartitionReassignmentsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
         o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
-        o.insert(
-            "topics".to_owned(),
-            self.topics.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "topics".into(),
+            inspect::nullable(self.topics.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListPartitionReassignmentsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ListPartitionReassignmentsRequest {
+            timeout_ms: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -139,18 +144,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitionIndexes".to_owned(),
-            crate::inspect::array(&self.partition_indexes, |v| serde_json::Value::from(*v)),
+            "partitionIndexes".into(),
+            inspect::array(&self.partition_indexes, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partition_indexes: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ListTransactionsRequest (key 66), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListTransactionsRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +31,7 @@ impl Default for ListTransactionsRequest {
     }
 }
 
-impl crate::Message for ListTransactionsRequest {
+impl Message for ListTransactionsRequest {
     const NAME: &'static str = "ListTransactionsRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -107,34 +105,41 @@ impl ListTransactionsRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListTransactionsRequest {
+impl ToJson for ListTransactionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "stateFilters".to_owned(),
-            crate::inspect::array(&self.state_filters, |v| serde_json::Value::from(v.as_str())),
+            "stateFilters".into(),
+            inspect::array(&self.state_filters, |v| v.as_str().into()),
         );
         o.insert(
-            "producerIdFilters".to_owned(),
-            crate::inspect::array(&self.producer_id_filters, |v| serde_json::Value::from(*v)),
+            "producerIdFilters".into(),
+            inspect::array(&self.producer_id_filters, |v| (*v).into()),
         );
         if version >= 1 {
-            o.insert(
-                "durationFilter".to_owned(),
-                serde_json::Value::from(self.duration_filter),
-            );
+            o.insert("durationFilter".into(), self.duration_filter.into());
         }
         if version >= 2 {
             o.insert(
-                "transactionalIdPattern".to_owned(),
-                self.transactional_id_pattern
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "transactionalIdPattern".into(),
+                inspect::nullable(self.transactional_id_pattern.as_ref(), |v| {
+                    v.as_str().into()
+                }),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListTransactionsRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ListTransactionsRequest {
+            state_filters: s.next(),
+            producer_id_filters: s.next(),
+            duration_filter: s.next(),
+            transactional_id_pattern: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ListTransactionsResponse (key 66), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ListTransactionsResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct ListTransactionsResponse {
     pub transaction_states: Vec<TransactionState>,
 }
 
-impl crate::Message for ListTransactionsResponse {
+impl Message for ListTransactionsResponse {
     const NAME: &'static str = "ListTransactionsResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -84,30 +82,32 @@ impl ListTransactionsResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ListTransactionsResponse {
+impl ToJson for ListTransactionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "unknownStateFilters".into(),
+            inspect::array(&self.unknown_state_filters, |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "unknownStateFilters".to_owned(),
-            crate::inspect::array(&self.unknown_state_filters, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "transactionStates".to_owned(),
-            crate::inspect::array(&self.transaction_states, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "transactionStates".into(),
+            inspect::array(&self.transaction_states, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ListTransactionsResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ListTransactionsResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            unknown_state_filters: s.next(),
+            transaction_states: s.next(),
+        }
     }
 }
 
@@ -148,22 +148,30 @@ impl TransactionState {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TransactionState {
+impl ToJson for TransactionState {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
+        o.insert("producerId".into(), self.producer_id.into());
         o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "transactionState".to_owned(),
-            serde_json::Value::from(self.transaction_state.as_str()),
+            "transactionState".into(),
+            self.transaction_state.as_str().into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TransactionState {
+    fn sample(s: &mut Samples) -> Self {
+        TransactionState {
+            transactional_id: s.next(),
+            producer_id: s.next(),
+            transaction_state: s.next(),
+        }
     }
 }
 

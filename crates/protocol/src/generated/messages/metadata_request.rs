@@ -2,13 +2,10 @@
 
 //! MetadataRequest (key 3), versions 0-13, flexible from 9.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `MetadataRequest`, versions 0-13.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +31,7 @@ impl Default for MetadataRequest {
     }
 }
 
-impl crate::Message for MetadataRequest {
+impl Message for MetadataRequest {
     const NAME: &'static str = "MetadataRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 13;
@@ -121,34 +118,46 @@ impl MetadataRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for MetadataRequest {
+impl ToJson for MetadataRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topics".to_owned(),
-            self.topics.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "topics".into(),
+            inspect::nullable(self.topics.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         if version >= 4 {
             o.insert(
-                "allowAutoTopicCreation".to_owned(),
-                serde_json::Value::from(self.allow_auto_topic_creation),
+                "allowAutoTopicCreation".into(),
+                self.allow_auto_topic_creation.into(),
             );
         }
         if (8..=10).contains(&version) {
             o.insert(
-                "includeClusterAuthorizedOperations".to_owned(),
-                serde_json::Value::from(self.include_cluster_authorized_operations),
+                "includeClusterAuthorizedOperations".into(),
+                self.include_cluster_authorized_operations.into(),
             );
         }
         if version >= 8 {
             o.insert(
-                "includeTopicAuthorizedOperations".to_owned(),
-                serde_json::Value::from(self.include_topic_authorized_operations),
+                "includeTopicAuthorizedOperations".into(),
+                self.include_topic_authorized_operations.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for MetadataRequest {
+    fn sample(s: &mut Samples) -> Self {
+        MetadataRequest {
+            topics: s.next(),
+            allow_auto_topic_creation: s.next(),
+            include_cluster_authorized_operations: s.next(),
+            include_topic_authorized_operations: s.next(),
+        }
     }
 }
 
@@ -197,22 +206,27 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 10 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "name".to_owned(),
-            self.name.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "name".into(),
+            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_id: s.next(),
+            name: s.next(),
+        }
     }
 }
 

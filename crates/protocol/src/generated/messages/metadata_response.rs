@@ -2,13 +2,10 @@
 
 //! MetadataResponse (key 3), versions 0-13, flexible from 9.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `MetadataResponse`, versions 0-13.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +40,7 @@ impl Default for MetadataResponse {
     }
 }
 
-impl crate::Message for MetadataResponse {
+impl Message for MetadataResponse {
     const NAME: &'static str = "MetadataResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 13;
@@ -127,56 +124,54 @@ impl MetadataResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for MetadataResponse {
+impl ToJson for MetadataResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 3 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         o.insert(
-            "brokers".to_owned(),
-            crate::inspect::array(&self.brokers, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "brokers".into(),
+            inspect::array(&self.brokers, |v| v.to_json(version)),
         );
         if version >= 2 {
             o.insert(
-                "clusterId".to_owned(),
-                self.cluster_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "clusterId".into(),
+                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
             );
         }
         if version >= 1 {
-            o.insert(
-                "controllerId".to_owned(),
-                serde_json::Value::from(self.controller_id),
-            );
+            o.insert("controllerId".into(), self.controller_id.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         if (8..=10).contains(&version) {
             o.insert(
-                "clusterAuthorizedOperations".to_owned(),
-                serde_json::Value::from(self.cluster_authorized_operations),
+                "clusterAuthorizedOperations".into(),
+                self.cluster_authorized_operations.into(),
             );
         }
         if version >= 13 {
-            o.insert(
-                "errorCode".to_owned(),
-                serde_json::Value::from(self.error_code),
-            );
+            o.insert("errorCode".into(), self.error_code.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for MetadataResponse {
+    fn sample(s: &mut Samples) -> Self {
+        MetadataResponse {
+            throttle_time_ms: s.next(),
+            brokers: s.next(),
+            cluster_id: s.next(),
+            controller_id: s.next(),
+            topics: s.next(),
+            cluster_authorized_operations: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 
@@ -225,24 +220,31 @@ impl Broker {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Broker {
+impl ToJson for Broker {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("nodeId".into(), self.node_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         if version >= 1 {
             o.insert(
-                "rack".to_owned(),
-                self.rack.as_ref().map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+                "rack".into(),
+                inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Broker {
+    fn sample(s: &mut Samples) -> Self {
+        Broker {
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+            rack: s.next(),
+        }
     }
 }
 
@@ -328,44 +330,45 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "name".to_owned(),
-            self.name.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "name".into(),
+            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
         );
         if version >= 10 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         if version >= 1 {
-            o.insert(
-                "isInternal".to_owned(),
-                serde_json::Value::from(self.is_internal),
-            );
+            o.insert("isInternal".into(), self.is_internal.into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         if version >= 8 {
             o.insert(
-                "topicAuthorizedOperations".to_owned(),
-                serde_json::Value::from(self.topic_authorized_operations),
+                "topicAuthorizedOperations".into(),
+                self.topic_authorized_operations.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            error_code: s.next(),
+            name: s.next(),
+            topic_id: s.next(),
+            is_internal: s.next(),
+            partitions: s.next(),
+            topic_authorized_operations: s.next(),
+        }
     }
 }
 
@@ -453,42 +456,45 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("leaderId".into(), self.leader_id.into());
         if version >= 7 {
-            o.insert(
-                "leaderEpoch".to_owned(),
-                serde_json::Value::from(self.leader_epoch),
-            );
+            o.insert("leaderEpoch".into(), self.leader_epoch.into());
         }
         o.insert(
-            "replicaNodes".to_owned(),
-            crate::inspect::array(&self.replica_nodes, |v| serde_json::Value::from(*v)),
+            "replicaNodes".into(),
+            inspect::array(&self.replica_nodes, |v| (*v).into()),
         );
         o.insert(
-            "isrNodes".to_owned(),
-            crate::inspect::array(&self.isr_nodes, |v| serde_json::Value::from(*v)),
+            "isrNodes".into(),
+            inspect::array(&self.isr_nodes, |v| (*v).into()),
         );
         if version >= 5 {
             o.insert(
-                "offlineReplicas".to_owned(),
-                crate::inspect::array(&self.offline_replicas, |v| serde_json::Value::from(*v)),
+                "offlineReplicas".into(),
+                inspect::array(&self.offline_replicas, |v| (*v).into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            error_code: s.next(),
+            partition_index: s.next(),
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+            replica_nodes: s.next(),
+            isr_nodes: s.next(),
+            offline_replicas: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! OffsetCommitKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `OffsetCommitKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct OffsetCommitKey {
     pub partition: i32,
 }
 
-impl crate::Message for OffsetCommitKey {
+impl Message for OffsetCommitKey {
     const NAME: &'static str = "OffsetCommitKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -70,22 +68,24 @@ impl OffsetCommitKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OffsetCommitKey {
+impl ToJson for OffsetCommitKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "group".to_owned(),
-            serde_json::Value::from(self.group.as_str()),
-        );
-        o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
+        o.insert("group".into(), self.group.as_str().into());
+        o.insert("topic".into(), self.topic.as_str().into());
+        o.insert("partition".into(), self.partition.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OffsetCommitKey {
+    fn sample(s: &mut Samples) -> Self {
+        OffsetCommitKey {
+            group: s.next(),
+            topic: s.next(),
+            partition: s.next(),
+        }
     }
 }
 

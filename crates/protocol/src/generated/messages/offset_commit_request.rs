@@ -2,13 +2,10 @@
 
 //! OffsetCommitRequest (key 8), versions 0-10, flexible from 8.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `OffsetCommitRequest`, versions 0-10.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +37,7 @@ impl Default for OffsetCommitRequest {
     }
 }
 
-impl crate::Message for OffsetCommitRequest {
+impl Message for OffsetCommitRequest {
     const NAME: &'static str = "OffsetCommitRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 10;
@@ -82,8 +79,6 @@ impl OffsetCommitRequest {
         m.group_id = r.string(flexible)?;
         if version >= 1 {
             m.generation_id_or_member_epoch = r.i32()?;
-        }
-        if version >= 1 {
             m.member_id = r.string(flexible)?;
         }
         if version >= 7 {
@@ -104,8 +99,6 @@ impl OffsetCommitRequest {
         w.string(&self.group_id, flexible)?;
         if version >= 1 {
             w.i32(self.generation_id_or_member_epoch);
-        }
-        if version >= 1 {
             w.string(&self.member_id, flexible)?;
         }
         if version >= 7 {
@@ -123,48 +116,45 @@ impl OffsetCommitRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OffsetCommitRequest {
+impl ToJson for OffsetCommitRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
         if version >= 1 {
             o.insert(
-                "generationIdOrMemberEpoch".to_owned(),
-                serde_json::Value::from(self.generation_id_or_member_epoch),
+                "generationIdOrMemberEpoch".into(),
+                self.generation_id_or_member_epoch.into(),
             );
-        }
-        if version >= 1 {
-            o.insert(
-                "memberId".to_owned(),
-                serde_json::Value::from(self.member_id.as_str()),
-            );
+            o.insert("memberId".into(), self.member_id.as_str().into());
         }
         if version >= 7 {
             o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
         if (2..=4).contains(&version) {
-            o.insert(
-                "retentionTimeMs".to_owned(),
-                serde_json::Value::from(self.retention_time_ms),
-            );
+            o.insert("retentionTimeMs".into(), self.retention_time_ms.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OffsetCommitRequest {
+    fn sample(s: &mut Samples) -> Self {
+        OffsetCommitRequest {
+            group_id: s.next(),
+            generation_id_or_member_epoch: s.next(),
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            retention_time_ms: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -213,28 +203,31 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 9 {
-            o.insert(
-                "name".to_owned(),
-                serde_json::Value::from(self.name.as_str()),
-            );
+            o.insert("name".into(), self.name.as_str().into());
         }
         if version >= 10 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -303,38 +296,38 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "committedOffset".to_owned(),
-            serde_json::Value::from(self.committed_offset),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("committedOffset".into(), self.committed_offset.into());
         if version >= 6 {
             o.insert(
-                "committedLeaderEpoch".to_owned(),
-                serde_json::Value::from(self.committed_leader_epoch),
+                "committedLeaderEpoch".into(),
+                self.committed_leader_epoch.into(),
             );
         }
         if version == 1 {
-            o.insert(
-                "commitTimestamp".to_owned(),
-                serde_json::Value::from(self.commit_timestamp),
-            );
+            o.insert("commitTimestamp".into(), self.commit_timestamp.into());
         }
         o.insert(
-            "committedMetadata".to_owned(),
-            self.committed_metadata
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "committedMetadata".into(),
+            inspect::nullable(self.committed_metadata.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            committed_offset: s.next(),
+            committed_leader_epoch: s.next(),
+            commit_timestamp: s.next(),
+            committed_metadata: s.next(),
+        }
     }
 }
 

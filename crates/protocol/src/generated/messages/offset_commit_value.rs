@@ -2,13 +2,10 @@
 
 //! OffsetCommitValue, versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `OffsetCommitValue`, versions 0-4.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +37,7 @@ impl Default for OffsetCommitValue {
     }
 }
 
-impl crate::Message for OffsetCommitValue {
+impl Message for OffsetCommitValue {
     const NAME: &'static str = "OffsetCommitValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -121,37 +118,36 @@ impl OffsetCommitValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OffsetCommitValue {
+impl ToJson for OffsetCommitValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("offset".to_owned(), serde_json::Value::from(self.offset));
+        o.insert("offset".into(), self.offset.into());
         if version >= 3 {
-            o.insert(
-                "leaderEpoch".to_owned(),
-                serde_json::Value::from(self.leader_epoch),
-            );
+            o.insert("leaderEpoch".into(), self.leader_epoch.into());
         }
-        o.insert(
-            "metadata".to_owned(),
-            serde_json::Value::from(self.metadata.as_str()),
-        );
-        o.insert(
-            "commitTimestamp".to_owned(),
-            serde_json::Value::from(self.commit_timestamp),
-        );
+        o.insert("metadata".into(), self.metadata.as_str().into());
+        o.insert("commitTimestamp".into(), self.commit_timestamp.into());
         if version == 1 {
-            o.insert(
-                "expireTimestamp".to_owned(),
-                serde_json::Value::from(self.expire_timestamp),
-            );
+            o.insert("expireTimestamp".into(), self.expire_timestamp.into());
         }
         if version >= 4 && self.topic_id != Uuid::ZERO {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OffsetCommitValue {
+    fn sample(s: &mut Samples) -> Self {
+        OffsetCommitValue {
+            offset: s.next(),
+            leader_epoch: s.next(),
+            metadata: s.next(),
+            commit_timestamp: s.next(),
+            expire_timestamp: s.next(),
+            topic_id: s.next(),
+        }
     }
 }
 

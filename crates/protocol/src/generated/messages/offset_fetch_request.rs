@@ -2,13 +2,10 @@
 
 //! OffsetFetchRequest (key 9), versions 0-10, flexible from 6.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `OffsetFetchRequest`, versions 0-10.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +20,7 @@ pub struct OffsetFetchRequest {
     pub require_stable: bool,
 }
 
-impl crate::Message for OffsetFetchRequest {
+impl Message for OffsetFetchRequest {
     const NAME: &'static str = "OffsetFetchRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 10;
@@ -64,8 +61,6 @@ impl OffsetFetchRequest {
         let mut m = Self::default();
         if version <= 7 {
             m.group_id = r.string(flexible)?;
-        }
-        if version <= 7 {
             m.topics = if version >= 2 {
                 r.nullable_array(flexible, |r| Topic::read(r, version))?
             } else {
@@ -88,8 +83,6 @@ impl OffsetFetchRequest {
         let flexible = is_flexible(version);
         if version <= 7 {
             w.string(&self.group_id, flexible)?;
-        }
-        if version <= 7 {
             if version >= 2 {
                 w.nullable_array(self.topics.as_deref(), flexible, |w, v| v.write(w, version))?;
             } else {
@@ -114,38 +107,40 @@ impl OffsetFetchRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OffsetFetchRequest {
+impl ToJson for OffsetFetchRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 7 {
+            o.insert("groupId".into(), self.group_id.as_str().into());
             o.insert(
-                "groupId".to_owned(),
-                serde_json::Value::from(self.group_id.as_str()),
-            );
-        }
-        if version <= 7 {
-            o.insert(
-                "topics".to_owned(),
-                self.topics.as_ref().map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+                "topics".into(),
+                inspect::nullable(self.topics.as_ref(), |v| {
+                    inspect::array(v, |v| v.to_json(version))
                 }),
             );
         }
         if version >= 8 {
             o.insert(
-                "groups".to_owned(),
-                crate::inspect::array(&self.groups, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "groups".into(),
+                inspect::array(&self.groups, |v| v.to_json(version)),
             );
         }
         if version >= 7 {
-            o.insert(
-                "requireStable".to_owned(),
-                serde_json::Value::from(self.require_stable),
-            );
+            o.insert("requireStable".into(), self.require_stable.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OffsetFetchRequest {
+    fn sample(s: &mut Samples) -> Self {
+        OffsetFetchRequest {
+            group_id: s.next(),
+            topics: s.next(),
+            groups: s.next(),
+            require_stable: s.next(),
+        }
     }
 }
 
@@ -185,18 +180,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitionIndexes".to_owned(),
-            crate::inspect::array(&self.partition_indexes, |v| serde_json::Value::from(*v)),
+            "partitionIndexes".into(),
+            inspect::array(&self.partition_indexes, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partition_indexes: s.next(),
+        }
     }
 }
 
@@ -231,8 +233,6 @@ impl Group {
         m.group_id = r.string(flexible)?;
         if version >= 9 {
             m.member_id = r.nullable_string(flexible)?;
-        }
-        if version >= 9 {
             m.member_epoch = r.i32()?;
         }
         m.topics = r.nullable_array(flexible, |r| GroupTopic::read(r, version))?;
@@ -247,8 +247,6 @@ impl Group {
         w.string(&self.group_id, flexible)?;
         if version >= 9 {
             w.nullable_string(self.member_id.as_deref(), flexible)?;
-        }
-        if version >= 9 {
             w.i32(self.member_epoch);
         }
         w.nullable_array(self.topics.as_deref(), flexible, |w, v| v.write(w, version))?;
@@ -260,36 +258,36 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
         if version >= 9 {
             o.insert(
-                "memberId".to_owned(),
-                self.member_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "memberId".into(),
+                inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
             );
-        }
-        if version >= 9 {
-            o.insert(
-                "memberEpoch".to_owned(),
-                serde_json::Value::from(self.member_epoch),
-            );
+            o.insert("memberEpoch".into(), self.member_epoch.into());
         }
         o.insert(
-            "topics".to_owned(),
-            self.topics.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "topics".into(),
+            inspect::nullable(self.topics.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            group_id: s.next(),
+            member_id: s.next(),
+            member_epoch: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -341,26 +339,31 @@ impl GroupTopic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for GroupTopic {
+impl ToJson for GroupTopic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if (8..=9).contains(&version) {
-            o.insert(
-                "name".to_owned(),
-                serde_json::Value::from(self.name.as_str()),
-            );
+            o.insert("name".into(), self.name.as_str().into());
         }
         if version >= 10 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitionIndexes".to_owned(),
-            crate::inspect::array(&self.partition_indexes, |v| serde_json::Value::from(*v)),
+            "partitionIndexes".into(),
+            inspect::array(&self.partition_indexes, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for GroupTopic {
+    fn sample(s: &mut Samples) -> Self {
+        GroupTopic {
+            name: s.next(),
+            topic_id: s.next(),
+            partition_indexes: s.next(),
+        }
     }
 }
 

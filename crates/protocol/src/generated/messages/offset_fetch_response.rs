@@ -2,13 +2,10 @@
 
 //! OffsetFetchResponse (key 9), versions 0-10, flexible from 6.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `OffsetFetchResponse`, versions 0-10.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +20,7 @@ pub struct OffsetFetchResponse {
     pub groups: Vec<Group>,
 }
 
-impl crate::Message for OffsetFetchResponse {
+impl Message for OffsetFetchResponse {
     const NAME: &'static str = "OffsetFetchResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 10;
@@ -97,38 +94,40 @@ impl OffsetFetchResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OffsetFetchResponse {
+impl ToJson for OffsetFetchResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 3 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version <= 7 {
             o.insert(
-                "topics".to_owned(),
-                crate::inspect::array(&self.topics, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "topics".into(),
+                inspect::array(&self.topics, |v| v.to_json(version)),
             );
         }
         if (2..=7).contains(&version) {
-            o.insert(
-                "errorCode".to_owned(),
-                serde_json::Value::from(self.error_code),
-            );
+            o.insert("errorCode".into(), self.error_code.into());
         }
         if version >= 8 {
             o.insert(
-                "groups".to_owned(),
-                crate::inspect::array(&self.groups, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "groups".into(),
+                inspect::array(&self.groups, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OffsetFetchResponse {
+    fn sample(s: &mut Samples) -> Self {
+        OffsetFetchResponse {
+            throttle_time_ms: s.next(),
+            topics: s.next(),
+            error_code: s.next(),
+            groups: s.next(),
+        }
     }
 }
 
@@ -165,20 +164,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -243,34 +247,36 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "committedOffset".to_owned(),
-            serde_json::Value::from(self.committed_offset),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("committedOffset".into(), self.committed_offset.into());
         if (5..=7).contains(&version) {
             o.insert(
-                "committedLeaderEpoch".to_owned(),
-                serde_json::Value::from(self.committed_leader_epoch),
+                "committedLeaderEpoch".into(),
+                self.committed_leader_epoch.into(),
             );
         }
         o.insert(
-            "metadata".to_owned(),
-            self.metadata.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "metadata".into(),
+            inspect::nullable(self.metadata.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            committed_offset: s.next(),
+            committed_leader_epoch: s.next(),
+            metadata: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 
@@ -311,24 +317,27 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            group_id: s.next(),
+            topics: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 
@@ -377,28 +386,31 @@ impl GroupTopic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for GroupTopic {
+impl ToJson for GroupTopic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if (8..=9).contains(&version) {
-            o.insert(
-                "name".to_owned(),
-                serde_json::Value::from(self.name.as_str()),
-            );
+            o.insert("name".into(), self.name.as_str().into());
         }
         if version >= 10 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for GroupTopic {
+    fn sample(s: &mut Samples) -> Self {
+        GroupTopic {
+            name: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -459,32 +471,34 @@ impl GroupTopicPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for GroupTopicPartition {
+impl ToJson for GroupTopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("committedOffset".into(), self.committed_offset.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
+            "committedLeaderEpoch".into(),
+            self.committed_leader_epoch.into(),
         );
         o.insert(
-            "committedOffset".to_owned(),
-            serde_json::Value::from(self.committed_offset),
+            "metadata".into(),
+            inspect::nullable(self.metadata.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "committedLeaderEpoch".to_owned(),
-            serde_json::Value::from(self.committed_leader_epoch),
-        );
-        o.insert(
-            "metadata".to_owned(),
-            self.metadata.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for GroupTopicPartition {
+    fn sample(s: &mut Samples) -> Self {
+        GroupTopicPartition {
+            partition_index: s.next(),
+            committed_offset: s.next(),
+            committed_leader_epoch: s.next(),
+            metadata: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 

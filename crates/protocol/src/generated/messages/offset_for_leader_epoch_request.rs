@@ -2,12 +2,10 @@
 
 //! OffsetForLeaderEpochRequest (key 23), versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `OffsetForLeaderEpochRequest`, versions 0-4.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +25,7 @@ impl Default for OffsetForLeaderEpochRequest {
     }
 }
 
-impl crate::Message for OffsetForLeaderEpochRequest {
+impl Message for OffsetForLeaderEpochRequest {
     const NAME: &'static str = "OffsetForLeaderEpochRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -90,22 +88,27 @@ impl OffsetForLeaderEpochRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OffsetForLeaderEpochRequest {
+impl ToJson for OffsetForLeaderEpochRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 3 {
-            o.insert(
-                "replicaId".to_owned(),
-                serde_json::Value::from(self.replica_id),
-            );
+            o.insert("replicaId".into(), self.replica_id.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OffsetForLeaderEpochRequest {
+    fn sample(s: &mut Samples) -> Self {
+        OffsetForLeaderEpochRequest {
+            replica_id: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -142,20 +145,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -210,24 +218,29 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
+        o.insert("partition".into(), self.partition.into());
         if version >= 2 {
             o.insert(
-                "currentLeaderEpoch".to_owned(),
-                serde_json::Value::from(self.current_leader_epoch),
+                "currentLeaderEpoch".into(),
+                self.current_leader_epoch.into(),
             );
         }
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition: s.next(),
+            current_leader_epoch: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! OffsetForLeaderEpochResponse (key 23), versions 0-4, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `OffsetForLeaderEpochResponse`, versions 0-4.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct OffsetForLeaderEpochResponse {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for OffsetForLeaderEpochResponse {
+impl Message for OffsetForLeaderEpochResponse {
     const NAME: &'static str = "OffsetForLeaderEpochResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 4;
@@ -76,22 +74,27 @@ impl OffsetForLeaderEpochResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for OffsetForLeaderEpochResponse {
+impl ToJson for OffsetForLeaderEpochResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 2 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for OffsetForLeaderEpochResponse {
+    fn sample(s: &mut Samples) -> Self {
+        OffsetForLeaderEpochResponse {
+            throttle_time_ms: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -128,20 +131,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -201,28 +209,28 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("partition".into(), self.partition.into());
         if version >= 1 {
-            o.insert(
-                "leaderEpoch".to_owned(),
-                serde_json::Value::from(self.leader_epoch),
-            );
+            o.insert("leaderEpoch".into(), self.leader_epoch.into());
         }
-        o.insert(
-            "endOffset".to_owned(),
-            serde_json::Value::from(self.end_offset),
-        );
+        o.insert("endOffset".into(), self.end_offset.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            error_code: s.next(),
+            partition: s.next(),
+            leader_epoch: s.next(),
+            end_offset: s.next(),
+        }
     }
 }
 

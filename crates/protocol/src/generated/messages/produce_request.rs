@@ -2,14 +2,10 @@
 
 //! ProduceRequest (key 0), versions 0-13, flexible from 9.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Records;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Records, Uuid, Writer};
 
 /// `ProduceRequest`, versions 0-13.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,7 +20,7 @@ pub struct ProduceRequest {
     pub topic_data: Vec<TopicData>,
 }
 
-impl crate::Message for ProduceRequest {
+impl Message for ProduceRequest {
     const NAME: &'static str = "ProduceRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 13;
@@ -91,31 +87,34 @@ impl ProduceRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ProduceRequest {
+impl ToJson for ProduceRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 3 {
             o.insert(
-                "transactionalId".to_owned(),
-                self.transactional_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "transactionalId".into(),
+                inspect::nullable(self.transactional_id.as_ref(), |v| v.as_str().into()),
             );
         }
-        o.insert("acks".to_owned(), serde_json::Value::from(self.acks));
+        o.insert("acks".into(), self.acks.into());
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
         o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
-        o.insert(
-            "topicData".to_owned(),
-            crate::inspect::array(&self.topic_data, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicData".into(),
+            inspect::array(&self.topic_data, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ProduceRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ProduceRequest {
+            transactional_id: s.next(),
+            acks: s.next(),
+            timeout_ms: s.next(),
+            topic_data: s.next(),
+        }
     }
 }
 
@@ -164,28 +163,31 @@ impl TopicData {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicData {
+impl ToJson for TopicData {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 12 {
-            o.insert(
-                "name".to_owned(),
-                serde_json::Value::from(self.name.as_str()),
-            );
+            o.insert("name".into(), self.name.as_str().into());
         }
         if version >= 13 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitionData".to_owned(),
-            crate::inspect::array(&self.partition_data, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitionData".into(),
+            inspect::array(&self.partition_data, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicData {
+    fn sample(s: &mut Samples) -> Self {
+        TopicData {
+            name: s.next(),
+            topic_id: s.next(),
+            partition_data: s.next(),
+        }
     }
 }
 
@@ -222,17 +224,25 @@ impl PartitionData {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PartitionData {
+impl ToJson for PartitionData {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("index".to_owned(), serde_json::Value::from(self.index));
+        o.insert("index".into(), self.index.into());
         o.insert(
-            "records".to_owned(),
-            self.records
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| crate::inspect::records(v)),
+            "records".into(),
+            inspect::nullable(self.records.as_ref(), |v| inspect::records(v)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PartitionData {
+    fn sample(s: &mut Samples) -> Self {
+        PartitionData {
+            index: s.next(),
+            records: s.next(),
+        }
     }
 }
 

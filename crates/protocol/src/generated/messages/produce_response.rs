@@ -2,13 +2,10 @@
 
 //! ProduceResponse (key 0), versions 0-13, flexible from 9.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ProduceResponse`, versions 0-13.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct ProduceResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
 }
 
-impl crate::Message for ProduceResponse {
+impl Message for ProduceResponse {
     const NAME: &'static str = "ProduceResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 13;
@@ -94,30 +91,34 @@ impl ProduceResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ProduceResponse {
+impl ToJson for ProduceResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "responses".to_owned(),
-            crate::inspect::array(&self.responses, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "responses".into(),
+            inspect::array(&self.responses, |v| v.to_json(version)),
         );
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version >= 10 && !self.node_endpoints.is_empty() {
             o.insert(
-                "nodeEndpoints".to_owned(),
-                crate::inspect::array(&self.node_endpoints, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "nodeEndpoints".into(),
+                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ProduceResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ProduceResponse {
+            responses: s.next(),
+            throttle_time_ms: s.next(),
+            node_endpoints: s.next(),
+        }
     }
 }
 
@@ -168,28 +169,31 @@ impl Response {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Response {
+impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 12 {
-            o.insert(
-                "name".to_owned(),
-                serde_json::Value::from(self.name.as_str()),
-            );
+            o.insert("name".into(), self.name.as_str().into());
         }
         if version >= 13 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitionResponses".to_owned(),
-            crate::inspect::array(&self.partition_responses, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitionResponses".into(),
+            inspect::array(&self.partition_responses, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Response {
+    fn sample(s: &mut Samples) -> Self {
+        Response {
+            name: s.next(),
+            topic_id: s.next(),
+            partition_responses: s.next(),
+        }
     }
 }
 
@@ -244,8 +248,6 @@ impl PartitionResponse {
         }
         if version >= 8 {
             m.record_errors = r.array(flexible, |r| RecordError::read(r, version))?;
-        }
-        if version >= 8 {
             m.error_message = r.nullable_string(flexible)?;
         }
         if flexible {
@@ -273,8 +275,6 @@ impl PartitionResponse {
         }
         if version >= 8 {
             w.array(&self.record_errors, flexible, |w, v| v.write(w, version))?;
-        }
-        if version >= 8 {
             w.nullable_string(self.error_message.as_deref(), flexible)?;
         }
         if flexible {
@@ -293,55 +293,48 @@ impl PartitionResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PartitionResponse {
+impl ToJson for PartitionResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("index".to_owned(), serde_json::Value::from(self.index));
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "baseOffset".to_owned(),
-            serde_json::Value::from(self.base_offset),
-        );
+        o.insert("index".into(), self.index.into());
+        o.insert("errorCode".into(), self.error_code.into());
+        o.insert("baseOffset".into(), self.base_offset.into());
         if version >= 2 {
-            o.insert(
-                "logAppendTimeMs".to_owned(),
-                serde_json::Value::from(self.log_append_time_ms),
-            );
+            o.insert("logAppendTimeMs".into(), self.log_append_time_ms.into());
         }
         if version >= 5 {
-            o.insert(
-                "logStartOffset".to_owned(),
-                serde_json::Value::from(self.log_start_offset),
-            );
+            o.insert("logStartOffset".into(), self.log_start_offset.into());
         }
         if version >= 8 {
             o.insert(
-                "recordErrors".to_owned(),
-                crate::inspect::array(&self.record_errors, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "recordErrors".into(),
+                inspect::array(&self.record_errors, |v| v.to_json(version)),
             );
-        }
-        if version >= 8 {
             o.insert(
-                "errorMessage".to_owned(),
-                self.error_message
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "errorMessage".into(),
+                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
             );
         }
         if version >= 10 && self.current_leader != CurrentLeader::default() {
-            o.insert(
-                "currentLeader".to_owned(),
-                crate::inspect::ToJson::to_json(&self.current_leader, version),
-            );
+            o.insert("currentLeader".into(), self.current_leader.to_json(version));
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PartitionResponse {
+    fn sample(s: &mut Samples) -> Self {
+        PartitionResponse {
+            index: s.next(),
+            error_code: s.next(),
+            base_offset: s.next(),
+            log_append_time_ms: s.next(),
+            log_start_offset: s.next(),
+            record_errors: s.next(),
+            error_message: s.next(),
+            current_leader: s.next(),
+        }
     }
 }
 
@@ -378,22 +371,27 @@ impl RecordError {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for RecordError {
+impl ToJson for RecordError {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("batchIndex".into(), self.batch_index.into());
         o.insert(
-            "batchIndex".to_owned(),
-            serde_json::Value::from(self.batch_index),
-        );
-        o.insert(
-            "batchIndexErrorMessage".to_owned(),
-            self.batch_index_error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "batchIndexErrorMessage".into(),
+            inspect::nullable(self.batch_index_error_message.as_ref(), |v| {
+                v.as_str().into()
+            }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for RecordError {
+    fn sample(s: &mut Samples) -> Self {
+        RecordError {
+            batch_index: s.next(),
+            batch_index_error_message: s.next(),
+        }
     }
 }
 
@@ -439,18 +437,22 @@ impl CurrentLeader {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CurrentLeader {
+impl ToJson for CurrentLeader {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CurrentLeader {
+    fn sample(s: &mut Samples) -> Self {
+        CurrentLeader {
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 
@@ -495,22 +497,29 @@ impl NodeEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for NodeEndpoint {
+impl ToJson for NodeEndpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
+        o.insert("nodeId".into(), self.node_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
-        o.insert(
-            "rack".to_owned(),
-            self.rack.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rack".into(),
+            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for NodeEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        NodeEndpoint {
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+            rack: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ProducerSnapshot, version 1, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ProducerSnapshot`, version 1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ProducerSnapshot {
     pub producer_entries: Vec<ProducerEntry>,
 }
 
-impl crate::Message for ProducerSnapshot {
+impl Message for ProducerSnapshot {
     const NAME: &'static str = "ProducerSnapshot";
     const MIN_VERSION: i16 = 1;
     const MAX_VERSION: i16 = 1;
@@ -66,17 +64,25 @@ impl ProducerSnapshot {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ProducerSnapshot {
+impl ToJson for ProducerSnapshot {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("crc".to_owned(), serde_json::Value::from(self.crc));
+        o.insert("crc".into(), self.crc.into());
         o.insert(
-            "producerEntries".to_owned(),
-            crate::inspect::array(&self.producer_entries, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "producerEntries".into(),
+            inspect::array(&self.producer_entries, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ProducerSnapshot {
+    fn sample(s: &mut Samples) -> Self {
+        ProducerSnapshot {
+            crc: s.next(),
+            producer_entries: s.next(),
+        }
     }
 }
 
@@ -129,39 +135,37 @@ impl ProducerEntry {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ProducerEntry {
+impl ToJson for ProducerEntry {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("epoch".into(), self.epoch.into());
+        o.insert("lastSequence".into(), self.last_sequence.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
+        o.insert("offsetDelta".into(), self.offset_delta.into());
+        o.insert("timestamp".into(), self.timestamp.into());
+        o.insert("coordinatorEpoch".into(), self.coordinator_epoch.into());
         o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
-        o.insert(
-            "lastSequence".to_owned(),
-            serde_json::Value::from(self.last_sequence),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "offsetDelta".to_owned(),
-            serde_json::Value::from(self.offset_delta),
-        );
-        o.insert(
-            "timestamp".to_owned(),
-            serde_json::Value::from(self.timestamp),
-        );
-        o.insert(
-            "coordinatorEpoch".to_owned(),
-            serde_json::Value::from(self.coordinator_epoch),
-        );
-        o.insert(
-            "currentTxnFirstOffset".to_owned(),
-            serde_json::Value::from(self.current_txn_first_offset),
+            "currentTxnFirstOffset".into(),
+            self.current_txn_first_offset.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ProducerEntry {
+    fn sample(s: &mut Samples) -> Self {
+        ProducerEntry {
+            producer_id: s.next(),
+            epoch: s.next(),
+            last_sequence: s.next(),
+            last_offset: s.next(),
+            offset_delta: s.next(),
+            timestamp: s.next(),
+            coordinator_epoch: s.next(),
+            current_txn_first_offset: s.next(),
+        }
     }
 }
 

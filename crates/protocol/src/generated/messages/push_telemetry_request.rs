@@ -2,14 +2,12 @@
 
 //! PushTelemetryRequest (key 72), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `PushTelemetryRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,7 +24,7 @@ pub struct PushTelemetryRequest {
     pub metrics: Bytes,
 }
 
-impl crate::Message for PushTelemetryRequest {
+impl Message for PushTelemetryRequest {
     const NAME: &'static str = "PushTelemetryRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -91,27 +89,31 @@ impl PushTelemetryRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PushTelemetryRequest {
+impl ToJson for PushTelemetryRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clientInstanceId".to_owned(),
-            serde_json::Value::from(self.client_instance_id.to_string()),
+            "clientInstanceId".into(),
+            self.client_instance_id.to_string().into(),
         );
-        o.insert(
-            "subscriptionId".to_owned(),
-            serde_json::Value::from(self.subscription_id),
-        );
-        o.insert(
-            "terminating".to_owned(),
-            serde_json::Value::from(self.terminating),
-        );
-        o.insert(
-            "compressionType".to_owned(),
-            serde_json::Value::from(self.compression_type),
-        );
-        o.insert("metrics".to_owned(), crate::inspect::base64(&self.metrics));
+        o.insert("subscriptionId".into(), self.subscription_id.into());
+        o.insert("terminating".into(), self.terminating.into());
+        o.insert("compressionType".into(), self.compression_type.into());
+        o.insert("metrics".into(), inspect::base64(&self.metrics));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PushTelemetryRequest {
+    fn sample(s: &mut Samples) -> Self {
+        PushTelemetryRequest {
+            client_instance_id: s.next(),
+            subscription_id: s.next(),
+            terminating: s.next(),
+            compression_type: s.next(),
+            metrics: s.next(),
+        }
     }
 }
 

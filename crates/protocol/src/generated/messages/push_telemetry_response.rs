@@ -2,12 +2,10 @@
 
 //! PushTelemetryResponse (key 72), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `PushTelemetryResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct PushTelemetryResponse {
     pub error_code: i16,
 }
 
-impl crate::Message for PushTelemetryResponse {
+impl Message for PushTelemetryResponse {
     const NAME: &'static str = "PushTelemetryResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -72,18 +70,22 @@ impl PushTelemetryResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PushTelemetryResponse {
+impl ToJson for PushTelemetryResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PushTelemetryResponse {
+    fn sample(s: &mut Samples) -> Self {
+        PushTelemetryResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ReadShareGroupStateResponse (key 84), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ReadShareGroupStateResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +14,7 @@ pub struct ReadShareGroupStateResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for ReadShareGroupStateResponse {
+impl Message for ReadShareGroupStateResponse {
     const NAME: &'static str = "ReadShareGroupStateResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -69,16 +66,21 @@ impl ReadShareGroupStateResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ReadShareGroupStateResponse {
+impl ToJson for ReadShareGroupStateResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "results".to_owned(),
-            crate::inspect::array(&self.results, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "results".into(),
+            inspect::array(&self.results, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ReadShareGroupStateResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ReadShareGroupStateResponse { results: s.next() }
     }
 }
 
@@ -115,20 +117,25 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -181,40 +188,36 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partition".into(), self.partition.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
+        o.insert("stateEpoch".into(), self.state_epoch.into());
+        o.insert("startOffset".into(), self.start_offset.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "stateEpoch".to_owned(),
-            serde_json::Value::from(self.state_epoch),
-        );
-        o.insert(
-            "startOffset".to_owned(),
-            serde_json::Value::from(self.start_offset),
-        );
-        o.insert(
-            "stateBatches".to_owned(),
-            crate::inspect::array(&self.state_batches, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "stateBatches".into(),
+            inspect::array(&self.state_batches, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            state_epoch: s.next(),
+            start_offset: s.next(),
+            state_batches: s.next(),
+        }
     }
 }
 
@@ -259,26 +262,26 @@ impl StateBatch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StateBatch {
+impl ToJson for StateBatch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "deliveryState".to_owned(),
-            serde_json::Value::from(self.delivery_state),
-        );
-        o.insert(
-            "deliveryCount".to_owned(),
-            serde_json::Value::from(self.delivery_count),
-        );
+        o.insert("firstOffset".into(), self.first_offset.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
+        o.insert("deliveryState".into(), self.delivery_state.into());
+        o.insert("deliveryCount".into(), self.delivery_count.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StateBatch {
+    fn sample(s: &mut Samples) -> Self {
+        StateBatch {
+            first_offset: s.next(),
+            last_offset: s.next(),
+            delivery_state: s.next(),
+            delivery_count: s.next(),
+        }
     }
 }
 

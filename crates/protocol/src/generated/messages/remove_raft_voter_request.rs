@@ -2,13 +2,10 @@
 
 //! RemoveRaftVoterRequest (key 81), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `RemoveRaftVoterRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct RemoveRaftVoterRequest {
     pub voter_directory_id: Uuid,
 }
 
-impl crate::Message for RemoveRaftVoterRequest {
+impl Message for RemoveRaftVoterRequest {
     const NAME: &'static str = "RemoveRaftVoterRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -82,23 +79,30 @@ impl RemoveRaftVoterRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for RemoveRaftVoterRequest {
+impl ToJson for RemoveRaftVoterRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clusterId".to_owned(),
-            self.cluster_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clusterId".into(),
+            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
         );
-        o.insert("voterId".to_owned(), serde_json::Value::from(self.voter_id));
+        o.insert("voterId".into(), self.voter_id.into());
         o.insert(
-            "voterDirectoryId".to_owned(),
-            serde_json::Value::from(self.voter_directory_id.to_string()),
+            "voterDirectoryId".into(),
+            self.voter_directory_id.to_string().into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for RemoveRaftVoterRequest {
+    fn sample(s: &mut Samples) -> Self {
+        RemoveRaftVoterRequest {
+            cluster_id: s.next(),
+            voter_id: s.next(),
+            voter_directory_id: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! RemoveRaftVoterResponse (key 81), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `RemoveRaftVoterResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct RemoveRaftVoterResponse {
     pub error_message: Option<String>,
 }
 
-impl crate::Message for RemoveRaftVoterResponse {
+impl Message for RemoveRaftVoterResponse {
     const NAME: &'static str = "RemoveRaftVoterResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -76,26 +74,27 @@ impl RemoveRaftVoterResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for RemoveRaftVoterResponse {
+impl ToJson for RemoveRaftVoterResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for RemoveRaftVoterResponse {
+    fn sample(s: &mut Samples) -> Self {
+        RemoveRaftVoterResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

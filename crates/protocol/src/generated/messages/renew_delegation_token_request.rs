@@ -2,13 +2,12 @@
 
 //! RenewDelegationTokenRequest (key 39), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `RenewDelegationTokenRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +18,7 @@ pub struct RenewDelegationTokenRequest {
     pub renew_period_ms: i64,
 }
 
-impl crate::Message for RenewDelegationTokenRequest {
+impl Message for RenewDelegationTokenRequest {
     const NAME: &'static str = "RenewDelegationTokenRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -78,15 +77,22 @@ impl RenewDelegationTokenRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for RenewDelegationTokenRequest {
+impl ToJson for RenewDelegationTokenRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("hmac".to_owned(), crate::inspect::base64(&self.hmac));
-        o.insert(
-            "renewPeriodMs".to_owned(),
-            serde_json::Value::from(self.renew_period_ms),
-        );
+        o.insert("hmac".into(), inspect::base64(&self.hmac));
+        o.insert("renewPeriodMs".into(), self.renew_period_ms.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for RenewDelegationTokenRequest {
+    fn sample(s: &mut Samples) -> Self {
+        RenewDelegationTokenRequest {
+            hmac: s.next(),
+            renew_period_ms: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! SaslAuthenticateRequest (key 36), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SaslAuthenticateRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +16,7 @@ pub struct SaslAuthenticateRequest {
     pub auth_bytes: Bytes,
 }
 
-impl crate::Message for SaslAuthenticateRequest {
+impl Message for SaslAuthenticateRequest {
     const NAME: &'static str = "SaslAuthenticateRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -74,14 +73,20 @@ impl SaslAuthenticateRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SaslAuthenticateRequest {
+impl ToJson for SaslAuthenticateRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "authBytes".to_owned(),
-            crate::inspect::base64(&self.auth_bytes),
-        );
+        o.insert("authBytes".into(), inspect::base64(&self.auth_bytes));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SaslAuthenticateRequest {
+    fn sample(s: &mut Samples) -> Self {
+        SaslAuthenticateRequest {
+            auth_bytes: s.next(),
+        }
     }
 }
 

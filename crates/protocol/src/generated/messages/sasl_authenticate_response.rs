@@ -2,13 +2,12 @@
 
 //! SaslAuthenticateResponse (key 36), versions 0-2, flexible from 2.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SaslAuthenticateResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +22,7 @@ pub struct SaslAuthenticateResponse {
     pub session_lifetime_ms: i64,
 }
 
-impl crate::Message for SaslAuthenticateResponse {
+impl Message for SaslAuthenticateResponse {
     const NAME: &'static str = "SaslAuthenticateResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -85,32 +84,31 @@ impl SaslAuthenticateResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SaslAuthenticateResponse {
+impl ToJson for SaslAuthenticateResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "authBytes".to_owned(),
-            crate::inspect::base64(&self.auth_bytes),
-        );
+        o.insert("authBytes".into(), inspect::base64(&self.auth_bytes));
         if version >= 1 {
-            o.insert(
-                "sessionLifetimeMs".to_owned(),
-                serde_json::Value::from(self.session_lifetime_ms),
-            );
+            o.insert("sessionLifetimeMs".into(), self.session_lifetime_ms.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SaslAuthenticateResponse {
+    fn sample(s: &mut Samples) -> Self {
+        SaslAuthenticateResponse {
+            error_code: s.next(),
+            error_message: s.next(),
+            auth_bytes: s.next(),
+            session_lifetime_ms: s.next(),
+        }
     }
 }
 

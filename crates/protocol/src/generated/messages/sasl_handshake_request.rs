@@ -2,12 +2,10 @@
 
 //! SaslHandshakeRequest (key 17), versions 0-1, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SaslHandshakeRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct SaslHandshakeRequest {
     pub mechanism: String,
 }
 
-impl crate::Message for SaslHandshakeRequest {
+impl Message for SaslHandshakeRequest {
     const NAME: &'static str = "SaslHandshakeRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -67,14 +65,20 @@ impl SaslHandshakeRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SaslHandshakeRequest {
+impl ToJson for SaslHandshakeRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "mechanism".to_owned(),
-            serde_json::Value::from(self.mechanism.as_str()),
-        );
+        o.insert("mechanism".into(), self.mechanism.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SaslHandshakeRequest {
+    fn sample(s: &mut Samples) -> Self {
+        SaslHandshakeRequest {
+            mechanism: s.next(),
+        }
     }
 }
 

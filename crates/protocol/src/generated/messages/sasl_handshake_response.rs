@@ -2,12 +2,10 @@
 
 //! SaslHandshakeResponse (key 17), versions 0-1, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SaslHandshakeResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct SaslHandshakeResponse {
     pub mechanisms: Vec<String>,
 }
 
-impl crate::Message for SaslHandshakeResponse {
+impl Message for SaslHandshakeResponse {
     const NAME: &'static str = "SaslHandshakeResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -66,18 +64,25 @@ impl SaslHandshakeResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SaslHandshakeResponse {
+impl ToJson for SaslHandshakeResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "mechanisms".to_owned(),
-            crate::inspect::array(&self.mechanisms, |v| serde_json::Value::from(v.as_str())),
+            "mechanisms".into(),
+            inspect::array(&self.mechanisms, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SaslHandshakeResponse {
+    fn sample(s: &mut Samples) -> Self {
+        SaslHandshakeResponse {
+            error_code: s.next(),
+            mechanisms: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ShareAcknowledgeRequest (key 79), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ShareAcknowledgeRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,7 +22,7 @@ pub struct ShareAcknowledgeRequest {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for ShareAcknowledgeRequest {
+impl Message for ShareAcknowledgeRequest {
     const NAME: &'static str = "ShareAcknowledgeRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -94,40 +91,39 @@ impl ShareAcknowledgeRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareAcknowledgeRequest {
+impl ToJson for ShareAcknowledgeRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "groupId".to_owned(),
-            self.group_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "groupId".into(),
+            inspect::nullable(self.group_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "memberId".to_owned(),
-            self.member_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "memberId".into(),
+            inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "shareSessionEpoch".to_owned(),
-            serde_json::Value::from(self.share_session_epoch),
-        );
+        o.insert("shareSessionEpoch".into(), self.share_session_epoch.into());
         if version >= 2 {
-            o.insert(
-                "isRenewAck".to_owned(),
-                serde_json::Value::from(self.is_renew_ack),
-            );
+            o.insert("isRenewAck".into(), self.is_renew_ack.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareAcknowledgeRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ShareAcknowledgeRequest {
+            group_id: s.next(),
+            member_id: s.next(),
+            share_session_epoch: s.next(),
+            is_renew_ack: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -164,20 +160,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -217,20 +218,25 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "acknowledgementBatches".to_owned(),
-            crate::inspect::array(&self.acknowledgement_batches, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "acknowledgementBatches".into(),
+            inspect::array(&self.acknowledgement_batches, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            acknowledgement_batches: s.next(),
+        }
     }
 }
 
@@ -274,22 +280,27 @@ impl AcknowledgementBatch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AcknowledgementBatch {
+impl ToJson for AcknowledgementBatch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("firstOffset".into(), self.first_offset.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
         o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "acknowledgeTypes".to_owned(),
-            crate::inspect::array(&self.acknowledge_types, |v| serde_json::Value::from(*v)),
+            "acknowledgeTypes".into(),
+            inspect::array(&self.acknowledge_types, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AcknowledgementBatch {
+    fn sample(s: &mut Samples) -> Self {
+        AcknowledgementBatch {
+            first_offset: s.next(),
+            last_offset: s.next(),
+            acknowledge_types: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ShareFetchRequest (key 78), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ShareFetchRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +55,7 @@ impl Default for ShareFetchRequest {
     }
 }
 
-impl crate::Message for ShareFetchRequest {
+impl Message for ShareFetchRequest {
     const NAME: &'static str = "ShareFetchRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -105,14 +102,10 @@ impl ShareFetchRequest {
         m.max_bytes = r.i32()?;
         if version >= 1 {
             m.max_records = r.i32()?;
-        }
-        if version >= 1 {
             m.batch_size = r.i32()?;
         }
         if version >= 2 {
             m.share_acquire_mode = r.i8()?;
-        }
-        if version >= 2 {
             m.is_renew_ack = r.bool()?;
         }
         m.topics = r.array(flexible, |r| Topic::read(r, version))?;
@@ -133,14 +126,10 @@ impl ShareFetchRequest {
         w.i32(self.max_bytes);
         if version >= 1 {
             w.i32(self.max_records);
-        }
-        if version >= 1 {
             w.i32(self.batch_size);
         }
         if version >= 2 {
             w.i8(self.share_acquire_mode);
-        }
-        if version >= 2 {
             w.bool(self.is_renew_ack);
         }
         w.array(&self.topics, flexible, |w, v| v.write(w, version))?;
@@ -155,76 +144,58 @@ impl ShareFetchRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareFetchRequest {
+impl ToJson for ShareFetchRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "groupId".to_owned(),
-            self.group_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "groupId".into(),
+            inspect::nullable(self.group_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "memberId".to_owned(),
-            self.member_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "memberId".into(),
+            inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "shareSessionEpoch".to_owned(),
-            serde_json::Value::from(self.share_session_epoch),
-        );
-        o.insert(
-            "maxWaitMs".to_owned(),
-            serde_json::Value::from(self.max_wait_ms),
-        );
-        o.insert(
-            "minBytes".to_owned(),
-            serde_json::Value::from(self.min_bytes),
-        );
-        o.insert(
-            "maxBytes".to_owned(),
-            serde_json::Value::from(self.max_bytes),
-        );
+        o.insert("shareSessionEpoch".into(), self.share_session_epoch.into());
+        o.insert("maxWaitMs".into(), self.max_wait_ms.into());
+        o.insert("minBytes".into(), self.min_bytes.into());
+        o.insert("maxBytes".into(), self.max_bytes.into());
         if version >= 1 {
-            o.insert(
-                "maxRecords".to_owned(),
-                serde_json::Value::from(self.max_records),
-            );
-        }
-        if version >= 1 {
-            o.insert(
-                "batchSize".to_owned(),
-                serde_json::Value::from(self.batch_size),
-            );
+            o.insert("maxRecords".into(), self.max_records.into());
+            o.insert("batchSize".into(), self.batch_size.into());
         }
         if version >= 2 {
-            o.insert(
-                "shareAcquireMode".to_owned(),
-                serde_json::Value::from(self.share_acquire_mode),
-            );
-        }
-        if version >= 2 {
-            o.insert(
-                "isRenewAck".to_owned(),
-                serde_json::Value::from(self.is_renew_ack),
-            );
+            o.insert("shareAcquireMode".into(), self.share_acquire_mode.into());
+            o.insert("isRenewAck".into(), self.is_renew_ack.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         o.insert(
-            "forgottenTopicsData".to_owned(),
-            crate::inspect::array(&self.forgotten_topics_data, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "forgottenTopicsData".into(),
+            inspect::array(&self.forgotten_topics_data, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareFetchRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ShareFetchRequest {
+            group_id: s.next(),
+            member_id: s.next(),
+            share_session_epoch: s.next(),
+            max_wait_ms: s.next(),
+            min_bytes: s.next(),
+            max_bytes: s.next(),
+            max_records: s.next(),
+            batch_size: s.next(),
+            share_acquire_mode: s.next(),
+            is_renew_ack: s.next(),
+            topics: s.next(),
+            forgotten_topics_data: s.next(),
+        }
     }
 }
 
@@ -261,20 +232,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -322,26 +298,29 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
         if version == 0 {
-            o.insert(
-                "partitionMaxBytes".to_owned(),
-                serde_json::Value::from(self.partition_max_bytes),
-            );
+            o.insert("partitionMaxBytes".into(), self.partition_max_bytes.into());
         }
         o.insert(
-            "acknowledgementBatches".to_owned(),
-            crate::inspect::array(&self.acknowledgement_batches, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "acknowledgementBatches".into(),
+            inspect::array(&self.acknowledgement_batches, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            partition_max_bytes: s.next(),
+            acknowledgement_batches: s.next(),
+        }
     }
 }
 
@@ -385,22 +364,27 @@ impl AcknowledgementBatch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AcknowledgementBatch {
+impl ToJson for AcknowledgementBatch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("firstOffset".into(), self.first_offset.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
         o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "acknowledgeTypes".to_owned(),
-            crate::inspect::array(&self.acknowledge_types, |v| serde_json::Value::from(*v)),
+            "acknowledgeTypes".into(),
+            inspect::array(&self.acknowledge_types, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AcknowledgementBatch {
+    fn sample(s: &mut Samples) -> Self {
+        AcknowledgementBatch {
+            first_offset: s.next(),
+            last_offset: s.next(),
+            acknowledge_types: s.next(),
+        }
     }
 }
 
@@ -440,18 +424,25 @@ impl ForgottenTopicsData {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ForgottenTopicsData {
+impl ToJson for ForgottenTopicsData {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ForgottenTopicsData {
+    fn sample(s: &mut Samples) -> Self {
+        ForgottenTopicsData {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

@@ -2,14 +2,10 @@
 
 //! ShareFetchResponse (key 78), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Records;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Records, Uuid, Writer};
 
 /// `ShareFetchResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,7 +24,7 @@ pub struct ShareFetchResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
 }
 
-impl crate::Message for ShareFetchResponse {
+impl Message for ShareFetchResponse {
     const NAME: &'static str = "ShareFetchResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -94,44 +90,44 @@ impl ShareFetchResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareFetchResponse {
+impl ToJson for ShareFetchResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         if version >= 1 {
             o.insert(
-                "acquisitionLockTimeoutMs".to_owned(),
-                serde_json::Value::from(self.acquisition_lock_timeout_ms),
+                "acquisitionLockTimeoutMs".into(),
+                self.acquisition_lock_timeout_ms.into(),
             );
         }
         o.insert(
-            "responses".to_owned(),
-            crate::inspect::array(&self.responses, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "responses".into(),
+            inspect::array(&self.responses, |v| v.to_json(version)),
         );
         o.insert(
-            "nodeEndpoints".to_owned(),
-            crate::inspect::array(&self.node_endpoints, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "nodeEndpoints".into(),
+            inspect::array(&self.node_endpoints, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareFetchResponse {
+    fn sample(s: &mut Samples) -> Self {
+        ShareFetchResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            acquisition_lock_timeout_ms: s.next(),
+            responses: s.next(),
+            node_endpoints: s.next(),
+        }
     }
 }
 
@@ -168,20 +164,25 @@ impl Response {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Response {
+impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Response {
+    fn sample(s: &mut Samples) -> Self {
+        Response {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -250,54 +251,51 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "acknowledgeErrorCode".into(),
+            self.acknowledge_error_code.into(),
         );
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "acknowledgeErrorCode".to_owned(),
-            serde_json::Value::from(self.acknowledge_error_code),
-        );
-        o.insert(
-            "acknowledgeErrorMessage".to_owned(),
-            self.acknowledge_error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "currentLeader".to_owned(),
-            crate::inspect::ToJson::to_json(&self.current_leader, version),
-        );
-        o.insert(
-            "records".to_owned(),
-            self.records
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| crate::inspect::records(v)),
-        );
-        o.insert(
-            "acquiredRecords".to_owned(),
-            crate::inspect::array(&self.acquired_records, |v| {
-                crate::inspect::ToJson::to_json(v, version)
+            "acknowledgeErrorMessage".into(),
+            inspect::nullable(self.acknowledge_error_message.as_ref(), |v| {
+                v.as_str().into()
             }),
         );
+        o.insert("currentLeader".into(), self.current_leader.to_json(version));
+        o.insert(
+            "records".into(),
+            inspect::nullable(self.records.as_ref(), |v| inspect::records(v)),
+        );
+        o.insert(
+            "acquiredRecords".into(),
+            inspect::array(&self.acquired_records, |v| v.to_json(version)),
+        );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            acknowledge_error_code: s.next(),
+            acknowledge_error_message: s.next(),
+            current_leader: s.next(),
+            records: s.next(),
+            acquired_records: s.next(),
+        }
     }
 }
 
@@ -334,18 +332,22 @@ impl CurrentLeader {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CurrentLeader {
+impl ToJson for CurrentLeader {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CurrentLeader {
+    fn sample(s: &mut Samples) -> Self {
+        CurrentLeader {
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+        }
     }
 }
 
@@ -386,22 +388,24 @@ impl AcquiredRecord {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for AcquiredRecord {
+impl ToJson for AcquiredRecord {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "deliveryCount".to_owned(),
-            serde_json::Value::from(self.delivery_count),
-        );
+        o.insert("firstOffset".into(), self.first_offset.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
+        o.insert("deliveryCount".into(), self.delivery_count.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for AcquiredRecord {
+    fn sample(s: &mut Samples) -> Self {
+        AcquiredRecord {
+            first_offset: s.next(),
+            last_offset: s.next(),
+            delivery_count: s.next(),
+        }
     }
 }
 
@@ -446,22 +450,29 @@ impl NodeEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for NodeEndpoint {
+impl ToJson for NodeEndpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("nodeId".to_owned(), serde_json::Value::from(self.node_id));
+        o.insert("nodeId".into(), self.node_id.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
-        o.insert(
-            "rack".to_owned(),
-            self.rack.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rack".into(),
+            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for NodeEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        NodeEndpoint {
+            node_id: s.next(),
+            host: s.next(),
+            port: s.next(),
+            rack: s.next(),
+        }
     }
 }
 

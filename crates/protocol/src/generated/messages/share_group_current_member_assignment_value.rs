@@ -2,13 +2,10 @@
 
 //! ShareGroupCurrentMemberAssignmentValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ShareGroupCurrentMemberAssignmentValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +20,7 @@ pub struct ShareGroupCurrentMemberAssignmentValue {
     pub assigned_partitions: Vec<TopicPartitions>,
 }
 
-impl crate::Message for ShareGroupCurrentMemberAssignmentValue {
+impl Message for ShareGroupCurrentMemberAssignmentValue {
     const NAME: &'static str = "ShareGroupCurrentMemberAssignmentValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -83,25 +80,32 @@ impl ShareGroupCurrentMemberAssignmentValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupCurrentMemberAssignmentValue {
+impl ToJson for ShareGroupCurrentMemberAssignmentValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
+            "previousMemberEpoch".into(),
+            self.previous_member_epoch.into(),
         );
+        o.insert("state".into(), self.state.into());
         o.insert(
-            "previousMemberEpoch".to_owned(),
-            serde_json::Value::from(self.previous_member_epoch),
-        );
-        o.insert("state".to_owned(), serde_json::Value::from(self.state));
-        o.insert(
-            "assignedPartitions".to_owned(),
-            crate::inspect::array(&self.assigned_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "assignedPartitions".into(),
+            inspect::array(&self.assigned_partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupCurrentMemberAssignmentValue {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupCurrentMemberAssignmentValue {
+            member_epoch: s.next(),
+            previous_member_epoch: s.next(),
+            state: s.next(),
+            assigned_partitions: s.next(),
+        }
     }
 }
 
@@ -141,18 +145,25 @@ impl TopicPartitions {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartitions {
+impl ToJson for TopicPartitions {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartitions {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartitions {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ShareGroupDescribeRequest (key 77), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareGroupDescribeRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ShareGroupDescribeRequest {
     pub include_authorized_operations: bool,
 }
 
-impl crate::Message for ShareGroupDescribeRequest {
+impl Message for ShareGroupDescribeRequest {
     const NAME: &'static str = "ShareGroupDescribeRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -77,18 +75,28 @@ impl ShareGroupDescribeRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupDescribeRequest {
+impl ToJson for ShareGroupDescribeRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "groupIds".to_owned(),
-            crate::inspect::array(&self.group_ids, |v| serde_json::Value::from(v.as_str())),
+            "groupIds".into(),
+            inspect::array(&self.group_ids, |v| v.as_str().into()),
         );
         o.insert(
-            "includeAuthorizedOperations".to_owned(),
-            serde_json::Value::from(self.include_authorized_operations),
+            "includeAuthorizedOperations".into(),
+            self.include_authorized_operations.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupDescribeRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupDescribeRequest {
+            group_ids: s.next(),
+            include_authorized_operations: s.next(),
+        }
     }
 }
 

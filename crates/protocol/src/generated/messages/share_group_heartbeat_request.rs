@@ -2,12 +2,10 @@
 
 //! ShareGroupHeartbeatRequest (key 76), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareGroupHeartbeatRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,7 +22,7 @@ pub struct ShareGroupHeartbeatRequest {
     pub subscribed_topic_names: Option<Vec<String>>,
 }
 
-impl crate::Message for ShareGroupHeartbeatRequest {
+impl Message for ShareGroupHeartbeatRequest {
     const NAME: &'static str = "ShareGroupHeartbeatRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -91,36 +89,36 @@ impl ShareGroupHeartbeatRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupHeartbeatRequest {
+impl ToJson for ShareGroupHeartbeatRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
-        o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
-        );
-        o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
+            "subscribedTopicNames".into(),
+            inspect::nullable(self.subscribed_topic_names.as_ref(), |v| {
+                inspect::array(v, |v| v.as_str().into())
             }),
         );
-        o.insert(
-            "subscribedTopicNames".to_owned(),
-            self.subscribed_topic_names
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| serde_json::Value::from(v.as_str()))
-                }),
-        );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupHeartbeatRequest {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupHeartbeatRequest {
+            group_id: s.next(),
+            member_id: s.next(),
+            member_epoch: s.next(),
+            rack_id: s.next(),
+            subscribed_topic_names: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ShareGroupMemberMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareGroupMemberMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct ShareGroupMemberMetadataValue {
     pub subscribed_topic_names: Vec<String>,
 }
 
-impl crate::Message for ShareGroupMemberMetadataValue {
+impl Message for ShareGroupMemberMetadataValue {
     const NAME: &'static str = "ShareGroupMemberMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -82,30 +80,32 @@ impl ShareGroupMemberMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupMemberMetadataValue {
+impl ToJson for ShareGroupMemberMetadataValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
         );
+        o.insert("clientId".into(), self.client_id.as_str().into());
+        o.insert("clientHost".into(), self.client_host.as_str().into());
         o.insert(
-            "clientId".to_owned(),
-            serde_json::Value::from(self.client_id.as_str()),
-        );
-        o.insert(
-            "clientHost".to_owned(),
-            serde_json::Value::from(self.client_host.as_str()),
-        );
-        o.insert(
-            "subscribedTopicNames".to_owned(),
-            crate::inspect::array(&self.subscribed_topic_names, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "subscribedTopicNames".into(),
+            inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupMemberMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupMemberMetadataValue {
+            rack_id: s.next(),
+            client_id: s.next(),
+            client_host: s.next(),
+            subscribed_topic_names: s.next(),
+        }
     }
 }
 

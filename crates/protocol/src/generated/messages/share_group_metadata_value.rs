@@ -2,12 +2,10 @@
 
 //! ShareGroupMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareGroupMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ShareGroupMetadataValue {
     pub metadata_hash: i64,
 }
 
-impl crate::Message for ShareGroupMetadataValue {
+impl Message for ShareGroupMetadataValue {
     const NAME: &'static str = "ShareGroupMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -72,15 +70,22 @@ impl ShareGroupMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupMetadataValue {
+impl ToJson for ShareGroupMetadataValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
-        o.insert(
-            "metadataHash".to_owned(),
-            serde_json::Value::from(self.metadata_hash),
-        );
+        o.insert("epoch".into(), self.epoch.into());
+        o.insert("metadataHash".into(), self.metadata_hash.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupMetadataValue {
+            epoch: s.next(),
+            metadata_hash: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ShareGroupStatePartitionMetadataKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareGroupStatePartitionMetadataKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct ShareGroupStatePartitionMetadataKey {
     pub group_id: String,
 }
 
-impl crate::Message for ShareGroupStatePartitionMetadataKey {
+impl Message for ShareGroupStatePartitionMetadataKey {
     const NAME: &'static str = "ShareGroupStatePartitionMetadataKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -62,14 +60,18 @@ impl ShareGroupStatePartitionMetadataKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupStatePartitionMetadataKey {
+impl ToJson for ShareGroupStatePartitionMetadataKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupStatePartitionMetadataKey {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupStatePartitionMetadataKey { group_id: s.next() }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ShareGroupStatePartitionMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ShareGroupStatePartitionMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct ShareGroupStatePartitionMetadataValue {
     pub deleting_topics: Vec<TopicInfo>,
 }
 
-impl crate::Message for ShareGroupStatePartitionMetadataValue {
+impl Message for ShareGroupStatePartitionMetadataValue {
     const NAME: &'static str = "ShareGroupStatePartitionMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -81,28 +78,33 @@ impl ShareGroupStatePartitionMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupStatePartitionMetadataValue {
+impl ToJson for ShareGroupStatePartitionMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "initializingTopics".to_owned(),
-            crate::inspect::array(&self.initializing_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "initializingTopics".into(),
+            inspect::array(&self.initializing_topics, |v| v.to_json(version)),
         );
         o.insert(
-            "initializedTopics".to_owned(),
-            crate::inspect::array(&self.initialized_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "initializedTopics".into(),
+            inspect::array(&self.initialized_topics, |v| v.to_json(version)),
         );
         o.insert(
-            "deletingTopics".to_owned(),
-            crate::inspect::array(&self.deleting_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "deletingTopics".into(),
+            inspect::array(&self.deleting_topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupStatePartitionMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupStatePartitionMetadataValue {
+            initializing_topics: s.next(),
+            initialized_topics: s.next(),
+            deleting_topics: s.next(),
+        }
     }
 }
 
@@ -146,22 +148,27 @@ impl TopicPartitionsInfo {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartitionsInfo {
+impl ToJson for TopicPartitionsInfo {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartitionsInfo {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartitionsInfo {
+            topic_id: s.next(),
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -198,18 +205,22 @@ impl TopicInfo {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicInfo {
+impl ToJson for TopicInfo {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
+        o.insert("topicId".into(), self.topic_id.to_string().into());
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicInfo {
+    fn sample(s: &mut Samples) -> Self {
+        TopicInfo {
+            topic_id: s.next(),
+            topic_name: s.next(),
+        }
     }
 }
 

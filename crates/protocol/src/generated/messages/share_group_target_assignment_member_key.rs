@@ -2,12 +2,10 @@
 
 //! ShareGroupTargetAssignmentMemberKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareGroupTargetAssignmentMemberKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct ShareGroupTargetAssignmentMemberKey {
     pub member_id: String,
 }
 
-impl crate::Message for ShareGroupTargetAssignmentMemberKey {
+impl Message for ShareGroupTargetAssignmentMemberKey {
     const NAME: &'static str = "ShareGroupTargetAssignmentMemberKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -66,18 +64,22 @@ impl ShareGroupTargetAssignmentMemberKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupTargetAssignmentMemberKey {
+impl ToJson for ShareGroupTargetAssignmentMemberKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupTargetAssignmentMemberKey {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupTargetAssignmentMemberKey {
+            group_id: s.next(),
+            member_id: s.next(),
+        }
     }
 }
 

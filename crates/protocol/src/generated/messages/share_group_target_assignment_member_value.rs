@@ -2,13 +2,10 @@
 
 //! ShareGroupTargetAssignmentMemberValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ShareGroupTargetAssignmentMemberValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +14,7 @@ pub struct ShareGroupTargetAssignmentMemberValue {
     pub topic_partitions: Vec<TopicPartition>,
 }
 
-impl crate::Message for ShareGroupTargetAssignmentMemberValue {
+impl Message for ShareGroupTargetAssignmentMemberValue {
     const NAME: &'static str = "ShareGroupTargetAssignmentMemberValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -69,16 +66,23 @@ impl ShareGroupTargetAssignmentMemberValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareGroupTargetAssignmentMemberValue {
+impl ToJson for ShareGroupTargetAssignmentMemberValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "topicPartitions".to_owned(),
-            crate::inspect::array(&self.topic_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicPartitions".into(),
+            inspect::array(&self.topic_partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareGroupTargetAssignmentMemberValue {
+    fn sample(s: &mut Samples) -> Self {
+        ShareGroupTargetAssignmentMemberValue {
+            topic_partitions: s.next(),
+        }
     }
 }
 
@@ -118,18 +122,25 @@ impl TopicPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartition {
+impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartition {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartition {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

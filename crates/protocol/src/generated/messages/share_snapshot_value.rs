@@ -2,12 +2,10 @@
 
 //! ShareSnapshotValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareSnapshotValue`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +43,7 @@ impl Default for ShareSnapshotValue {
     }
 }
 
-impl crate::Message for ShareSnapshotValue {
+impl Message for ShareSnapshotValue {
     const NAME: &'static str = "ShareSnapshotValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -122,46 +120,42 @@ impl ShareSnapshotValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareSnapshotValue {
+impl ToJson for ShareSnapshotValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "snapshotEpoch".to_owned(),
-            serde_json::Value::from(self.snapshot_epoch),
-        );
-        o.insert(
-            "stateEpoch".to_owned(),
-            serde_json::Value::from(self.state_epoch),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
-        o.insert(
-            "startOffset".to_owned(),
-            serde_json::Value::from(self.start_offset),
-        );
+        o.insert("snapshotEpoch".into(), self.snapshot_epoch.into());
+        o.insert("stateEpoch".into(), self.state_epoch.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
+        o.insert("startOffset".into(), self.start_offset.into());
         if self.delivery_complete_count != -1 {
             o.insert(
-                "deliveryCompleteCount".to_owned(),
-                serde_json::Value::from(self.delivery_complete_count),
+                "deliveryCompleteCount".into(),
+                self.delivery_complete_count.into(),
             );
         }
+        o.insert("createTimestamp".into(), self.create_timestamp.into());
+        o.insert("writeTimestamp".into(), self.write_timestamp.into());
         o.insert(
-            "createTimestamp".to_owned(),
-            serde_json::Value::from(self.create_timestamp),
-        );
-        o.insert(
-            "writeTimestamp".to_owned(),
-            serde_json::Value::from(self.write_timestamp),
-        );
-        o.insert(
-            "stateBatches".to_owned(),
-            crate::inspect::array(&self.state_batches, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "stateBatches".into(),
+            inspect::array(&self.state_batches, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareSnapshotValue {
+    fn sample(s: &mut Samples) -> Self {
+        ShareSnapshotValue {
+            snapshot_epoch: s.next(),
+            state_epoch: s.next(),
+            leader_epoch: s.next(),
+            start_offset: s.next(),
+            delivery_complete_count: s.next(),
+            create_timestamp: s.next(),
+            write_timestamp: s.next(),
+            state_batches: s.next(),
+        }
     }
 }
 
@@ -206,26 +200,26 @@ impl StateBatch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StateBatch {
+impl ToJson for StateBatch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "deliveryState".to_owned(),
-            serde_json::Value::from(self.delivery_state),
-        );
-        o.insert(
-            "deliveryCount".to_owned(),
-            serde_json::Value::from(self.delivery_count),
-        );
+        o.insert("firstOffset".into(), self.first_offset.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
+        o.insert("deliveryState".into(), self.delivery_state.into());
+        o.insert("deliveryCount".into(), self.delivery_count.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StateBatch {
+    fn sample(s: &mut Samples) -> Self {
+        StateBatch {
+            first_offset: s.next(),
+            last_offset: s.next(),
+            delivery_state: s.next(),
+            delivery_count: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! ShareUpdateKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `ShareUpdateKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,7 +18,7 @@ pub struct ShareUpdateKey {
     pub partition: i32,
 }
 
-impl crate::Message for ShareUpdateKey {
+impl Message for ShareUpdateKey {
     const NAME: &'static str = "ShareUpdateKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -71,22 +68,24 @@ impl ShareUpdateKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareUpdateKey {
+impl ToJson for ShareUpdateKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("topicId".into(), self.topic_id.to_string().into());
+        o.insert("partition".into(), self.partition.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareUpdateKey {
+    fn sample(s: &mut Samples) -> Self {
+        ShareUpdateKey {
+            group_id: s.next(),
+            topic_id: s.next(),
+            partition: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! ShareUpdateValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `ShareUpdateValue`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +34,7 @@ impl Default for ShareUpdateValue {
     }
 }
 
-impl crate::Message for ShareUpdateValue {
+impl Message for ShareUpdateValue {
     const NAME: &'static str = "ShareUpdateValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -107,34 +105,36 @@ impl ShareUpdateValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for ShareUpdateValue {
+impl ToJson for ShareUpdateValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "snapshotEpoch".to_owned(),
-            serde_json::Value::from(self.snapshot_epoch),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
-        o.insert(
-            "startOffset".to_owned(),
-            serde_json::Value::from(self.start_offset),
-        );
+        o.insert("snapshotEpoch".into(), self.snapshot_epoch.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
+        o.insert("startOffset".into(), self.start_offset.into());
         if self.delivery_complete_count != -1 {
             o.insert(
-                "deliveryCompleteCount".to_owned(),
-                serde_json::Value::from(self.delivery_complete_count),
+                "deliveryCompleteCount".into(),
+                self.delivery_complete_count.into(),
             );
         }
         o.insert(
-            "stateBatches".to_owned(),
-            crate::inspect::array(&self.state_batches, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "stateBatches".into(),
+            inspect::array(&self.state_batches, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for ShareUpdateValue {
+    fn sample(s: &mut Samples) -> Self {
+        ShareUpdateValue {
+            snapshot_epoch: s.next(),
+            leader_epoch: s.next(),
+            start_offset: s.next(),
+            delivery_complete_count: s.next(),
+            state_batches: s.next(),
+        }
     }
 }
 
@@ -179,26 +179,26 @@ impl StateBatch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StateBatch {
+impl ToJson for StateBatch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "deliveryState".to_owned(),
-            serde_json::Value::from(self.delivery_state),
-        );
-        o.insert(
-            "deliveryCount".to_owned(),
-            serde_json::Value::from(self.delivery_count),
-        );
+        o.insert("firstOffset".into(), self.first_offset.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
+        o.insert("deliveryState".into(), self.delivery_state.into());
+        o.insert("deliveryCount".into(), self.delivery_count.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StateBatch {
+    fn sample(s: &mut Samples) -> Self {
+        StateBatch {
+            first_offset: s.next(),
+            last_offset: s.next(),
+            delivery_state: s.next(),
+            delivery_count: s.next(),
+        }
     }
 }
 

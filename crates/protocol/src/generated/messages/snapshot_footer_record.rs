@@ -2,12 +2,10 @@
 
 //! SnapshotFooterRecord, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SnapshotFooterRecord`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct SnapshotFooterRecord {
     pub version: i16,
 }
 
-impl crate::Message for SnapshotFooterRecord {
+impl Message for SnapshotFooterRecord {
     const NAME: &'static str = "SnapshotFooterRecord";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -68,11 +66,18 @@ impl SnapshotFooterRecord {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SnapshotFooterRecord {
-    fn to_json(&self, version: i16) -> serde_json::Value {
+impl ToJson for SnapshotFooterRecord {
+    fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("version".to_owned(), serde_json::Value::from(self.version));
+        o.insert("version".into(), self.version.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SnapshotFooterRecord {
+    fn sample(s: &mut Samples) -> Self {
+        SnapshotFooterRecord { version: s.next() }
     }
 }
 

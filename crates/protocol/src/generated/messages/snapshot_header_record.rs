@@ -2,12 +2,10 @@
 
 //! SnapshotHeaderRecord, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SnapshotHeaderRecord`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct SnapshotHeaderRecord {
     pub last_contained_log_timestamp: i64,
 }
 
-impl crate::Message for SnapshotHeaderRecord {
+impl Message for SnapshotHeaderRecord {
     const NAME: &'static str = "SnapshotHeaderRecord";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -72,15 +70,25 @@ impl SnapshotHeaderRecord {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SnapshotHeaderRecord {
-    fn to_json(&self, version: i16) -> serde_json::Value {
+impl ToJson for SnapshotHeaderRecord {
+    fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("version".to_owned(), serde_json::Value::from(self.version));
+        o.insert("version".into(), self.version.into());
         o.insert(
-            "lastContainedLogTimestamp".to_owned(),
-            serde_json::Value::from(self.last_contained_log_timestamp),
+            "lastContainedLogTimestamp".into(),
+            self.last_contained_log_timestamp.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SnapshotHeaderRecord {
+    fn sample(s: &mut Samples) -> Self {
+        SnapshotHeaderRecord {
+            version: s.next(),
+            last_contained_log_timestamp: s.next(),
+        }
     }
 }
 

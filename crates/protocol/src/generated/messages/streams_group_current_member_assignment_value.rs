@@ -2,12 +2,10 @@
 
 //! StreamsGroupCurrentMemberAssignmentValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupCurrentMemberAssignmentValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,7 +30,7 @@ pub struct StreamsGroupCurrentMemberAssignmentValue {
     pub warmup_tasks_pending_revocation: Vec<TaskIds>,
 }
 
-impl crate::Message for StreamsGroupCurrentMemberAssignmentValue {
+impl Message for StreamsGroupCurrentMemberAssignmentValue {
     const NAME: &'static str = "StreamsGroupCurrentMemberAssignmentValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -106,55 +104,63 @@ impl StreamsGroupCurrentMemberAssignmentValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupCurrentMemberAssignmentValue {
+impl ToJson for StreamsGroupCurrentMemberAssignmentValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
+            "previousMemberEpoch".into(),
+            self.previous_member_epoch.into(),
+        );
+        o.insert("state".into(), self.state.into());
+        o.insert(
+            "activeTasks".into(),
+            inspect::array(&self.active_tasks, |v| v.to_json(version)),
         );
         o.insert(
-            "previousMemberEpoch".to_owned(),
-            serde_json::Value::from(self.previous_member_epoch),
+            "standbyTasks".into(),
+            inspect::array(&self.standby_tasks, |v| v.to_json(version)),
         );
-        o.insert("state".to_owned(), serde_json::Value::from(self.state));
         o.insert(
-            "activeTasks".to_owned(),
-            crate::inspect::array(&self.active_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
+            "warmupTasks".into(),
+            inspect::array(&self.warmup_tasks, |v| v.to_json(version)),
+        );
+        o.insert(
+            "activeTasksPendingRevocation".into(),
+            inspect::array(&self.active_tasks_pending_revocation, |v| {
+                v.to_json(version)
             }),
         );
         o.insert(
-            "standbyTasks".to_owned(),
-            crate::inspect::array(&self.standby_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
+            "standbyTasksPendingRevocation".into(),
+            inspect::array(&self.standby_tasks_pending_revocation, |v| {
+                v.to_json(version)
             }),
         );
         o.insert(
-            "warmupTasks".to_owned(),
-            crate::inspect::array(&self.warmup_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "activeTasksPendingRevocation".to_owned(),
-            crate::inspect::array(&self.active_tasks_pending_revocation, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "standbyTasksPendingRevocation".to_owned(),
-            crate::inspect::array(&self.standby_tasks_pending_revocation, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "warmupTasksPendingRevocation".to_owned(),
-            crate::inspect::array(&self.warmup_tasks_pending_revocation, |v| {
-                crate::inspect::ToJson::to_json(v, version)
+            "warmupTasksPendingRevocation".into(),
+            inspect::array(&self.warmup_tasks_pending_revocation, |v| {
+                v.to_json(version)
             }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupCurrentMemberAssignmentValue {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupCurrentMemberAssignmentValue {
+            member_epoch: s.next(),
+            previous_member_epoch: s.next(),
+            state: s.next(),
+            active_tasks: s.next(),
+            standby_tasks: s.next(),
+            warmup_tasks: s.next(),
+            active_tasks_pending_revocation: s.next(),
+            standby_tasks_pending_revocation: s.next(),
+            warmup_tasks_pending_revocation: s.next(),
+        }
     }
 }
 
@@ -212,28 +218,34 @@ impl TaskIds {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TaskIds {
+impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         if self.assignment_epochs.is_some() {
             o.insert(
-                "assignmentEpochs".to_owned(),
-                self.assignment_epochs
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        crate::inspect::array(v, |v| serde_json::Value::from(*v))
-                    }),
+                "assignmentEpochs".into(),
+                inspect::nullable(self.assignment_epochs.as_ref(), |v| {
+                    inspect::array(v, |v| (*v).into())
+                }),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TaskIds {
+    fn sample(s: &mut Samples) -> Self {
+        TaskIds {
+            subtopology_id: s.next(),
+            partitions: s.next(),
+            assignment_epochs: s.next(),
+        }
     }
 }
 

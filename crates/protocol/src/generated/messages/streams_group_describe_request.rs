@@ -2,12 +2,10 @@
 
 //! StreamsGroupDescribeRequest (key 89), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupDescribeRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct StreamsGroupDescribeRequest {
     pub include_topology_description: bool,
 }
 
-impl crate::Message for StreamsGroupDescribeRequest {
+impl Message for StreamsGroupDescribeRequest {
     const NAME: &'static str = "StreamsGroupDescribeRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -85,24 +83,35 @@ impl StreamsGroupDescribeRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupDescribeRequest {
+impl ToJson for StreamsGroupDescribeRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "groupIds".to_owned(),
-            crate::inspect::array(&self.group_ids, |v| serde_json::Value::from(v.as_str())),
+            "groupIds".into(),
+            inspect::array(&self.group_ids, |v| v.as_str().into()),
         );
         o.insert(
-            "includeAuthorizedOperations".to_owned(),
-            serde_json::Value::from(self.include_authorized_operations),
+            "includeAuthorizedOperations".into(),
+            self.include_authorized_operations.into(),
         );
         if version >= 1 {
             o.insert(
-                "includeTopologyDescription".to_owned(),
-                serde_json::Value::from(self.include_topology_description),
+                "includeTopologyDescription".into(),
+                self.include_topology_description.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupDescribeRequest {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupDescribeRequest {
+            group_ids: s.next(),
+            include_authorized_operations: s.next(),
+            include_topology_description: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! StreamsGroupDescribeResponse (key 89), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupDescribeResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct StreamsGroupDescribeResponse {
     pub groups: Vec<Group>,
 }
 
-impl crate::Message for StreamsGroupDescribeResponse {
+impl Message for StreamsGroupDescribeResponse {
     const NAME: &'static str = "StreamsGroupDescribeResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -72,20 +70,25 @@ impl StreamsGroupDescribeResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupDescribeResponse {
+impl ToJson for StreamsGroupDescribeResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "groups".to_owned(),
-            crate::inspect::array(&self.groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "groups".into(),
+            inspect::array(&self.groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupDescribeResponse {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupDescribeResponse {
+            throttle_time_ms: s.next(),
+            groups: s.next(),
+        }
     }
 }
 
@@ -153,11 +156,7 @@ impl Group {
         if version >= 1 {
             m.topology_description =
                 r.nullable_struct(|r| TopologyDescription::read(r, version))?;
-        }
-        if version >= 1 {
             m.topology_description_status = r.i8()?;
-        }
-        if version >= 1 {
             m.assignor_name = r.nullable_string(flexible)?;
         }
         if flexible {
@@ -181,11 +180,7 @@ impl Group {
             w.nullable_struct(self.topology_description.as_ref(), |w, v| {
                 v.write(w, version)
             })?;
-        }
-        if version >= 1 {
             w.i8(self.topology_description_status);
-        }
-        if version >= 1 {
             w.nullable_string(self.assignor_name.as_deref(), flexible)?;
         }
         if flexible {
@@ -196,80 +191,65 @@ impl Group {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Group {
+impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("groupState".into(), self.group_state.as_str().into());
+        o.insert("groupEpoch".into(), self.group_epoch.into());
+        o.insert("assignmentEpoch".into(), self.assignment_epoch.into());
+        o.insert(
+            "topology".into(),
+            inspect::nullable(self.topology.as_ref(), |v| v.to_json(version)),
         );
         o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "members".into(),
+            inspect::array(&self.members, |v| v.to_json(version)),
         );
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "groupState".to_owned(),
-            serde_json::Value::from(self.group_state.as_str()),
-        );
-        o.insert(
-            "groupEpoch".to_owned(),
-            serde_json::Value::from(self.group_epoch),
-        );
-        o.insert(
-            "assignmentEpoch".to_owned(),
-            serde_json::Value::from(self.assignment_epoch),
-        );
-        o.insert(
-            "topology".to_owned(),
-            self.topology.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "members".to_owned(),
-            crate::inspect::array(&self.members, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "authorizedOperations".to_owned(),
-            serde_json::Value::from(self.authorized_operations),
+            "authorizedOperations".into(),
+            self.authorized_operations.into(),
         );
         if version >= 1 {
             o.insert(
-                "topologyDescription".to_owned(),
-                self.topology_description
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        crate::inspect::ToJson::to_json(v, version)
-                    }),
+                "topologyDescription".into(),
+                inspect::nullable(self.topology_description.as_ref(), |v| v.to_json(version)),
             );
-        }
-        if version >= 1 {
             o.insert(
-                "topologyDescriptionStatus".to_owned(),
-                serde_json::Value::from(self.topology_description_status),
+                "topologyDescriptionStatus".into(),
+                self.topology_description_status.into(),
             );
-        }
-        if version >= 1 {
             o.insert(
-                "assignorName".to_owned(),
-                self.assignor_name
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "assignorName".into(),
+                inspect::nullable(self.assignor_name.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Group {
+    fn sample(s: &mut Samples) -> Self {
+        Group {
+            error_code: s.next(),
+            error_message: s.next(),
+            group_id: s.next(),
+            group_state: s.next(),
+            group_epoch: s.next(),
+            assignment_epoch: s.next(),
+            topology: s.next(),
+            members: s.next(),
+            authorized_operations: s.next(),
+            topology_description: s.next(),
+            topology_description_status: s.next(),
+            assignor_name: s.next(),
+        }
     }
 }
 
@@ -308,19 +288,27 @@ impl Topology {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topology {
+impl ToJson for Topology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
+        o.insert("epoch".into(), self.epoch.into());
         o.insert(
-            "subtopologies".to_owned(),
-            self.subtopologies
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "subtopologies".into(),
+            inspect::nullable(self.subtopologies.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topology {
+    fn sample(s: &mut Samples) -> Self {
+        Topology {
+            epoch: s.next(),
+            subtopologies: s.next(),
+        }
     }
 }
 
@@ -375,36 +363,40 @@ impl Subtopology {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Subtopology {
+impl ToJson for Subtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
+            "sourceTopics".into(),
+            inspect::array(&self.source_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "sourceTopics".to_owned(),
-            crate::inspect::array(&self.source_topics, |v| serde_json::Value::from(v.as_str())),
+            "repartitionSinkTopics".into(),
+            inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "repartitionSinkTopics".to_owned(),
-            crate::inspect::array(&self.repartition_sink_topics, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "stateChangelogTopics".into(),
+            inspect::array(&self.state_changelog_topics, |v| v.to_json(version)),
         );
         o.insert(
-            "stateChangelogTopics".to_owned(),
-            crate::inspect::array(&self.state_changelog_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "repartitionSourceTopics".to_owned(),
-            crate::inspect::array(&self.repartition_source_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "repartitionSourceTopics".into(),
+            inspect::array(&self.repartition_source_topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Subtopology {
+    fn sample(s: &mut Samples) -> Self {
+        Subtopology {
+            subtopology_id: s.next(),
+            source_topics: s.next(),
+            repartition_sink_topics: s.next(),
+            state_changelog_topics: s.next(),
+            repartition_source_topics: s.next(),
+        }
     }
 }
 
@@ -493,86 +485,69 @@ impl Member {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Member {
+impl ToJson for Member {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("memberId".into(), self.member_id.as_str().into());
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
+            "instanceId".into(),
+            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("clientId".into(), self.client_id.as_str().into());
+        o.insert("clientHost".into(), self.client_host.as_str().into());
+        o.insert("topologyEpoch".into(), self.topology_epoch.into());
+        o.insert("processId".into(), self.process_id.as_str().into());
+        o.insert(
+            "userEndpoint".into(),
+            inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)),
         );
         o.insert(
-            "instanceId".to_owned(),
-            self.instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clientTags".into(),
+            inspect::array(&self.client_tags, |v| v.to_json(version)),
         );
         o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "taskOffsets".into(),
+            inspect::array(&self.task_offsets, |v| v.to_json(version)),
         );
         o.insert(
-            "clientId".to_owned(),
-            serde_json::Value::from(self.client_id.as_str()),
+            "taskEndOffsets".into(),
+            inspect::array(&self.task_end_offsets, |v| v.to_json(version)),
         );
+        o.insert("assignment".into(), self.assignment.to_json(version));
         o.insert(
-            "clientHost".to_owned(),
-            serde_json::Value::from(self.client_host.as_str()),
+            "targetAssignment".into(),
+            self.target_assignment.to_json(version),
         );
-        o.insert(
-            "topologyEpoch".to_owned(),
-            serde_json::Value::from(self.topology_epoch),
-        );
-        o.insert(
-            "processId".to_owned(),
-            serde_json::Value::from(self.process_id.as_str()),
-        );
-        o.insert(
-            "userEndpoint".to_owned(),
-            self.user_endpoint
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
-        );
-        o.insert(
-            "clientTags".to_owned(),
-            crate::inspect::array(&self.client_tags, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "taskOffsets".to_owned(),
-            crate::inspect::array(&self.task_offsets, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "taskEndOffsets".to_owned(),
-            crate::inspect::array(&self.task_end_offsets, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "assignment".to_owned(),
-            crate::inspect::ToJson::to_json(&self.assignment, version),
-        );
-        o.insert(
-            "targetAssignment".to_owned(),
-            crate::inspect::ToJson::to_json(&self.target_assignment, version),
-        );
-        o.insert(
-            "isClassic".to_owned(),
-            serde_json::Value::from(self.is_classic),
-        );
+        o.insert("isClassic".into(), self.is_classic.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Member {
+    fn sample(s: &mut Samples) -> Self {
+        Member {
+            member_id: s.next(),
+            member_epoch: s.next(),
+            instance_id: s.next(),
+            rack_id: s.next(),
+            client_id: s.next(),
+            client_host: s.next(),
+            topology_epoch: s.next(),
+            process_id: s.next(),
+            user_endpoint: s.next(),
+            client_tags: s.next(),
+            task_offsets: s.next(),
+            task_end_offsets: s.next(),
+            assignment: s.next(),
+            target_assignment: s.next(),
+            is_classic: s.next(),
+        }
     }
 }
 
@@ -609,15 +584,22 @@ impl Endpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Endpoint {
+impl ToJson for Endpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Endpoint {
+    fn sample(s: &mut Samples) -> Self {
+        Endpoint {
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 
@@ -658,19 +640,24 @@ impl TaskOffset {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TaskOffset {
+impl ToJson for TaskOffset {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
-        o.insert("offset".to_owned(), serde_json::Value::from(self.offset));
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
+        o.insert("partition".into(), self.partition.into());
+        o.insert("offset".into(), self.offset.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TaskOffset {
+    fn sample(s: &mut Samples) -> Self {
+        TaskOffset {
+            subtopology_id: s.next(),
+            partition: s.next(),
+            offset: s.next(),
+        }
     }
 }
 
@@ -711,28 +698,33 @@ impl Assignment {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Assignment {
+impl ToJson for Assignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "activeTasks".to_owned(),
-            crate::inspect::array(&self.active_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "activeTasks".into(),
+            inspect::array(&self.active_tasks, |v| v.to_json(version)),
         );
         o.insert(
-            "standbyTasks".to_owned(),
-            crate::inspect::array(&self.standby_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "standbyTasks".into(),
+            inspect::array(&self.standby_tasks, |v| v.to_json(version)),
         );
         o.insert(
-            "warmupTasks".to_owned(),
-            crate::inspect::array(&self.warmup_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "warmupTasks".into(),
+            inspect::array(&self.warmup_tasks, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Assignment {
+    fn sample(s: &mut Samples) -> Self {
+        Assignment {
+            active_tasks: s.next(),
+            standby_tasks: s.next(),
+            warmup_tasks: s.next(),
+        }
     }
 }
 
@@ -772,18 +764,25 @@ impl TaskIds {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TaskIds {
+impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TaskIds {
+    fn sample(s: &mut Samples) -> Self {
+        TaskIds {
+            subtopology_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -820,15 +819,22 @@ impl KeyValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for KeyValue {
+impl ToJson for KeyValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert(
-            "value".to_owned(),
-            serde_json::Value::from(self.value.as_str()),
-        );
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("value".into(), self.value.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for KeyValue {
+    fn sample(s: &mut Samples) -> Self {
+        KeyValue {
+            key: s.next(),
+            value: s.next(),
+        }
     }
 }
 
@@ -873,28 +879,29 @@ impl TopicInfo {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicInfo {
+impl ToJson for TopicInfo {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("partitions".into(), self.partitions.into());
+        o.insert("replicationFactor".into(), self.replication_factor.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            serde_json::Value::from(self.partitions),
-        );
-        o.insert(
-            "replicationFactor".to_owned(),
-            serde_json::Value::from(self.replication_factor),
-        );
-        o.insert(
-            "topicConfigs".to_owned(),
-            crate::inspect::array(&self.topic_configs, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicConfigs".into(),
+            inspect::array(&self.topic_configs, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicInfo {
+    fn sample(s: &mut Samples) -> Self {
+        TopicInfo {
+            name: s.next(),
+            partitions: s.next(),
+            replication_factor: s.next(),
+            topic_configs: s.next(),
+        }
     }
 }
 
@@ -935,22 +942,28 @@ impl TopologyDescription {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescription {
+impl ToJson for TopologyDescription {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "subtopologies".to_owned(),
-            crate::inspect::array(&self.subtopologies, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "subtopologies".into(),
+            inspect::array(&self.subtopologies, |v| v.to_json(version)),
         );
         o.insert(
-            "globalStores".to_owned(),
-            crate::inspect::array(&self.global_stores, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "globalStores".into(),
+            inspect::array(&self.global_stores, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescription {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescription {
+            subtopologies: s.next(),
+            global_stores: s.next(),
+        }
     }
 }
 
@@ -987,18 +1000,25 @@ impl TopologyDescriptionSubtopology {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescriptionSubtopology {
+impl ToJson for TopologyDescriptionSubtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "nodes".to_owned(),
-            crate::inspect::array(&self.nodes, |v| crate::inspect::ToJson::to_json(v, version)),
+            "nodes".into(),
+            inspect::array(&self.nodes, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescriptionSubtopology {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescriptionSubtopology {
+            subtopology_id: s.next(),
+            nodes: s.next(),
+        }
     }
 }
 
@@ -1051,38 +1071,42 @@ impl TopologyDescriptionNode {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescriptionNode {
+impl ToJson for TopologyDescriptionNode {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("nodeType".into(), self.node_type.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "sourceTopics".into(),
+            inspect::array(&self.source_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "nodeType".to_owned(),
-            serde_json::Value::from(self.node_type),
+            "sinkTopic".into(),
+            inspect::nullable(self.sink_topic.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "sourceTopics".to_owned(),
-            crate::inspect::array(&self.source_topics, |v| serde_json::Value::from(v.as_str())),
+            "stores".into(),
+            inspect::array(&self.stores, |v| v.as_str().into()),
         );
         o.insert(
-            "sinkTopic".to_owned(),
-            self.sink_topic
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "stores".to_owned(),
-            crate::inspect::array(&self.stores, |v| serde_json::Value::from(v.as_str())),
-        );
-        o.insert(
-            "successors".to_owned(),
-            crate::inspect::array(&self.successors, |v| serde_json::Value::from(v.as_str())),
+            "successors".into(),
+            inspect::array(&self.successors, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescriptionNode {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescriptionNode {
+            name: s.next(),
+            node_type: s.next(),
+            source_topics: s.next(),
+            sink_topic: s.next(),
+            stores: s.next(),
+            successors: s.next(),
+        }
     }
 }
 
@@ -1119,18 +1143,22 @@ impl TopologyDescriptionGlobalStore {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescriptionGlobalStore {
+impl ToJson for TopologyDescriptionGlobalStore {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "source".to_owned(),
-            crate::inspect::ToJson::to_json(&self.source, version),
-        );
-        o.insert(
-            "processor".to_owned(),
-            crate::inspect::ToJson::to_json(&self.processor, version),
-        );
+        o.insert("source".into(), self.source.to_json(version));
+        o.insert("processor".into(), self.processor.to_json(version));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescriptionGlobalStore {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescriptionGlobalStore {
+            source: s.next(),
+            processor: s.next(),
+        }
     }
 }
 

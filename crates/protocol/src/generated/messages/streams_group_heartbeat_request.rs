@@ -2,12 +2,10 @@
 
 //! StreamsGroupHeartbeatRequest (key 88), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupHeartbeatRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +70,7 @@ impl Default for StreamsGroupHeartbeatRequest {
     }
 }
 
-impl crate::Message for StreamsGroupHeartbeatRequest {
+impl Message for StreamsGroupHeartbeatRequest {
     const NAME: &'static str = "StreamsGroupHeartbeatRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -173,118 +171,106 @@ impl StreamsGroupHeartbeatRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupHeartbeatRequest {
+impl ToJson for StreamsGroupHeartbeatRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
+            "endpointInformationEpoch".into(),
+            self.endpoint_information_epoch.into(),
         );
         o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
+            "instanceId".into(),
+            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "endpointInformationEpoch".to_owned(),
-            serde_json::Value::from(self.endpoint_information_epoch),
+            "rebalanceTimeoutMs".into(),
+            self.rebalance_timeout_ms.into(),
         );
         o.insert(
-            "instanceId".to_owned(),
-            self.instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "topology".into(),
+            inspect::nullable(self.topology.as_ref(), |v| v.to_json(version)),
         );
         o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
+            "activeTasks".into(),
+            inspect::nullable(self.active_tasks.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         o.insert(
-            "rebalanceTimeoutMs".to_owned(),
-            serde_json::Value::from(self.rebalance_timeout_ms),
-        );
-        o.insert(
-            "topology".to_owned(),
-            self.topology.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::ToJson::to_json(v, version)
+            "standbyTasks".into(),
+            inspect::nullable(self.standby_tasks.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         o.insert(
-            "activeTasks".to_owned(),
-            self.active_tasks
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "warmupTasks".into(),
+            inspect::nullable(self.warmup_tasks.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         o.insert(
-            "standbyTasks".to_owned(),
-            self.standby_tasks
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "processId".into(),
+            inspect::nullable(self.process_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "warmupTasks".to_owned(),
-            self.warmup_tasks
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "userEndpoint".into(),
+            inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)),
         );
         o.insert(
-            "processId".to_owned(),
-            self.process_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clientTags".into(),
+            inspect::nullable(self.client_tags.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         o.insert(
-            "userEndpoint".to_owned(),
-            self.user_endpoint
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+            "taskOffsets".into(),
+            inspect::nullable(self.task_offsets.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         o.insert(
-            "clientTags".to_owned(),
-            self.client_tags
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "taskEndOffsets".into(),
+            inspect::nullable(self.task_end_offsets.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         o.insert(
-            "taskOffsets".to_owned(),
-            self.task_offsets
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
-        );
-        o.insert(
-            "taskEndOffsets".to_owned(),
-            self.task_end_offsets
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
-        );
-        o.insert(
-            "shutdownApplication".to_owned(),
-            serde_json::Value::from(self.shutdown_application),
+            "shutdownApplication".into(),
+            self.shutdown_application.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupHeartbeatRequest {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupHeartbeatRequest {
+            group_id: s.next(),
+            member_id: s.next(),
+            member_epoch: s.next(),
+            endpoint_information_epoch: s.next(),
+            instance_id: s.next(),
+            rack_id: s.next(),
+            rebalance_timeout_ms: s.next(),
+            topology: s.next(),
+            active_tasks: s.next(),
+            standby_tasks: s.next(),
+            warmup_tasks: s.next(),
+            process_id: s.next(),
+            user_endpoint: s.next(),
+            client_tags: s.next(),
+            task_offsets: s.next(),
+            task_end_offsets: s.next(),
+            shutdown_application: s.next(),
+        }
     }
 }
 
@@ -321,17 +307,25 @@ impl Topology {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topology {
+impl ToJson for Topology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
+        o.insert("epoch".into(), self.epoch.into());
         o.insert(
-            "subtopologies".to_owned(),
-            crate::inspect::array(&self.subtopologies, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "subtopologies".into(),
+            inspect::array(&self.subtopologies, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topology {
+    fn sample(s: &mut Samples) -> Self {
+        Topology {
+            epoch: s.next(),
+            subtopologies: s.next(),
+        }
     }
 }
 
@@ -398,48 +392,50 @@ impl Subtopology {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Subtopology {
+impl ToJson for Subtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
+            "sourceTopics".into(),
+            inspect::array(&self.source_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "sourceTopics".to_owned(),
-            crate::inspect::array(&self.source_topics, |v| serde_json::Value::from(v.as_str())),
+            "sourceTopicRegex".into(),
+            inspect::array(&self.source_topic_regex, |v| v.as_str().into()),
         );
         o.insert(
-            "sourceTopicRegex".to_owned(),
-            crate::inspect::array(&self.source_topic_regex, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "stateChangelogTopics".into(),
+            inspect::array(&self.state_changelog_topics, |v| v.to_json(version)),
         );
         o.insert(
-            "stateChangelogTopics".to_owned(),
-            crate::inspect::array(&self.state_changelog_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "repartitionSinkTopics".into(),
+            inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "repartitionSinkTopics".to_owned(),
-            crate::inspect::array(&self.repartition_sink_topics, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "repartitionSourceTopics".into(),
+            inspect::array(&self.repartition_source_topics, |v| v.to_json(version)),
         );
         o.insert(
-            "repartitionSourceTopics".to_owned(),
-            crate::inspect::array(&self.repartition_source_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "copartitionGroups".to_owned(),
-            crate::inspect::array(&self.copartition_groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "copartitionGroups".into(),
+            inspect::array(&self.copartition_groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Subtopology {
+    fn sample(s: &mut Samples) -> Self {
+        Subtopology {
+            subtopology_id: s.next(),
+            source_topics: s.next(),
+            source_topic_regex: s.next(),
+            state_changelog_topics: s.next(),
+            repartition_sink_topics: s.next(),
+            repartition_source_topics: s.next(),
+            copartition_groups: s.next(),
+        }
     }
 }
 
@@ -489,24 +485,33 @@ impl CopartitionGroup {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CopartitionGroup {
+impl ToJson for CopartitionGroup {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "sourceTopics".to_owned(),
-            crate::inspect::array(&self.source_topics, |v| serde_json::Value::from(*v)),
+            "sourceTopics".into(),
+            inspect::array(&self.source_topics, |v| (*v).into()),
         );
         o.insert(
-            "sourceTopicRegex".to_owned(),
-            crate::inspect::array(&self.source_topic_regex, |v| serde_json::Value::from(*v)),
+            "sourceTopicRegex".into(),
+            inspect::array(&self.source_topic_regex, |v| (*v).into()),
         );
         o.insert(
-            "repartitionSourceTopics".to_owned(),
-            crate::inspect::array(&self.repartition_source_topics, |v| {
-                serde_json::Value::from(*v)
-            }),
+            "repartitionSourceTopics".into(),
+            inspect::array(&self.repartition_source_topics, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CopartitionGroup {
+    fn sample(s: &mut Samples) -> Self {
+        CopartitionGroup {
+            source_topics: s.next(),
+            source_topic_regex: s.next(),
+            repartition_source_topics: s.next(),
+        }
     }
 }
 
@@ -543,15 +548,22 @@ impl KeyValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for KeyValue {
+impl ToJson for KeyValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert(
-            "value".to_owned(),
-            serde_json::Value::from(self.value.as_str()),
-        );
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("value".into(), self.value.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for KeyValue {
+    fn sample(s: &mut Samples) -> Self {
+        KeyValue {
+            key: s.next(),
+            value: s.next(),
+        }
     }
 }
 
@@ -596,28 +608,29 @@ impl TopicInfo {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicInfo {
+impl ToJson for TopicInfo {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("partitions".into(), self.partitions.into());
+        o.insert("replicationFactor".into(), self.replication_factor.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            serde_json::Value::from(self.partitions),
-        );
-        o.insert(
-            "replicationFactor".to_owned(),
-            serde_json::Value::from(self.replication_factor),
-        );
-        o.insert(
-            "topicConfigs".to_owned(),
-            crate::inspect::array(&self.topic_configs, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicConfigs".into(),
+            inspect::array(&self.topic_configs, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicInfo {
+    fn sample(s: &mut Samples) -> Self {
+        TopicInfo {
+            name: s.next(),
+            partitions: s.next(),
+            replication_factor: s.next(),
+            topic_configs: s.next(),
+        }
     }
 }
 
@@ -654,15 +667,22 @@ impl Endpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Endpoint {
+impl ToJson for Endpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Endpoint {
+    fn sample(s: &mut Samples) -> Self {
+        Endpoint {
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 
@@ -703,19 +723,24 @@ impl TaskOffset {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TaskOffset {
+impl ToJson for TaskOffset {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
-        o.insert("offset".to_owned(), serde_json::Value::from(self.offset));
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
+        o.insert("partition".into(), self.partition.into());
+        o.insert("offset".into(), self.offset.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TaskOffset {
+    fn sample(s: &mut Samples) -> Self {
+        TaskOffset {
+            subtopology_id: s.next(),
+            partition: s.next(),
+            offset: s.next(),
+        }
     }
 }
 
@@ -755,18 +780,25 @@ impl TaskIds {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TaskIds {
+impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TaskIds {
+    fn sample(s: &mut Samples) -> Self {
+        TaskIds {
+            subtopology_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

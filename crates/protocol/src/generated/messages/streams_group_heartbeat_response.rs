@@ -2,12 +2,10 @@
 
 //! StreamsGroupHeartbeatResponse (key 88), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupHeartbeatResponse`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +67,7 @@ impl Default for StreamsGroupHeartbeatResponse {
     }
 }
 
-impl crate::Message for StreamsGroupHeartbeatResponse {
+impl Message for StreamsGroupHeartbeatResponse {
     const NAME: &'static str = "StreamsGroupHeartbeatResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -174,102 +172,102 @@ impl StreamsGroupHeartbeatResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupHeartbeatResponse {
+impl ToJson for StreamsGroupHeartbeatResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
+        o.insert("memberId".into(), self.member_id.as_str().into());
+        o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
-        o.insert(
-            "memberEpoch".to_owned(),
-            serde_json::Value::from(self.member_epoch),
-        );
-        o.insert(
-            "heartbeatIntervalMs".to_owned(),
-            serde_json::Value::from(self.heartbeat_interval_ms),
+            "heartbeatIntervalMs".into(),
+            self.heartbeat_interval_ms.into(),
         );
         if version == 0 {
             o.insert(
-                "acceptableRecoveryLagLegacy".to_owned(),
-                serde_json::Value::from(self.acceptable_recovery_lag_legacy),
+                "acceptableRecoveryLagLegacy".into(),
+                self.acceptable_recovery_lag_legacy.into(),
             );
         }
         o.insert(
-            "taskOffsetIntervalMs".to_owned(),
-            serde_json::Value::from(self.task_offset_interval_ms),
+            "taskOffsetIntervalMs".into(),
+            self.task_offset_interval_ms.into(),
         );
         if version >= 1 {
             o.insert(
-                "acceptableRecoveryLag".to_owned(),
-                serde_json::Value::from(self.acceptable_recovery_lag),
+                "acceptableRecoveryLag".into(),
+                self.acceptable_recovery_lag.into(),
             );
         }
         o.insert(
-            "status".to_owned(),
-            self.status.as_ref().map_or(serde_json::Value::Null, |v| {
-                crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
+            "status".into(),
+            inspect::nullable(self.status.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
             }),
         );
         o.insert(
-            "activeTasks".to_owned(),
-            self.active_tasks
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "activeTasks".into(),
+            inspect::nullable(self.active_tasks.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         o.insert(
-            "standbyTasks".to_owned(),
-            self.standby_tasks
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "standbyTasks".into(),
+            inspect::nullable(self.standby_tasks.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         o.insert(
-            "warmupTasks".to_owned(),
-            self.warmup_tasks
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "warmupTasks".into(),
+            inspect::nullable(self.warmup_tasks.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         if version >= 1 {
             o.insert(
-                "topologyDescriptionRequired".to_owned(),
-                serde_json::Value::from(self.topology_description_required),
+                "topologyDescriptionRequired".into(),
+                self.topology_description_required.into(),
             );
         }
         o.insert(
-            "endpointInformationEpoch".to_owned(),
-            serde_json::Value::from(self.endpoint_information_epoch),
+            "endpointInformationEpoch".into(),
+            self.endpoint_information_epoch.into(),
         );
         o.insert(
-            "partitionsByUserEndpoint".to_owned(),
-            self.partitions_by_user_endpoint
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
+            "partitionsByUserEndpoint".into(),
+            inspect::nullable(self.partitions_by_user_endpoint.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupHeartbeatResponse {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupHeartbeatResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            member_id: s.next(),
+            member_epoch: s.next(),
+            heartbeat_interval_ms: s.next(),
+            acceptable_recovery_lag_legacy: s.next(),
+            task_offset_interval_ms: s.next(),
+            acceptable_recovery_lag: s.next(),
+            status: s.next(),
+            active_tasks: s.next(),
+            standby_tasks: s.next(),
+            warmup_tasks: s.next(),
+            topology_description_required: s.next(),
+            endpoint_information_epoch: s.next(),
+            partitions_by_user_endpoint: s.next(),
+        }
     }
 }
 
@@ -314,26 +312,30 @@ impl PartitionsByUserEndpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for PartitionsByUserEndpoint {
+impl ToJson for PartitionsByUserEndpoint {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("userEndpoint".into(), self.user_endpoint.to_json(version));
         o.insert(
-            "userEndpoint".to_owned(),
-            crate::inspect::ToJson::to_json(&self.user_endpoint, version),
+            "activePartitions".into(),
+            inspect::array(&self.active_partitions, |v| v.to_json(version)),
         );
         o.insert(
-            "activePartitions".to_owned(),
-            crate::inspect::array(&self.active_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "standbyPartitions".to_owned(),
-            crate::inspect::array(&self.standby_partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "standbyPartitions".into(),
+            inspect::array(&self.standby_partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for PartitionsByUserEndpoint {
+    fn sample(s: &mut Samples) -> Self {
+        PartitionsByUserEndpoint {
+            user_endpoint: s.next(),
+            active_partitions: s.next(),
+            standby_partitions: s.next(),
+        }
     }
 }
 
@@ -370,18 +372,22 @@ impl Status {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Status {
+impl ToJson for Status {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "statusCode".to_owned(),
-            serde_json::Value::from(self.status_code),
-        );
-        o.insert(
-            "statusDetail".to_owned(),
-            serde_json::Value::from(self.status_detail.as_str()),
-        );
+        o.insert("statusCode".into(), self.status_code.into());
+        o.insert("statusDetail".into(), self.status_detail.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Status {
+    fn sample(s: &mut Samples) -> Self {
+        Status {
+            status_code: s.next(),
+            status_detail: s.next(),
+        }
     }
 }
 
@@ -421,18 +427,25 @@ impl TopicPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicPartition {
+impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicPartition {
+    fn sample(s: &mut Samples) -> Self {
+        TopicPartition {
+            topic: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -472,18 +485,25 @@ impl TaskIds {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TaskIds {
+impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TaskIds {
+    fn sample(s: &mut Samples) -> Self {
+        TaskIds {
+            subtopology_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -520,15 +540,22 @@ impl Endpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Endpoint {
+impl ToJson for Endpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Endpoint {
+    fn sample(s: &mut Samples) -> Self {
+        Endpoint {
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! StreamsGroupMemberMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupMemberMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +46,7 @@ impl Default for StreamsGroupMemberMetadataValue {
     }
 }
 
-impl crate::Message for StreamsGroupMemberMetadataValue {
+impl Message for StreamsGroupMemberMetadataValue {
     const NAME: &'static str = "StreamsGroupMemberMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -116,58 +114,51 @@ impl StreamsGroupMemberMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupMemberMetadataValue {
+impl ToJson for StreamsGroupMemberMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "instanceId".to_owned(),
-            self.instance_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "instanceId".into(),
+            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "rackId".to_owned(),
-            self.rack_id.as_ref().map_or(serde_json::Value::Null, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "rackId".into(),
+            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
+        );
+        o.insert("clientId".into(), self.client_id.as_str().into());
+        o.insert("clientHost".into(), self.client_host.as_str().into());
+        o.insert(
+            "rebalanceTimeoutMs".into(),
+            self.rebalance_timeout_ms.into(),
+        );
+        o.insert("topologyEpoch".into(), self.topology_epoch.into());
+        o.insert("processId".into(), self.process_id.as_str().into());
+        o.insert(
+            "userEndpoint".into(),
+            inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)),
         );
         o.insert(
-            "clientId".to_owned(),
-            serde_json::Value::from(self.client_id.as_str()),
-        );
-        o.insert(
-            "clientHost".to_owned(),
-            serde_json::Value::from(self.client_host.as_str()),
-        );
-        o.insert(
-            "rebalanceTimeoutMs".to_owned(),
-            serde_json::Value::from(self.rebalance_timeout_ms),
-        );
-        o.insert(
-            "topologyEpoch".to_owned(),
-            serde_json::Value::from(self.topology_epoch),
-        );
-        o.insert(
-            "processId".to_owned(),
-            serde_json::Value::from(self.process_id.as_str()),
-        );
-        o.insert(
-            "userEndpoint".to_owned(),
-            self.user_endpoint
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
-        );
-        o.insert(
-            "clientTags".to_owned(),
-            crate::inspect::array(&self.client_tags, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "clientTags".into(),
+            inspect::array(&self.client_tags, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupMemberMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupMemberMetadataValue {
+            instance_id: s.next(),
+            rack_id: s.next(),
+            client_id: s.next(),
+            client_host: s.next(),
+            rebalance_timeout_ms: s.next(),
+            topology_epoch: s.next(),
+            process_id: s.next(),
+            user_endpoint: s.next(),
+            client_tags: s.next(),
+        }
     }
 }
 
@@ -204,15 +195,22 @@ impl Endpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Endpoint {
+impl ToJson for Endpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Endpoint {
+    fn sample(s: &mut Samples) -> Self {
+        Endpoint {
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 
@@ -249,15 +247,22 @@ impl KeyValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for KeyValue {
+impl ToJson for KeyValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert(
-            "value".to_owned(),
-            serde_json::Value::from(self.value.as_str()),
-        );
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("value".into(), self.value.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for KeyValue {
+    fn sample(s: &mut Samples) -> Self {
+        KeyValue {
+            key: s.next(),
+            value: s.next(),
+        }
     }
 }
 

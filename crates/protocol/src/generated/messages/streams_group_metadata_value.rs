@@ -2,12 +2,10 @@
 
 //! StreamsGroupMetadataValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupMetadataValue`, version 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +37,7 @@ impl Default for StreamsGroupMetadataValue {
     }
 }
 
-impl crate::Message for StreamsGroupMetadataValue {
+impl Message for StreamsGroupMetadataValue {
     const NAME: &'static str = "StreamsGroupMetadataValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -142,43 +140,52 @@ impl StreamsGroupMetadataValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupMetadataValue {
+impl ToJson for StreamsGroupMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
-        o.insert(
-            "metadataHash".to_owned(),
-            serde_json::Value::from(self.metadata_hash),
-        );
+        o.insert("epoch".into(), self.epoch.into());
+        o.insert("metadataHash".into(), self.metadata_hash.into());
         if self.validated_topology_epoch != -1 {
             o.insert(
-                "validatedTopologyEpoch".to_owned(),
-                serde_json::Value::from(self.validated_topology_epoch),
+                "validatedTopologyEpoch".into(),
+                self.validated_topology_epoch.into(),
             );
         }
         if self.last_assignment_configs.is_some() {
             o.insert(
-                "lastAssignmentConfigs".to_owned(),
-                self.last_assignment_configs
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                    }),
+                "lastAssignmentConfigs".into(),
+                inspect::nullable(self.last_assignment_configs.as_ref(), |v| {
+                    inspect::array(v, |v| v.to_json(version))
+                }),
             );
         }
         if self.stored_description_topology_epoch != -1 {
             o.insert(
-                "storedDescriptionTopologyEpoch".to_owned(),
-                serde_json::Value::from(self.stored_description_topology_epoch),
+                "storedDescriptionTopologyEpoch".into(),
+                self.stored_description_topology_epoch.into(),
             );
         }
         if self.failed_description_topology_epoch != -1 {
             o.insert(
-                "failedDescriptionTopologyEpoch".to_owned(),
-                serde_json::Value::from(self.failed_description_topology_epoch),
+                "failedDescriptionTopologyEpoch".into(),
+                self.failed_description_topology_epoch.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupMetadataValue {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupMetadataValue {
+            epoch: s.next(),
+            metadata_hash: s.next(),
+            validated_topology_epoch: s.next(),
+            last_assignment_configs: s.next(),
+            stored_description_topology_epoch: s.next(),
+            failed_description_topology_epoch: s.next(),
+        }
     }
 }
 
@@ -215,15 +222,22 @@ impl LastAssignmentConfig {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for LastAssignmentConfig {
+impl ToJson for LastAssignmentConfig {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert(
-            "value".to_owned(),
-            serde_json::Value::from(self.value.as_str()),
-        );
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("value".into(), self.value.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for LastAssignmentConfig {
+    fn sample(s: &mut Samples) -> Self {
+        LastAssignmentConfig {
+            key: s.next(),
+            value: s.next(),
+        }
     }
 }
 

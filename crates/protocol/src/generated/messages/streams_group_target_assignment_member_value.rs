@@ -2,12 +2,10 @@
 
 //! StreamsGroupTargetAssignmentMemberValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupTargetAssignmentMemberValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct StreamsGroupTargetAssignmentMemberValue {
     pub warmup_tasks: Vec<TaskIds>,
 }
 
-impl crate::Message for StreamsGroupTargetAssignmentMemberValue {
+impl Message for StreamsGroupTargetAssignmentMemberValue {
     const NAME: &'static str = "StreamsGroupTargetAssignmentMemberValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -76,28 +74,33 @@ impl StreamsGroupTargetAssignmentMemberValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupTargetAssignmentMemberValue {
+impl ToJson for StreamsGroupTargetAssignmentMemberValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "activeTasks".to_owned(),
-            crate::inspect::array(&self.active_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "activeTasks".into(),
+            inspect::array(&self.active_tasks, |v| v.to_json(version)),
         );
         o.insert(
-            "standbyTasks".to_owned(),
-            crate::inspect::array(&self.standby_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "standbyTasks".into(),
+            inspect::array(&self.standby_tasks, |v| v.to_json(version)),
         );
         o.insert(
-            "warmupTasks".to_owned(),
-            crate::inspect::array(&self.warmup_tasks, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "warmupTasks".into(),
+            inspect::array(&self.warmup_tasks, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupTargetAssignmentMemberValue {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupTargetAssignmentMemberValue {
+            active_tasks: s.next(),
+            standby_tasks: s.next(),
+            warmup_tasks: s.next(),
+        }
     }
 }
 
@@ -137,18 +140,25 @@ impl TaskIds {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TaskIds {
+impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| serde_json::Value::from(*v)),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TaskIds {
+    fn sample(s: &mut Samples) -> Self {
+        TaskIds {
+            subtopology_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 

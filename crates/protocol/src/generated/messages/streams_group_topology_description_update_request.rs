@@ -2,12 +2,10 @@
 
 //! StreamsGroupTopologyDescriptionUpdateRequest (key 93), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupTopologyDescriptionUpdateRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct StreamsGroupTopologyDescriptionUpdateRequest {
     pub topology_description: TopologyDescription,
 }
 
-impl crate::Message for StreamsGroupTopologyDescriptionUpdateRequest {
+impl Message for StreamsGroupTopologyDescriptionUpdateRequest {
     const NAME: &'static str = "StreamsGroupTopologyDescriptionUpdateRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -85,26 +83,29 @@ impl StreamsGroupTopologyDescriptionUpdateRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupTopologyDescriptionUpdateRequest {
+impl ToJson for StreamsGroupTopologyDescriptionUpdateRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
+        o.insert("topologyEpoch".into(), self.topology_epoch.into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
-        o.insert(
-            "topologyEpoch".to_owned(),
-            serde_json::Value::from(self.topology_epoch),
-        );
-        o.insert(
-            "topologyDescription".to_owned(),
-            crate::inspect::ToJson::to_json(&self.topology_description, version),
+            "topologyDescription".into(),
+            self.topology_description.to_json(version),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupTopologyDescriptionUpdateRequest {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupTopologyDescriptionUpdateRequest {
+            group_id: s.next(),
+            member_id: s.next(),
+            topology_epoch: s.next(),
+            topology_description: s.next(),
+        }
     }
 }
 
@@ -145,22 +146,28 @@ impl TopologyDescription {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescription {
+impl ToJson for TopologyDescription {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "subtopologies".to_owned(),
-            crate::inspect::array(&self.subtopologies, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "subtopologies".into(),
+            inspect::array(&self.subtopologies, |v| v.to_json(version)),
         );
         o.insert(
-            "globalStores".to_owned(),
-            crate::inspect::array(&self.global_stores, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "globalStores".into(),
+            inspect::array(&self.global_stores, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescription {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescription {
+            subtopologies: s.next(),
+            global_stores: s.next(),
+        }
     }
 }
 
@@ -197,18 +204,25 @@ impl TopologyDescriptionSubtopology {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescriptionSubtopology {
+impl ToJson for TopologyDescriptionSubtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
-        );
-        o.insert(
-            "nodes".to_owned(),
-            crate::inspect::array(&self.nodes, |v| crate::inspect::ToJson::to_json(v, version)),
+            "nodes".into(),
+            inspect::array(&self.nodes, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescriptionSubtopology {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescriptionSubtopology {
+            subtopology_id: s.next(),
+            nodes: s.next(),
+        }
     }
 }
 
@@ -261,38 +275,42 @@ impl TopologyDescriptionNode {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescriptionNode {
+impl ToJson for TopologyDescriptionNode {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("nodeType".into(), self.node_type.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
+            "sourceTopics".into(),
+            inspect::array(&self.source_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "nodeType".to_owned(),
-            serde_json::Value::from(self.node_type),
+            "sinkTopic".into(),
+            inspect::nullable(self.sink_topic.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "sourceTopics".to_owned(),
-            crate::inspect::array(&self.source_topics, |v| serde_json::Value::from(v.as_str())),
+            "stores".into(),
+            inspect::array(&self.stores, |v| v.as_str().into()),
         );
         o.insert(
-            "sinkTopic".to_owned(),
-            self.sink_topic
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
-        );
-        o.insert(
-            "stores".to_owned(),
-            crate::inspect::array(&self.stores, |v| serde_json::Value::from(v.as_str())),
-        );
-        o.insert(
-            "successors".to_owned(),
-            crate::inspect::array(&self.successors, |v| serde_json::Value::from(v.as_str())),
+            "successors".into(),
+            inspect::array(&self.successors, |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescriptionNode {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescriptionNode {
+            name: s.next(),
+            node_type: s.next(),
+            source_topics: s.next(),
+            sink_topic: s.next(),
+            stores: s.next(),
+            successors: s.next(),
+        }
     }
 }
 
@@ -329,18 +347,22 @@ impl TopologyDescriptionGlobalStore {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopologyDescriptionGlobalStore {
+impl ToJson for TopologyDescriptionGlobalStore {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "source".to_owned(),
-            crate::inspect::ToJson::to_json(&self.source, version),
-        );
-        o.insert(
-            "processor".to_owned(),
-            crate::inspect::ToJson::to_json(&self.processor, version),
-        );
+        o.insert("source".into(), self.source.to_json(version));
+        o.insert("processor".into(), self.processor.to_json(version));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopologyDescriptionGlobalStore {
+    fn sample(s: &mut Samples) -> Self {
+        TopologyDescriptionGlobalStore {
+            source: s.next(),
+            processor: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! StreamsGroupTopologyValue, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `StreamsGroupTopologyValue`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,7 +16,7 @@ pub struct StreamsGroupTopologyValue {
     pub subtopologies: Vec<Subtopology>,
 }
 
-impl crate::Message for StreamsGroupTopologyValue {
+impl Message for StreamsGroupTopologyValue {
     const NAME: &'static str = "StreamsGroupTopologyValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -72,17 +70,25 @@ impl StreamsGroupTopologyValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StreamsGroupTopologyValue {
+impl ToJson for StreamsGroupTopologyValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("epoch".to_owned(), serde_json::Value::from(self.epoch));
+        o.insert("epoch".into(), self.epoch.into());
         o.insert(
-            "subtopologies".to_owned(),
-            crate::inspect::array(&self.subtopologies, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "subtopologies".into(),
+            inspect::array(&self.subtopologies, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StreamsGroupTopologyValue {
+    fn sample(s: &mut Samples) -> Self {
+        StreamsGroupTopologyValue {
+            epoch: s.next(),
+            subtopologies: s.next(),
+        }
     }
 }
 
@@ -149,48 +155,50 @@ impl Subtopology {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Subtopology {
+impl ToJson for Subtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
         o.insert(
-            "subtopologyId".to_owned(),
-            serde_json::Value::from(self.subtopology_id.as_str()),
+            "sourceTopics".into(),
+            inspect::array(&self.source_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "sourceTopics".to_owned(),
-            crate::inspect::array(&self.source_topics, |v| serde_json::Value::from(v.as_str())),
+            "sourceTopicRegex".into(),
+            inspect::array(&self.source_topic_regex, |v| v.as_str().into()),
         );
         o.insert(
-            "sourceTopicRegex".to_owned(),
-            crate::inspect::array(&self.source_topic_regex, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "stateChangelogTopics".into(),
+            inspect::array(&self.state_changelog_topics, |v| v.to_json(version)),
         );
         o.insert(
-            "stateChangelogTopics".to_owned(),
-            crate::inspect::array(&self.state_changelog_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "repartitionSinkTopics".into(),
+            inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()),
         );
         o.insert(
-            "repartitionSinkTopics".to_owned(),
-            crate::inspect::array(&self.repartition_sink_topics, |v| {
-                serde_json::Value::from(v.as_str())
-            }),
+            "repartitionSourceTopics".into(),
+            inspect::array(&self.repartition_source_topics, |v| v.to_json(version)),
         );
         o.insert(
-            "repartitionSourceTopics".to_owned(),
-            crate::inspect::array(&self.repartition_source_topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "copartitionGroups".to_owned(),
-            crate::inspect::array(&self.copartition_groups, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "copartitionGroups".into(),
+            inspect::array(&self.copartition_groups, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Subtopology {
+    fn sample(s: &mut Samples) -> Self {
+        Subtopology {
+            subtopology_id: s.next(),
+            source_topics: s.next(),
+            source_topic_regex: s.next(),
+            state_changelog_topics: s.next(),
+            repartition_sink_topics: s.next(),
+            repartition_source_topics: s.next(),
+            copartition_groups: s.next(),
+        }
     }
 }
 
@@ -240,24 +248,33 @@ impl CopartitionGroup {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CopartitionGroup {
+impl ToJson for CopartitionGroup {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "sourceTopics".to_owned(),
-            crate::inspect::array(&self.source_topics, |v| serde_json::Value::from(*v)),
+            "sourceTopics".into(),
+            inspect::array(&self.source_topics, |v| (*v).into()),
         );
         o.insert(
-            "sourceTopicRegex".to_owned(),
-            crate::inspect::array(&self.source_topic_regex, |v| serde_json::Value::from(*v)),
+            "sourceTopicRegex".into(),
+            inspect::array(&self.source_topic_regex, |v| (*v).into()),
         );
         o.insert(
-            "repartitionSourceTopics".to_owned(),
-            crate::inspect::array(&self.repartition_source_topics, |v| {
-                serde_json::Value::from(*v)
-            }),
+            "repartitionSourceTopics".into(),
+            inspect::array(&self.repartition_source_topics, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CopartitionGroup {
+    fn sample(s: &mut Samples) -> Self {
+        CopartitionGroup {
+            source_topics: s.next(),
+            source_topic_regex: s.next(),
+            repartition_source_topics: s.next(),
+        }
     }
 }
 
@@ -294,15 +311,22 @@ impl TopicConfig {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicConfig {
+impl ToJson for TopicConfig {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("key".to_owned(), serde_json::Value::from(self.key.as_str()));
-        o.insert(
-            "value".to_owned(),
-            serde_json::Value::from(self.value.as_str()),
-        );
+        o.insert("key".into(), self.key.as_str().into());
+        o.insert("value".into(), self.value.as_str().into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicConfig {
+    fn sample(s: &mut Samples) -> Self {
+        TopicConfig {
+            key: s.next(),
+            value: s.next(),
+        }
     }
 }
 
@@ -347,28 +371,29 @@ impl TopicInfo {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TopicInfo {
+impl ToJson for TopicInfo {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("partitions".into(), self.partitions.into());
+        o.insert("replicationFactor".into(), self.replication_factor.into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            serde_json::Value::from(self.partitions),
-        );
-        o.insert(
-            "replicationFactor".to_owned(),
-            serde_json::Value::from(self.replication_factor),
-        );
-        o.insert(
-            "topicConfigs".to_owned(),
-            crate::inspect::array(&self.topic_configs, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topicConfigs".into(),
+            inspect::array(&self.topic_configs, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TopicInfo {
+    fn sample(s: &mut Samples) -> Self {
+        TopicInfo {
+            name: s.next(),
+            partitions: s.next(),
+            replication_factor: s.next(),
+            topic_configs: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! SyncGroupRequest (key 14), versions 0-5, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SyncGroupRequest`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,7 +28,7 @@ pub struct SyncGroupRequest {
     pub assignments: Vec<Assignment>,
 }
 
-impl crate::Message for SyncGroupRequest {
+impl Message for SyncGroupRequest {
     const NAME: &'static str = "SyncGroupRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -76,8 +75,6 @@ impl SyncGroupRequest {
         }
         if version >= 5 {
             m.protocol_type = r.nullable_string(flexible)?;
-        }
-        if version >= 5 {
             m.protocol_name = r.nullable_string(flexible)?;
         }
         m.assignments = r.array(flexible, |r| Assignment::read(r, version))?;
@@ -97,8 +94,6 @@ impl SyncGroupRequest {
         }
         if version >= 5 {
             w.nullable_string(self.protocol_type.as_deref(), flexible)?;
-        }
-        if version >= 5 {
             w.nullable_string(self.protocol_name.as_deref(), flexible)?;
         }
         w.array(&self.assignments, flexible, |w, v| v.write(w, version))?;
@@ -110,58 +105,48 @@ impl SyncGroupRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SyncGroupRequest {
+impl ToJson for SyncGroupRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "generationId".to_owned(),
-            serde_json::Value::from(self.generation_id),
-        );
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("generationId".into(), self.generation_id.into());
+        o.insert("memberId".into(), self.member_id.as_str().into());
         if version >= 3 {
             o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
         if version >= 5 {
             o.insert(
-                "protocolType".to_owned(),
-                self.protocol_type
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "protocolType".into(),
+                inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()),
             );
-        }
-        if version >= 5 {
             o.insert(
-                "protocolName".to_owned(),
-                self.protocol_name
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "protocolName".into(),
+                inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()),
             );
         }
         o.insert(
-            "assignments".to_owned(),
-            crate::inspect::array(&self.assignments, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "assignments".into(),
+            inspect::array(&self.assignments, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SyncGroupRequest {
+    fn sample(s: &mut Samples) -> Self {
+        SyncGroupRequest {
+            group_id: s.next(),
+            generation_id: s.next(),
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            protocol_type: s.next(),
+            protocol_name: s.next(),
+            assignments: s.next(),
+        }
     }
 }
 
@@ -198,18 +183,22 @@ impl Assignment {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Assignment {
+impl ToJson for Assignment {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "memberId".to_owned(),
-            serde_json::Value::from(self.member_id.as_str()),
-        );
-        o.insert(
-            "assignment".to_owned(),
-            crate::inspect::base64(&self.assignment),
-        );
+        o.insert("memberId".into(), self.member_id.as_str().into());
+        o.insert("assignment".into(), inspect::base64(&self.assignment));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Assignment {
+    fn sample(s: &mut Samples) -> Self {
+        Assignment {
+            member_id: s.next(),
+            assignment: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 //! SyncGroupResponse (key 14), versions 0-5, flexible from 4.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
 use bytes::Bytes;
+
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `SyncGroupResponse`, versions 0-5.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,7 +24,7 @@ pub struct SyncGroupResponse {
     pub assignment: Bytes,
 }
 
-impl crate::Message for SyncGroupResponse {
+impl Message for SyncGroupResponse {
     const NAME: &'static str = "SyncGroupResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 5;
@@ -65,8 +64,6 @@ impl SyncGroupResponse {
         m.error_code = r.i16()?;
         if version >= 5 {
             m.protocol_type = r.nullable_string(flexible)?;
-        }
-        if version >= 5 {
             m.protocol_name = r.nullable_string(flexible)?;
         }
         m.assignment = r.bytes(flexible)?;
@@ -84,8 +81,6 @@ impl SyncGroupResponse {
         w.i16(self.error_code);
         if version >= 5 {
             w.nullable_string(self.protocol_type.as_deref(), flexible)?;
-        }
-        if version >= 5 {
             w.nullable_string(self.protocol_name.as_deref(), flexible)?;
         }
         w.bytes(&self.assignment, flexible)?;
@@ -97,44 +92,38 @@ impl SyncGroupResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for SyncGroupResponse {
+impl ToJson for SyncGroupResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "throttleTimeMs".to_owned(),
-                serde_json::Value::from(self.throttle_time_ms),
-            );
+            o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("errorCode".into(), self.error_code.into());
         if version >= 5 {
             o.insert(
-                "protocolType".to_owned(),
-                self.protocol_type
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "protocolType".into(),
+                inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()),
             );
-        }
-        if version >= 5 {
             o.insert(
-                "protocolName".to_owned(),
-                self.protocol_name
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "protocolName".into(),
+                inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()),
             );
         }
-        o.insert(
-            "assignment".to_owned(),
-            crate::inspect::base64(&self.assignment),
-        );
+        o.insert("assignment".into(), inspect::base64(&self.assignment));
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for SyncGroupResponse {
+    fn sample(s: &mut Samples) -> Self {
+        SyncGroupResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            protocol_type: s.next(),
+            protocol_name: s.next(),
+            assignment: s.next(),
+        }
     }
 }
 

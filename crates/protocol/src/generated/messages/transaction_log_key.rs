@@ -2,12 +2,10 @@
 
 //! TransactionLogKey, version 0, never flexible.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `TransactionLogKey`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct TransactionLogKey {
     pub transactional_id: String,
 }
 
-impl crate::Message for TransactionLogKey {
+impl Message for TransactionLogKey {
     const NAME: &'static str = "TransactionLogKey";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -62,14 +60,23 @@ impl TransactionLogKey {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TransactionLogKey {
+impl ToJson for TransactionLogKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TransactionLogKey {
+    fn sample(s: &mut Samples) -> Self {
+        TransactionLogKey {
+            transactional_id: s.next(),
+        }
     }
 }
 

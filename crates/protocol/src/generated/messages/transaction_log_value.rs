@@ -2,12 +2,10 @@
 
 //! TransactionLogValue, versions 0-1, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `TransactionLogValue`, versions 0-1.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +52,7 @@ impl Default for TransactionLogValue {
     }
 }
 
-impl crate::Message for TransactionLogValue {
+impl Message for TransactionLogValue {
     const NAME: &'static str = "TransactionLogValue";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -164,66 +162,68 @@ impl TransactionLogValue {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TransactionLogValue {
+impl ToJson for TransactionLogValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
+        o.insert("producerId".into(), self.producer_id.into());
         if version >= 1 && self.previous_producer_id != -1 {
             o.insert(
-                "previousProducerId".to_owned(),
-                serde_json::Value::from(self.previous_producer_id),
+                "previousProducerId".into(),
+                self.previous_producer_id.into(),
             );
         }
         if version >= 1 && self.next_producer_id != -1 {
-            o.insert(
-                "nextProducerId".to_owned(),
-                serde_json::Value::from(self.next_producer_id),
-            );
+            o.insert("nextProducerId".into(), self.next_producer_id.into());
         }
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
         if version >= 1 && self.next_producer_epoch != -1 {
-            o.insert(
-                "nextProducerEpoch".to_owned(),
-                serde_json::Value::from(self.next_producer_epoch),
-            );
+            o.insert("nextProducerEpoch".into(), self.next_producer_epoch.into());
         }
         o.insert(
-            "transactionTimeoutMs".to_owned(),
-            serde_json::Value::from(self.transaction_timeout_ms),
+            "transactionTimeoutMs".into(),
+            self.transaction_timeout_ms.into(),
+        );
+        o.insert("transactionStatus".into(), self.transaction_status.into());
+        o.insert(
+            "transactionPartitions".into(),
+            inspect::nullable(self.transaction_partitions.as_ref(), |v| {
+                inspect::array(v, |v| v.to_json(version))
+            }),
         );
         o.insert(
-            "transactionStatus".to_owned(),
-            serde_json::Value::from(self.transaction_status),
+            "transactionLastUpdateTimestampMs".into(),
+            self.transaction_last_update_timestamp_ms.into(),
         );
         o.insert(
-            "transactionPartitions".to_owned(),
-            self.transaction_partitions
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    crate::inspect::array(v, |v| crate::inspect::ToJson::to_json(v, version))
-                }),
-        );
-        o.insert(
-            "transactionLastUpdateTimestampMs".to_owned(),
-            serde_json::Value::from(self.transaction_last_update_timestamp_ms),
-        );
-        o.insert(
-            "transactionStartTimestampMs".to_owned(),
-            serde_json::Value::from(self.transaction_start_timestamp_ms),
+            "transactionStartTimestampMs".into(),
+            self.transaction_start_timestamp_ms.into(),
         );
         if version >= 1 && self.client_transaction_version != 0 {
             o.insert(
-                "clientTransactionVersion".to_owned(),
-                serde_json::Value::from(self.client_transaction_version),
+                "clientTransactionVersion".into(),
+                self.client_transaction_version.into(),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TransactionLogValue {
+    fn sample(s: &mut Samples) -> Self {
+        TransactionLogValue {
+            producer_id: s.next(),
+            previous_producer_id: s.next(),
+            next_producer_id: s.next(),
+            producer_epoch: s.next(),
+            next_producer_epoch: s.next(),
+            transaction_timeout_ms: s.next(),
+            transaction_status: s.next(),
+            transaction_partitions: s.next(),
+            transaction_last_update_timestamp_ms: s.next(),
+            transaction_start_timestamp_ms: s.next(),
+            client_transaction_version: s.next(),
+        }
     }
 }
 
@@ -263,18 +263,25 @@ impl TransactionPartition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TransactionPartition {
+impl ToJson for TransactionPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topic".into(), self.topic.as_str().into());
         o.insert(
-            "topic".to_owned(),
-            serde_json::Value::from(self.topic.as_str()),
-        );
-        o.insert(
-            "partitionIds".to_owned(),
-            crate::inspect::array(&self.partition_ids, |v| serde_json::Value::from(*v)),
+            "partitionIds".into(),
+            inspect::array(&self.partition_ids, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TransactionPartition {
+    fn sample(s: &mut Samples) -> Self {
+        TransactionPartition {
+            topic: s.next(),
+            partition_ids: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! TxnOffsetCommitRequest (key 28), versions 0-6, flexible from 3.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `TxnOffsetCommitRequest`, versions 0-6.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +43,7 @@ impl Default for TxnOffsetCommitRequest {
     }
 }
 
-impl crate::Message for TxnOffsetCommitRequest {
+impl Message for TxnOffsetCommitRequest {
     const NAME: &'static str = "TxnOffsetCommitRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 6;
@@ -91,11 +88,7 @@ impl TxnOffsetCommitRequest {
         m.producer_epoch = r.i16()?;
         if version >= 3 {
             m.generation_id_or_member_epoch = r.i32()?;
-        }
-        if version >= 3 {
             m.member_id = r.string(flexible)?;
-        }
-        if version >= 3 {
             m.group_instance_id = r.nullable_string(flexible)?;
         }
         m.topics = r.array(flexible, |r| Topic::read(r, version))?;
@@ -113,11 +106,7 @@ impl TxnOffsetCommitRequest {
         w.i16(self.producer_epoch);
         if version >= 3 {
             w.i32(self.generation_id_or_member_epoch);
-        }
-        if version >= 3 {
             w.string(&self.member_id, flexible)?;
-        }
-        if version >= 3 {
             w.nullable_string(self.group_instance_id.as_deref(), flexible)?;
         }
         w.array(&self.topics, flexible, |w, v| v.write(w, version))?;
@@ -129,54 +118,48 @@ impl TxnOffsetCommitRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for TxnOffsetCommitRequest {
+impl ToJson for TxnOffsetCommitRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "transactionalId".to_owned(),
-            serde_json::Value::from(self.transactional_id.as_str()),
+            "transactionalId".into(),
+            self.transactional_id.as_str().into(),
         );
-        o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
-        );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
+        o.insert("groupId".into(), self.group_id.as_str().into());
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
         if version >= 3 {
             o.insert(
-                "generationIdOrMemberEpoch".to_owned(),
-                serde_json::Value::from(self.generation_id_or_member_epoch),
+                "generationIdOrMemberEpoch".into(),
+                self.generation_id_or_member_epoch.into(),
             );
-        }
-        if version >= 3 {
+            o.insert("memberId".into(), self.member_id.as_str().into());
             o.insert(
-                "memberId".to_owned(),
-                serde_json::Value::from(self.member_id.as_str()),
-            );
-        }
-        if version >= 3 {
-            o.insert(
-                "groupInstanceId".to_owned(),
-                self.group_instance_id
-                    .as_ref()
-                    .map_or(serde_json::Value::Null, |v| {
-                        serde_json::Value::from(v.as_str())
-                    }),
+                "groupInstanceId".into(),
+                inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for TxnOffsetCommitRequest {
+    fn sample(s: &mut Samples) -> Self {
+        TxnOffsetCommitRequest {
+            transactional_id: s.next(),
+            group_id: s.next(),
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            generation_id_or_member_epoch: s.next(),
+            member_id: s.next(),
+            group_instance_id: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -225,28 +208,31 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version <= 5 {
-            o.insert(
-                "name".to_owned(),
-                serde_json::Value::from(self.name.as_str()),
-            );
+            o.insert("name".into(), self.name.as_str().into());
         }
         if version >= 6 {
-            o.insert(
-                "topicId".to_owned(),
-                serde_json::Value::from(self.topic_id.to_string()),
-            );
+            o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -306,32 +292,34 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "committedOffset".to_owned(),
-            serde_json::Value::from(self.committed_offset),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("committedOffset".into(), self.committed_offset.into());
         if version >= 2 {
             o.insert(
-                "committedLeaderEpoch".to_owned(),
-                serde_json::Value::from(self.committed_leader_epoch),
+                "committedLeaderEpoch".into(),
+                self.committed_leader_epoch.into(),
             );
         }
         o.insert(
-            "committedMetadata".to_owned(),
-            self.committed_metadata
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "committedMetadata".into(),
+            inspect::nullable(self.committed_metadata.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            committed_offset: s.next(),
+            committed_leader_epoch: s.next(),
+            committed_metadata: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! UnregisterBrokerRequest (key 64), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `UnregisterBrokerRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct UnregisterBrokerRequest {
     pub broker_id: i32,
 }
 
-impl crate::Message for UnregisterBrokerRequest {
+impl Message for UnregisterBrokerRequest {
     const NAME: &'static str = "UnregisterBrokerRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -73,14 +71,20 @@ impl UnregisterBrokerRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for UnregisterBrokerRequest {
+impl ToJson for UnregisterBrokerRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "brokerId".to_owned(),
-            serde_json::Value::from(self.broker_id),
-        );
+        o.insert("brokerId".into(), self.broker_id.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for UnregisterBrokerRequest {
+    fn sample(s: &mut Samples) -> Self {
+        UnregisterBrokerRequest {
+            broker_id: s.next(),
+        }
     }
 }
 

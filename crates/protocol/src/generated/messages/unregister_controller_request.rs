@@ -2,12 +2,10 @@
 
 //! UnregisterControllerRequest (key 94), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `UnregisterControllerRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct UnregisterControllerRequest {
     pub controller_id: i32,
 }
 
-impl crate::Message for UnregisterControllerRequest {
+impl Message for UnregisterControllerRequest {
     const NAME: &'static str = "UnregisterControllerRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -73,14 +71,20 @@ impl UnregisterControllerRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for UnregisterControllerRequest {
+impl ToJson for UnregisterControllerRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "controllerId".to_owned(),
-            serde_json::Value::from(self.controller_id),
-        );
+        o.insert("controllerId".into(), self.controller_id.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for UnregisterControllerRequest {
+    fn sample(s: &mut Samples) -> Self {
+        UnregisterControllerRequest {
+            controller_id: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! UpdateFeaturesRequest (key 57), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `UpdateFeaturesRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +28,7 @@ impl Default for UpdateFeaturesRequest {
     }
 }
 
-impl crate::Message for UpdateFeaturesRequest {
+impl Message for UpdateFeaturesRequest {
     const NAME: &'static str = "UpdateFeaturesRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -95,26 +93,29 @@ impl UpdateFeaturesRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for UpdateFeaturesRequest {
+impl ToJson for UpdateFeaturesRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("timeoutMs".into(), self.timeout_ms.into());
         o.insert(
-            "timeoutMs".to_owned(),
-            serde_json::Value::from(self.timeout_ms),
-        );
-        o.insert(
-            "featureUpdates".to_owned(),
-            crate::inspect::array(&self.feature_updates, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "featureUpdates".into(),
+            inspect::array(&self.feature_updates, |v| v.to_json(version)),
         );
         if version >= 1 {
-            o.insert(
-                "validateOnly".to_owned(),
-                serde_json::Value::from(self.validate_only),
-            );
+            o.insert("validateOnly".into(), self.validate_only.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for UpdateFeaturesRequest {
+    fn sample(s: &mut Samples) -> Self {
+        UpdateFeaturesRequest {
+            timeout_ms: s.next(),
+            feature_updates: s.next(),
+            validate_only: s.next(),
+        }
     }
 }
 
@@ -178,30 +179,30 @@ impl FeatureUpdate {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for FeatureUpdate {
+impl ToJson for FeatureUpdate {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "feature".to_owned(),
-            serde_json::Value::from(self.feature.as_str()),
-        );
-        o.insert(
-            "maxVersionLevel".to_owned(),
-            serde_json::Value::from(self.max_version_level),
-        );
+        o.insert("feature".into(), self.feature.as_str().into());
+        o.insert("maxVersionLevel".into(), self.max_version_level.into());
         if version == 0 {
-            o.insert(
-                "allowDowngrade".to_owned(),
-                serde_json::Value::from(self.allow_downgrade),
-            );
+            o.insert("allowDowngrade".into(), self.allow_downgrade.into());
         }
         if version >= 1 {
-            o.insert(
-                "upgradeType".to_owned(),
-                serde_json::Value::from(self.upgrade_type),
-            );
+            o.insert("upgradeType".into(), self.upgrade_type.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for FeatureUpdate {
+    fn sample(s: &mut Samples) -> Self {
+        FeatureUpdate {
+            feature: s.next(),
+            max_version_level: s.next(),
+            allow_downgrade: s.next(),
+            upgrade_type: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! UpdateFeaturesResponse (key 57), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `UpdateFeaturesResponse`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +20,7 @@ pub struct UpdateFeaturesResponse {
     pub results: Vec<Result>,
 }
 
-impl crate::Message for UpdateFeaturesResponse {
+impl Message for UpdateFeaturesResponse {
     const NAME: &'static str = "UpdateFeaturesResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -84,34 +82,34 @@ impl UpdateFeaturesResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for UpdateFeaturesResponse {
+impl ToJson for UpdateFeaturesResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         if version <= 1 {
             o.insert(
-                "results".to_owned(),
-                crate::inspect::array(&self.results, |v| {
-                    crate::inspect::ToJson::to_json(v, version)
-                }),
+                "results".into(),
+                inspect::array(&self.results, |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for UpdateFeaturesResponse {
+    fn sample(s: &mut Samples) -> Self {
+        UpdateFeaturesResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+            results: s.next(),
+        }
     }
 }
 
@@ -152,26 +150,27 @@ impl Result {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Result {
+impl ToJson for Result {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("feature".into(), self.feature.as_str().into());
+        o.insert("errorCode".into(), self.error_code.into());
         o.insert(
-            "feature".to_owned(),
-            serde_json::Value::from(self.feature.as_str()),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
-        o.insert(
-            "errorMessage".to_owned(),
-            self.error_message
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "errorMessage".into(),
+            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Result {
+    fn sample(s: &mut Samples) -> Self {
+        Result {
+            feature: s.next(),
+            error_code: s.next(),
+            error_message: s.next(),
+        }
     }
 }
 

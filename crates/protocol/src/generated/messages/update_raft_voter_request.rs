@@ -2,13 +2,10 @@
 
 //! UpdateRaftVoterRequest (key 82), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `UpdateRaftVoterRequest`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -27,7 +24,7 @@ pub struct UpdateRaftVoterRequest {
     pub kraft_version_feature: KRaftVersionFeature,
 }
 
-impl crate::Message for UpdateRaftVoterRequest {
+impl Message for UpdateRaftVoterRequest {
     const NAME: &'static str = "UpdateRaftVoterRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -94,37 +91,45 @@ impl UpdateRaftVoterRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for UpdateRaftVoterRequest {
+impl ToJson for UpdateRaftVoterRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clusterId".to_owned(),
-            self.cluster_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clusterId".into(),
+            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
         );
         o.insert(
-            "currentLeaderEpoch".to_owned(),
-            serde_json::Value::from(self.current_leader_epoch),
+            "currentLeaderEpoch".into(),
+            self.current_leader_epoch.into(),
         );
-        o.insert("voterId".to_owned(), serde_json::Value::from(self.voter_id));
+        o.insert("voterId".into(), self.voter_id.into());
         o.insert(
-            "voterDirectoryId".to_owned(),
-            serde_json::Value::from(self.voter_directory_id.to_string()),
-        );
-        o.insert(
-            "listeners".to_owned(),
-            crate::inspect::array(&self.listeners, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "voterDirectoryId".into(),
+            self.voter_directory_id.to_string().into(),
         );
         o.insert(
-            "kRaftVersionFeature".to_owned(),
-            crate::inspect::ToJson::to_json(&self.kraft_version_feature, version),
+            "listeners".into(),
+            inspect::array(&self.listeners, |v| v.to_json(version)),
+        );
+        o.insert(
+            "kRaftVersionFeature".into(),
+            self.kraft_version_feature.to_json(version),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for UpdateRaftVoterRequest {
+    fn sample(s: &mut Samples) -> Self {
+        UpdateRaftVoterRequest {
+            cluster_id: s.next(),
+            current_leader_epoch: s.next(),
+            voter_id: s.next(),
+            voter_directory_id: s.next(),
+            listeners: s.next(),
+            kraft_version_feature: s.next(),
+        }
     }
 }
 
@@ -165,19 +170,24 @@ impl Listener {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Listener {
+impl ToJson for Listener {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Listener {
+    fn sample(s: &mut Samples) -> Self {
+        Listener {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 
@@ -214,18 +224,28 @@ impl KRaftVersionFeature {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for KRaftVersionFeature {
+impl ToJson for KRaftVersionFeature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "minSupportedVersion".to_owned(),
-            serde_json::Value::from(self.min_supported_version),
+            "minSupportedVersion".into(),
+            self.min_supported_version.into(),
         );
         o.insert(
-            "maxSupportedVersion".to_owned(),
-            serde_json::Value::from(self.max_supported_version),
+            "maxSupportedVersion".into(),
+            self.max_supported_version.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for KRaftVersionFeature {
+    fn sample(s: &mut Samples) -> Self {
+        KRaftVersionFeature {
+            min_supported_version: s.next(),
+            max_supported_version: s.next(),
+        }
     }
 }
 

@@ -2,12 +2,10 @@
 
 //! UpdateRaftVoterResponse (key 82), version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `UpdateRaftVoterResponse`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +18,7 @@ pub struct UpdateRaftVoterResponse {
     pub current_leader: CurrentLeader,
 }
 
-impl crate::Message for UpdateRaftVoterResponse {
+impl Message for UpdateRaftVoterResponse {
     const NAME: &'static str = "UpdateRaftVoterResponse";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -87,24 +85,26 @@ impl UpdateRaftVoterResponse {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for UpdateRaftVoterResponse {
+impl ToJson for UpdateRaftVoterResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "throttleTimeMs".to_owned(),
-            serde_json::Value::from(self.throttle_time_ms),
-        );
-        o.insert(
-            "errorCode".to_owned(),
-            serde_json::Value::from(self.error_code),
-        );
+        o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
+        o.insert("errorCode".into(), self.error_code.into());
         if self.current_leader != CurrentLeader::default() {
-            o.insert(
-                "currentLeader".to_owned(),
-                crate::inspect::ToJson::to_json(&self.current_leader, version),
-            );
+            o.insert("currentLeader".into(), self.current_leader.to_json(version));
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for UpdateRaftVoterResponse {
+    fn sample(s: &mut Samples) -> Self {
+        UpdateRaftVoterResponse {
+            throttle_time_ms: s.next(),
+            error_code: s.next(),
+            current_leader: s.next(),
+        }
     }
 }
 
@@ -160,23 +160,26 @@ impl CurrentLeader {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for CurrentLeader {
+impl ToJson for CurrentLeader {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "leaderId".to_owned(),
-            serde_json::Value::from(self.leader_id),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("leaderId".into(), self.leader_id.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for CurrentLeader {
+    fn sample(s: &mut Samples) -> Self {
+        CurrentLeader {
+            leader_id: s.next(),
+            leader_epoch: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! VoteRequest (key 52), versions 0-2, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `VoteRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +28,7 @@ impl Default for VoteRequest {
     }
 }
 
-impl crate::Message for VoteRequest {
+impl Message for VoteRequest {
     const NAME: &'static str = "VoteRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -96,27 +93,32 @@ impl VoteRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for VoteRequest {
+impl ToJson for VoteRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "clusterId".to_owned(),
-            self.cluster_id
-                .as_ref()
-                .map_or(serde_json::Value::Null, |v| {
-                    serde_json::Value::from(v.as_str())
-                }),
+            "clusterId".into(),
+            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
         );
         if version >= 1 {
-            o.insert("voterId".to_owned(), serde_json::Value::from(self.voter_id));
+            o.insert("voterId".into(), self.voter_id.into());
         }
         o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for VoteRequest {
+    fn sample(s: &mut Samples) -> Self {
+        VoteRequest {
+            cluster_id: s.next(),
+            voter_id: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -153,20 +155,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert(
-            "topicName".to_owned(),
-            serde_json::Value::from(self.topic_name.as_str()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_name: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -200,8 +207,6 @@ impl Partition {
         m.replica_id = r.i32()?;
         if version >= 1 {
             m.replica_directory_id = r.uuid()?;
-        }
-        if version >= 1 {
             m.voter_directory_id = r.uuid()?;
         }
         m.last_offset_epoch = r.i32()?;
@@ -222,8 +227,6 @@ impl Partition {
         w.i32(self.replica_id);
         if version >= 1 {
             w.uuid(self.replica_directory_id);
-        }
-        if version >= 1 {
             w.uuid(self.voter_directory_id);
         }
         w.i32(self.last_offset_epoch);
@@ -239,45 +242,44 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partitionIndex".to_owned(),
-            serde_json::Value::from(self.partition_index),
-        );
-        o.insert(
-            "replicaEpoch".to_owned(),
-            serde_json::Value::from(self.replica_epoch),
-        );
-        o.insert(
-            "replicaId".to_owned(),
-            serde_json::Value::from(self.replica_id),
-        );
+        o.insert("partitionIndex".into(), self.partition_index.into());
+        o.insert("replicaEpoch".into(), self.replica_epoch.into());
+        o.insert("replicaId".into(), self.replica_id.into());
         if version >= 1 {
             o.insert(
-                "replicaDirectoryId".to_owned(),
-                serde_json::Value::from(self.replica_directory_id.to_string()),
+                "replicaDirectoryId".into(),
+                self.replica_directory_id.to_string().into(),
             );
-        }
-        if version >= 1 {
             o.insert(
-                "voterDirectoryId".to_owned(),
-                serde_json::Value::from(self.voter_directory_id.to_string()),
+                "voterDirectoryId".into(),
+                self.voter_directory_id.to_string().into(),
             );
         }
-        o.insert(
-            "lastOffsetEpoch".to_owned(),
-            serde_json::Value::from(self.last_offset_epoch),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
+        o.insert("lastOffsetEpoch".into(), self.last_offset_epoch.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
         if version >= 2 {
-            o.insert("preVote".to_owned(), serde_json::Value::from(self.pre_vote));
+            o.insert("preVote".into(), self.pre_vote.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition_index: s.next(),
+            replica_epoch: s.next(),
+            replica_id: s.next(),
+            replica_directory_id: s.next(),
+            voter_directory_id: s.next(),
+            last_offset_epoch: s.next(),
+            last_offset: s.next(),
+            pre_vote: s.next(),
+        }
     }
 }
 

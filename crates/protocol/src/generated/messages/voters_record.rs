@@ -2,13 +2,10 @@
 
 //! VotersRecord, version 0, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `VotersRecord`, version 0.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +16,7 @@ pub struct VotersRecord {
     pub voters: Vec<Voter>,
 }
 
-impl crate::Message for VotersRecord {
+impl Message for VotersRecord {
     const NAME: &'static str = "VotersRecord";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 0;
@@ -73,17 +70,25 @@ impl VotersRecord {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for VotersRecord {
+impl ToJson for VotersRecord {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("version".to_owned(), serde_json::Value::from(self.version));
+        o.insert("version".into(), self.version.into());
         o.insert(
-            "voters".to_owned(),
-            crate::inspect::array(&self.voters, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "voters".into(),
+            inspect::array(&self.voters, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for VotersRecord {
+    fn sample(s: &mut Samples) -> Self {
+        VotersRecord {
+            version: s.next(),
+            voters: s.next(),
+        }
     }
 }
 
@@ -128,25 +133,35 @@ impl Voter {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Voter {
+impl ToJson for Voter {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert("voterId".to_owned(), serde_json::Value::from(self.voter_id));
+        o.insert("voterId".into(), self.voter_id.into());
         o.insert(
-            "voterDirectoryId".to_owned(),
-            serde_json::Value::from(self.voter_directory_id.to_string()),
+            "voterDirectoryId".into(),
+            self.voter_directory_id.to_string().into(),
         );
         o.insert(
-            "endpoints".to_owned(),
-            crate::inspect::array(&self.endpoints, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "endpoints".into(),
+            inspect::array(&self.endpoints, |v| v.to_json(version)),
         );
         o.insert(
-            "kRaftVersionFeature".to_owned(),
-            crate::inspect::ToJson::to_json(&self.kraft_version_feature, version),
+            "kRaftVersionFeature".into(),
+            self.kraft_version_feature.to_json(version),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Voter {
+    fn sample(s: &mut Samples) -> Self {
+        Voter {
+            voter_id: s.next(),
+            voter_directory_id: s.next(),
+            endpoints: s.next(),
+            kraft_version_feature: s.next(),
+        }
     }
 }
 
@@ -187,19 +202,24 @@ impl Endpoint {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Endpoint {
+impl ToJson for Endpoint {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "host".to_owned(),
-            serde_json::Value::from(self.host.as_str()),
-        );
-        o.insert("port".to_owned(), serde_json::Value::from(self.port));
+        o.insert("name".into(), self.name.as_str().into());
+        o.insert("host".into(), self.host.as_str().into());
+        o.insert("port".into(), self.port.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Endpoint {
+    fn sample(s: &mut Samples) -> Self {
+        Endpoint {
+            name: s.next(),
+            host: s.next(),
+            port: s.next(),
+        }
     }
 }
 
@@ -236,18 +256,28 @@ impl KRaftVersionFeature {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for KRaftVersionFeature {
+impl ToJson for KRaftVersionFeature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "minSupportedVersion".to_owned(),
-            serde_json::Value::from(self.min_supported_version),
+            "minSupportedVersion".into(),
+            self.min_supported_version.into(),
         );
         o.insert(
-            "maxSupportedVersion".to_owned(),
-            serde_json::Value::from(self.max_supported_version),
+            "maxSupportedVersion".into(),
+            self.max_supported_version.into(),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for KRaftVersionFeature {
+    fn sample(s: &mut Samples) -> Self {
+        KRaftVersionFeature {
+            min_supported_version: s.next(),
+            max_supported_version: s.next(),
+        }
     }
 }
 

@@ -2,13 +2,10 @@
 
 //! WriteShareGroupStateRequest (key 85), versions 0-1, flexible from 0.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Uuid;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Uuid, Writer};
 
 /// `WriteShareGroupStateRequest`, versions 0-1.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +16,7 @@ pub struct WriteShareGroupStateRequest {
     pub topics: Vec<Topic>,
 }
 
-impl crate::Message for WriteShareGroupStateRequest {
+impl Message for WriteShareGroupStateRequest {
     const NAME: &'static str = "WriteShareGroupStateRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 1;
@@ -78,20 +75,25 @@ impl WriteShareGroupStateRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for WriteShareGroupStateRequest {
+impl ToJson for WriteShareGroupStateRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert(
-            "groupId".to_owned(),
-            serde_json::Value::from(self.group_id.as_str()),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for WriteShareGroupStateRequest {
+    fn sample(s: &mut Samples) -> Self {
+        WriteShareGroupStateRequest {
+            group_id: s.next(),
+            topics: s.next(),
+        }
     }
 }
 
@@ -128,20 +130,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert(
-            "topicId".to_owned(),
-            serde_json::Value::from(self.topic_id.to_string()),
-        );
-        o.insert(
-            "partitions".to_owned(),
-            crate::inspect::array(&self.partitions, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "partitions".into(),
+            inspect::array(&self.partitions, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            topic_id: s.next(),
+            partitions: s.next(),
+        }
     }
 }
 
@@ -211,38 +218,38 @@ impl Partition {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Partition {
+impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "partition".to_owned(),
-            serde_json::Value::from(self.partition),
-        );
-        o.insert(
-            "stateEpoch".to_owned(),
-            serde_json::Value::from(self.state_epoch),
-        );
-        o.insert(
-            "leaderEpoch".to_owned(),
-            serde_json::Value::from(self.leader_epoch),
-        );
-        o.insert(
-            "startOffset".to_owned(),
-            serde_json::Value::from(self.start_offset),
-        );
+        o.insert("partition".into(), self.partition.into());
+        o.insert("stateEpoch".into(), self.state_epoch.into());
+        o.insert("leaderEpoch".into(), self.leader_epoch.into());
+        o.insert("startOffset".into(), self.start_offset.into());
         if version >= 1 {
             o.insert(
-                "deliveryCompleteCount".to_owned(),
-                serde_json::Value::from(self.delivery_complete_count),
+                "deliveryCompleteCount".into(),
+                self.delivery_complete_count.into(),
             );
         }
         o.insert(
-            "stateBatches".to_owned(),
-            crate::inspect::array(&self.state_batches, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "stateBatches".into(),
+            inspect::array(&self.state_batches, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Partition {
+    fn sample(s: &mut Samples) -> Self {
+        Partition {
+            partition: s.next(),
+            state_epoch: s.next(),
+            leader_epoch: s.next(),
+            start_offset: s.next(),
+            delivery_complete_count: s.next(),
+            state_batches: s.next(),
+        }
     }
 }
 
@@ -287,26 +294,26 @@ impl StateBatch {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for StateBatch {
+impl ToJson for StateBatch {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "firstOffset".to_owned(),
-            serde_json::Value::from(self.first_offset),
-        );
-        o.insert(
-            "lastOffset".to_owned(),
-            serde_json::Value::from(self.last_offset),
-        );
-        o.insert(
-            "deliveryState".to_owned(),
-            serde_json::Value::from(self.delivery_state),
-        );
-        o.insert(
-            "deliveryCount".to_owned(),
-            serde_json::Value::from(self.delivery_count),
-        );
+        o.insert("firstOffset".into(), self.first_offset.into());
+        o.insert("lastOffset".into(), self.last_offset.into());
+        o.insert("deliveryState".into(), self.delivery_state.into());
+        o.insert("deliveryCount".into(), self.delivery_count.into());
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for StateBatch {
+    fn sample(s: &mut Samples) -> Self {
+        StateBatch {
+            first_offset: s.next(),
+            last_offset: s.next(),
+            delivery_state: s.next(),
+            delivery_count: s.next(),
+        }
     }
 }
 

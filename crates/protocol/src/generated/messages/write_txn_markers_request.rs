@@ -2,12 +2,10 @@
 
 //! WriteTxnMarkersRequest (key 27), versions 0-2, flexible from 1.
 
-use crate::DecodeError;
-use crate::EncodeError;
-use crate::Reader;
-use crate::Writer;
-use crate::error::DecodeResult;
-use crate::error::EncodeResult;
+use crate::error::{DecodeResult, EncodeResult};
+#[cfg(feature = "json")]
+use crate::inspect::{self, Sample, Samples, ToJson};
+use crate::{DecodeError, EncodeError, Message, Reader, Writer};
 
 /// `WriteTxnMarkersRequest`, versions 0-2.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +14,7 @@ pub struct WriteTxnMarkersRequest {
     pub markers: Vec<Marker>,
 }
 
-impl crate::Message for WriteTxnMarkersRequest {
+impl Message for WriteTxnMarkersRequest {
     const NAME: &'static str = "WriteTxnMarkersRequest";
     const MIN_VERSION: i16 = 0;
     const MAX_VERSION: i16 = 2;
@@ -73,16 +71,21 @@ impl WriteTxnMarkersRequest {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for WriteTxnMarkersRequest {
+impl ToJson for WriteTxnMarkersRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert(
-            "markers".to_owned(),
-            crate::inspect::array(&self.markers, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
+            "markers".into(),
+            inspect::array(&self.markers, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for WriteTxnMarkersRequest {
+    fn sample(s: &mut Samples) -> Self {
+        WriteTxnMarkersRequest { markers: s.next() }
     }
 }
 
@@ -139,38 +142,35 @@ impl Marker {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Marker {
+impl ToJson for Marker {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("producerId".into(), self.producer_id.into());
+        o.insert("producerEpoch".into(), self.producer_epoch.into());
+        o.insert("transactionResult".into(), self.transaction_result.into());
         o.insert(
-            "producerId".to_owned(),
-            serde_json::Value::from(self.producer_id),
+            "topics".into(),
+            inspect::array(&self.topics, |v| v.to_json(version)),
         );
-        o.insert(
-            "producerEpoch".to_owned(),
-            serde_json::Value::from(self.producer_epoch),
-        );
-        o.insert(
-            "transactionResult".to_owned(),
-            serde_json::Value::from(self.transaction_result),
-        );
-        o.insert(
-            "topics".to_owned(),
-            crate::inspect::array(&self.topics, |v| {
-                crate::inspect::ToJson::to_json(v, version)
-            }),
-        );
-        o.insert(
-            "coordinatorEpoch".to_owned(),
-            serde_json::Value::from(self.coordinator_epoch),
-        );
+        o.insert("coordinatorEpoch".into(), self.coordinator_epoch.into());
         if version >= 2 {
-            o.insert(
-                "transactionVersion".to_owned(),
-                serde_json::Value::from(self.transaction_version),
-            );
+            o.insert("transactionVersion".into(), self.transaction_version.into());
         }
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Marker {
+    fn sample(s: &mut Samples) -> Self {
+        Marker {
+            producer_id: s.next(),
+            producer_epoch: s.next(),
+            transaction_result: s.next(),
+            topics: s.next(),
+            coordinator_epoch: s.next(),
+            transaction_version: s.next(),
+        }
     }
 }
 
@@ -210,18 +210,25 @@ impl Topic {
 }
 
 #[cfg(feature = "json")]
-impl crate::inspect::ToJson for Topic {
+impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
+        o.insert("name".into(), self.name.as_str().into());
         o.insert(
-            "name".to_owned(),
-            serde_json::Value::from(self.name.as_str()),
-        );
-        o.insert(
-            "partitionIndexes".to_owned(),
-            crate::inspect::array(&self.partition_indexes, |v| serde_json::Value::from(*v)),
+            "partitionIndexes".into(),
+            inspect::array(&self.partition_indexes, |v| (*v).into()),
         );
         serde_json::Value::Object(o)
+    }
+}
+
+#[cfg(feature = "json")]
+impl Sample for Topic {
+    fn sample(s: &mut Samples) -> Self {
+        Topic {
+            name: s.next(),
+            partition_indexes: s.next(),
+        }
     }
 }
 

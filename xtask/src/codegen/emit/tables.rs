@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::emit::HEAD;
-use super::model::{Api, ErrorCode, Schema};
-use super::names;
+use super::super::model::{Api, ErrorCode, Schema};
+use super::super::names;
+use super::HEAD;
 
 /// `generated/mod.rs`.
 pub fn root() -> String {
