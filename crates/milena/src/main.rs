@@ -1,2 +1,42 @@
-//! The `milena` binary.
-fn main() {}
+//! The `milena` binary: which command was meant, and off to it.
+//!
+//! ```text
+//! milena server [server.properties] [--override key=value]...   everything in one process
+//! milena kafka-topics ...                                       a tool by subcommand
+//! kafka-topics.sh ...                                           the same tool by the name of a symbolic link
+//! ```
+//!
+//! Deliberately absent: anything a test of a library crate would want to reach. This crate only wires.
+
+mod cli;
+mod install_tools;
+mod logging;
+mod process;
+mod server;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let rest: Vec<OsString> = arguments.collect();
+    match cli::command_of(Path::new(&program), rest) {
+        cli::Command::Tool { name, arguments } => milena_tools::run(&name, arguments),
+        cli::Command::Server(arguments) => server::run(&arguments),
+        cli::Command::StopServers => process::stop_servers(),
+        cli::Command::InstallTools { directory } => install_tools::run(&directory),
+        cli::Command::Exit { message, code } => {
+            if code == 0 {
+                print!("{message}");
+            } else {
+                eprint!("{message}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}

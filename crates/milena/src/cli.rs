@@ -1,0 +1,132 @@
+//! From the command line to a command.
+//!
+//! The name of the program decides first (`kafka-topics.sh` is a symbolic link to this binary), the first argument next.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// What a command line asks for.
+pub enum Command {
+    /// One of the `kafka-*` tools.
+    Tool {
+        /// Its name without `.sh`.
+        name: String,
+        /// Everything behind the name.
+        arguments: Vec<OsString>,
+    },
+    /// Start the systems and serve until told to stop.
+    Server(ServerArguments),
+    /// Stop the servers of this machine (`kafka-server-stop`).
+    StopServers,
+    /// Make symbolic links under the tools' usual names.
+    InstallTools {
+        /// Where to put them.
+        directory: PathBuf,
+    },
+    /// Nothing to run: help, a version, or a mistake to tell.
+    Exit {
+        /// The text for the user.
+        message: String,
+        /// 0 for what was asked for, 2 for a mistake.
+        code: u8,
+    },
+}
+
+/// Arguments of `milena server` and of `kafka-server-start`.
+#[derive(Debug, Default, Args)]
+pub struct ServerArguments {
+    /// A Kafka server.properties file
+    pub properties_file: Option<PathBuf>,
+    /// One setting that wins over the file and the environment; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Where the data lives (default: ./milena-data, or log.dirs of the file)
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The systems to run, separated by commas
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "broker")]
+    pub roles: Vec<String>,
+}
+
+#[derive(Parser)]
+#[command(name = "milena", version, about = "The whole Kafka platform in one binary")]
+#[command(after_help = "Every kafka-* tool is a command too: milena kafka-topics --help")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Subcommand)]
+enum Subcommands {
+    /// Start all systems in one process
+    Server(ServerArguments),
+    /// Start the Kafka broker alone
+    Broker(ServerArguments),
+    /// Make symbolic links kafka-topics, kafka-topics.sh, ... to this binary
+    InstallTools {
+        /// The directory for the links, for example /usr/local/bin
+        directory: PathBuf,
+    },
+}
+
+/// Names by which this binary starts or stops a server when called through a symbolic link.
+pub const SERVER_SCRIPTS: &[&str] = &["kafka-server-start", "kafka-server-stop"];
+
+/// Decides what `program arguments...` asks for.
+pub fn command_of(program: &Path, arguments: Vec<OsString>) -> Command {
+    if let Some(command) = program.file_name().and_then(|name| named_command(&name.to_string_lossy(), &arguments)) {
+        return command;
+    }
+    if let Some(first) = arguments.first()
+        && let Some(command) = named_command(&first.to_string_lossy(), &arguments[1..])
+    {
+        return command;
+    }
+    subcommand(program, arguments)
+}
+
+/// The command that goes by `name`, with or without `.sh`, if it is the name of a tool or of a server script.
+fn named_command(name: &str, arguments: &[OsString]) -> Option<Command> {
+    let name = name.strip_suffix(".sh").unwrap_or(name);
+    if milena_tools::TOOLS.contains(&name) {
+        return Some(Command::Tool { name: name.to_owned(), arguments: arguments.to_vec() });
+    }
+    match name {
+        "kafka-server-start" => Some(server_start(arguments)),
+        "kafka-server-stop" => Some(Command::StopServers),
+        _ => None,
+    }
+}
+
+/// `kafka-server-start [-daemon] server.properties [--override key=value]...`
+///
+/// `-daemon` is accepted and the server stays in the foreground: putting a process in the background is the shell's or
+/// the service manager's business, and a start script that returns at once hides start-up errors.
+fn server_start(arguments: &[OsString]) -> Command {
+    let kept = arguments.iter().filter(|argument| *argument != "-daemon").cloned();
+    let line = ["milena".into(), "broker".into()].into_iter().chain(kept);
+    parse(line.collect())
+}
+
+fn subcommand(program: &Path, arguments: Vec<OsString>) -> Command {
+    let line = std::iter::once(program.as_os_str().to_owned()).chain(arguments);
+    parse(line.collect())
+}
+
+fn parse(line: Vec<OsString>) -> Command {
+    match CommandLine::try_parse_from(line) {
+        Ok(parsed) => match parsed.command {
+            Subcommands::Server(arguments) | Subcommands::Broker(arguments) => Command::Server(arguments),
+            Subcommands::InstallTools { directory } => Command::InstallTools { directory },
+        },
+        Err(error) => Command::Exit {
+            message: error.render().to_string(),
+            code: if error.use_stderr() { 2 } else { 0 },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

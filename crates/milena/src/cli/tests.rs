@@ -1,0 +1,54 @@
+//! Which command a command line means.
+
+use super::*;
+
+fn command(program: &str, arguments: &[&str]) -> Command {
+    command_of(Path::new(program), arguments.iter().map(OsString::from).collect())
+}
+
+#[test]
+fn a_link_named_as_a_tool_runs_the_tool() {
+    for program in ["kafka-topics", "/usr/local/bin/kafka-topics.sh"] {
+        match command(program, &["--list"]) {
+            Command::Tool { name, arguments } => {
+                assert_eq!(name, "kafka-topics");
+                assert_eq!(arguments, ["--list"]);
+            }
+            _ => panic!("{program} is not taken for a tool"),
+        }
+    }
+}
+
+#[test]
+fn a_tool_is_a_subcommand_too() {
+    match command("milena", &["kafka-topics.sh", "--list"]) {
+        Command::Tool { name, arguments } => {
+            assert_eq!((name.as_str(), arguments.len()), ("kafka-topics", 1));
+        }
+        _ => panic!("not taken for a tool"),
+    }
+}
+
+#[test]
+fn server_start_takes_what_the_script_takes() {
+    let arguments = ["-daemon", "server.properties", "--override", "node.id=7", "--override", "log.dirs=/d"];
+    match command("kafka-server-start.sh", &arguments) {
+        Command::Server(server) => {
+            assert_eq!(server.properties_file.as_deref(), Some(Path::new("server.properties")));
+            assert_eq!(server.overrides, ["node.id=7", "log.dirs=/d"]);
+        }
+        _ => panic!("not taken for a server start"),
+    }
+}
+
+#[test]
+fn a_mistake_exits_with_2_and_help_with_0() {
+    match command("milena", &["sever"]) {
+        Command::Exit { message, code } => {
+            assert_eq!(code, 2);
+            assert!(message.contains("server"), "{message}");
+        }
+        _ => panic!("a typing error was accepted"),
+    }
+    assert!(matches!(command("milena", &["--help"]), Command::Exit { code: 0, .. }));
+}

@@ -1,0 +1,57 @@
+//! What the operating system grants this process, and the other servers of this machine.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+/// Raises the soft limit of open files to the hard one: a broker holds a socket a client and a file a busy partition.
+pub fn raise_open_files_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
+        }
+    }
+}
+
+/// `kafka-server-stop`: asks every server process of this machine that runs this binary to stop gracefully.
+pub fn stop_servers() -> ExitCode {
+    let servers = running_servers();
+    if servers.is_empty() {
+        println!("No kafka server to stop");
+        return ExitCode::FAILURE;
+    }
+    let mut code = ExitCode::SUCCESS;
+    for pid in servers {
+        if let Err(error) = kill_process(pid, Signal::TERM) {
+            eprintln!("cannot stop process {}: {error}", pid.as_raw_nonzero());
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+/// Processes of this binary that were started as a server, found through `/proc`.
+fn running_servers() -> Vec<Pid> {
+    let Ok(own) = std::env::current_exe() else { return Vec::new() };
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    processes
+        .flatten()
+        .filter(|entry| is_server(&entry.path(), &own))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+fn is_server(process: &Path, own_binary: &Path) -> bool {
+    if !std::fs::read_link(process.join("exe")).is_ok_and(|binary| binary == own_binary) {
+        return false;
+    }
+    let Ok(line) = std::fs::read(process.join("cmdline")) else { return false };
+    let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let program = words.next().unwrap_or_default();
+    let name = Path::new(&*program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.starts_with("kafka-server-start") || words.next().is_some_and(|word| word == "server" || word == "broker")
+}
