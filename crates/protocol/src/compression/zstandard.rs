@@ -1,0 +1,107 @@
+//! Zstandard. Contexts are kept per thread: creating one costs more than a small batch.
+
+use std::cell::RefCell;
+
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, compress_bound, get_error_name,
+    get_frame_content_size,
+};
+
+use super::{Compression, CompressionError, initial_capacity};
+
+/// Kafka's default for `compression.zstd.level`.
+const DEFAULT_LEVEL: i32 = 3;
+/// Output space that is added when a frame does not say its size.
+const GROWTH: usize = 128 * 1024;
+const NO_MEMORY: &str = "no memory for a context";
+
+thread_local! {
+    static ENCODER: RefCell<Option<CCtx<'static>>> = const { RefCell::new(None) };
+    static DECODER: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
+}
+
+pub(super) fn compress(level: Option<i32>, data: &[u8]) -> Result<Vec<u8>, CompressionError> {
+    let fail = |code| CompressionError::encode(Compression::Zstd, get_error_name(code));
+    ENCODER.with_borrow_mut(|slot| {
+        // Taken out while in use: a context that failed is dropped, not reused.
+        let mut context = match slot.take() {
+            Some(context) => context,
+            None => CCtx::try_create()
+                .ok_or_else(|| CompressionError::encode(Compression::Zstd, NO_MEMORY))?,
+        };
+        context.reset(ResetDirective::SessionOnly).map_err(fail)?;
+        context
+            .set_parameter(CParameter::CompressionLevel(level.unwrap_or(DEFAULT_LEVEL)))
+            .map_err(fail)?;
+        let mut output = Vec::with_capacity(compress_bound(data.len()));
+        context.compress2(&mut output, data).map_err(fail)?;
+        output.shrink_to_fit();
+        *slot = Some(context);
+        Ok(output)
+    })
+}
+
+pub(super) fn decompress(data: &[u8], max: usize) -> Result<Vec<u8>, CompressionError> {
+    DECODER.with_borrow_mut(|slot| {
+        let mut context = match slot.take() {
+            Some(context) => context,
+            None => DCtx::try_create()
+                .ok_or_else(|| CompressionError::corrupt(Compression::Zstd, NO_MEMORY))?,
+        };
+        let output = read_frames(&mut context, data, max)?;
+        *slot = Some(context);
+        Ok(output)
+    })
+}
+
+fn read_frames(
+    context: &mut DCtx<'static>,
+    data: &[u8],
+    max: usize,
+) -> Result<Vec<u8>, CompressionError> {
+    let fail = |code| CompressionError::corrupt(Compression::Zstd, get_error_name(code));
+    context.reset(ResetDirective::SessionOnly).map_err(fail)?;
+    let mut output = Vec::with_capacity(first_capacity(data, max)?);
+    let mut input = InBuffer::around(data);
+    loop {
+        let (before_in, before_out) = (input.pos(), output.len());
+        let wanted = {
+            let mut space = OutBuffer::around_pos(&mut output, before_out);
+            context.decompress_stream(&mut space, &mut input).map_err(fail)?
+        };
+        let finished = input.pos() == data.len();
+        if output.len() > max {
+            return Err(CompressionError::TooLarge { limit: max });
+        }
+        if wanted == 0 && finished {
+            return Ok(output);
+        }
+        let full = output.len() == output.capacity();
+        if full {
+            // One byte above the limit is enough to know that there is more.
+            let room = max.saturating_add(1) - output.len();
+            let growth = output.len().max(GROWTH).min(room);
+            if growth == 0 {
+                return Err(CompressionError::TooLarge { limit: max });
+            }
+            output.reserve_exact(growth);
+        } else if (before_in, before_out) == (input.pos(), output.len()) {
+            return Err(CompressionError::corrupt(
+                Compression::Zstd,
+                "truncated frame",
+            ));
+        }
+    }
+}
+
+/// The size that the frame claims, within reason, so that one call decodes straight into the result.
+fn first_capacity(data: &[u8], max: usize) -> Result<usize, CompressionError> {
+    match get_frame_content_size(data) {
+        Ok(Some(size)) if usize::try_from(size).map_or(true, |size| size > max) => {
+            Err(CompressionError::TooLarge { limit: max })
+        }
+        // A claim far above the input's length is not believed before bytes arrive.
+        Ok(Some(size)) => Ok((size as usize).min(data.len().saturating_mul(32).max(GROWTH)).max(1)),
+        _ => Ok(initial_capacity(data.len(), max).max(1)),
+    }
+}
