@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::FetchRequest;
-use milena_protocol::messages::FetchResponse;
 use milena_protocol::messages::fetch_response::Partition as PartitionResponse;
 use parking_lot::Mutex;
 
@@ -177,4 +176,80 @@ fn forgotten_partitions(request: &FetchRequest, version: i16) -> impl Iterator<I
 
 fn topic_key(name: &str, id: milena_protocol::Uuid, version: i16) -> TopicKey {
     if version >= TOPIC_IDS_SINCE { TopicKey::Id(id) } else { TopicKey::Name(Arc::from(name)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_protocol::messages::fetch_request::{Partition, Topic};
+
+    use super::*;
+
+    fn full_fetch(partitions: i32) -> FetchRequest {
+        let partitions = (0..partitions).map(|partition| Partition { partition, ..Default::default() }).collect();
+        let topic = Topic { topic: "t".to_owned(), partitions, ..Default::default() };
+        FetchRequest { session_epoch: INITIAL_EPOCH, topics: vec![topic], ..Default::default() }
+    }
+
+    fn open_session(cache: &FetchSessionCache, partitions: i32, now_ms: i64) -> i32 {
+        let plan = cache.plan(&full_fetch(partitions), 12, now_ms).expect("a full fetch");
+        cache.finish(plan, &mut Vec::new(), now_ms)
+    }
+
+    fn next(session_id: i32, session_epoch: i32) -> FetchRequest {
+        FetchRequest { session_id, session_epoch, ..Default::default() }
+    }
+
+    #[test]
+    fn a_full_cache_gives_up_stale_sessions_first_then_smaller_ones() {
+        let cache = FetchSessionCache::new(2);
+        let (small, large) = (open_session(&cache, 1, 0), open_session(&cache, 5, 0));
+        assert_eq!(open_session(&cache, 1, 10), 0, "no session is stale or smaller than the newcomer");
+        let medium = open_session(&cache, 3, 20);
+        assert_ne!(medium, 0);
+        assert_eq!(cache.plan(&next(small, 1), 12, 30).err(), Some(ErrorCode::FetchSessionIdNotFound));
+        assert!(cache.plan(&next(large, 1), 12, 30).is_ok());
+        assert_ne!(open_session(&cache, 1, STALE_AFTER_MS + 25), 0, "the medium session is stale by now");
+        assert!(cache.plan(&next(large, 2), 12, 40).is_ok(), "the large one was used meanwhile");
+    }
+
+    #[test]
+    fn session_epochs_wrap_to_one() {
+        let mut session = Session::new(1, false, 0, Vec::new());
+        session.next_epoch = i32::MAX;
+        session.advance_epoch(0);
+        assert_eq!(session.next_epoch, 1);
+    }
+
+    #[test]
+    fn switching_to_topic_ids_within_a_session_is_an_error() {
+        let cache = FetchSessionCache::new(2);
+        let id = open_session(&cache, 1, 0);
+        assert_eq!(cache.plan(&next(id, 1), 13, 0).err(), Some(ErrorCode::FetchSessionTopicIdError));
+    }
+
+    #[test]
+    fn a_partition_in_error_is_sent_again_once_it_is_cured() {
+        let cache = FetchSessionCache::new(2);
+        let id = open_session(&cache, 1, 0);
+        let key = PartitionKey { topic: TopicKey::Name(Arc::from("t")), index: 0 };
+        let answer = |error_code: i16, high_watermark: i64| PartitionResponse {
+            error_code,
+            high_watermark,
+            log_start_offset: 0,
+            ..Default::default()
+        };
+        for (epoch, response, sent) in [
+            (1, answer(0, 7), true),
+            (2, answer(0, 7), false),
+            (3, answer(56, -1), true),
+            (4, answer(56, -1), true),
+            (5, answer(0, 7), true),
+            (6, answer(0, 7), false),
+        ] {
+            let plan = cache.plan(&next(id, epoch), 12, 0).expect("the next epoch");
+            let mut answers = vec![(key.clone(), response)];
+            cache.finish(plan, &mut answers, 0);
+            assert_eq!(!answers.is_empty(), sent, "epoch {epoch}");
+        }
+    }
 }

@@ -1,0 +1,59 @@
+//! Topics that come into being because somebody uses them.
+//!
+//! Created synchronously: the request that caused it is answered with the new topic. Kafka creates in the background and
+//! lets the client retry; answering at once is allowed and saves a round trip.
+
+use std::sync::Arc;
+
+use milena_metadata::{ControllerError, NewTopic};
+
+use crate::context::Broker;
+use crate::offsets_log::OFFSETS_TOPIC;
+
+/// Creates the topic `name` with `num.partitions` and `default.replication.factor`, unless it exists by now.
+///
+/// The caller has checked `auto.create.topics.enable` and that the client allows it.
+///
+/// # Errors
+/// Those of topic creation, for example an invalid name.
+pub async fn create(broker: &Arc<Broker>, name: &str) -> Result<(), ControllerError> {
+    let topic = NewTopic {
+        name: name.to_owned(),
+        num_partitions: broker.config.num_partitions,
+        replication_factor: broker.config.default_replication_factor,
+        ..NewTopic::default()
+    };
+    create_unless_present(broker, topic).await
+}
+
+/// Creates `__consumer_offsets` unless it exists.
+///
+/// # Errors
+/// When the metadata store cannot be written.
+pub(crate) async fn ensure_offsets_topic(broker: &Arc<Broker>) -> Result<(), ControllerError> {
+    if broker.partitions.topic(OFFSETS_TOPIC).is_some() {
+        return Ok(());
+    }
+    let config = &broker.config;
+    let configs = [
+        ("cleanup.policy", "compact".to_owned()),
+        ("compression.type", "producer".to_owned()),
+        ("segment.bytes", config.offsets_topic_segment_bytes.to_string()),
+    ];
+    let topic = NewTopic {
+        name: OFFSETS_TOPIC.to_owned(),
+        num_partitions: config.offsets_topic_num_partitions,
+        // Kafka waits for as many brokers as the factor asks for; there is one.
+        replication_factor: 1,
+        configs: configs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        ..NewTopic::default()
+    };
+    create_unless_present(broker, topic).await
+}
+
+async fn create_unless_present(broker: &Arc<Broker>, topic: NewTopic) -> Result<(), ControllerError> {
+    match broker.controller.create_topic(topic).await {
+        Ok(_) | Err(ControllerError::TopicExists { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
