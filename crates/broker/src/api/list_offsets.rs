@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use milena_log::{Log, StorageError};
+use milena_log::{FoundTimestamp, Log, ReadError};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::list_offsets_request::{Partition as PartitionQuery, Topic as TopicQuery};
 use milena_protocol::messages::list_offsets_response::{Partition as PartitionResponse, Topic as TopicResponse};
@@ -36,17 +36,7 @@ fn understood_since(timestamp: i64) -> Option<i16> {
     }
 }
 
-/// An offset as this API answers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Found {
-    timestamp: i64,
-    offset: i64,
-    leader_epoch: i32,
-}
-
-impl Found {
-    const UNKNOWN: Found = Found { timestamp: -1, offset: -1, leader_epoch: -1 };
-}
+const UNKNOWN: FoundTimestamp = FoundTimestamp { timestamp: -1, offset: -1, leader_epoch: -1 };
 
 /// Looks up offsets by timestamp or by name ("earliest", "latest", ...).
 pub async fn handle(
@@ -91,7 +81,8 @@ impl Query {
         let mut response = PartitionResponse { partition_index: query.partition_index, ..Default::default() };
         if self.version == 0 {
             let max = usize::try_from(query.max_num_offsets).unwrap_or(0);
-            response.old_style_offsets = partition.log().legacy_offsets_before(query.timestamp, max);
+            let offsets = partition.log().legacy_offsets_before(query.timestamp, max);
+            response.old_style_offsets = offsets.map_err(|error| error_code::of_read(&error))?;
             return Ok(response);
         }
         let found = self.find(&partition, query.timestamp)?;
@@ -101,31 +92,40 @@ impl Query {
         Ok(response)
     }
 
-    fn find(&self, partition: &Partition, timestamp: i64) -> Result<Found, ErrorCode> {
+    fn find(&self, partition: &Partition, timestamp: i64) -> Result<FoundTimestamp, ErrorCode> {
         let log = partition.log();
         match timestamp {
             LATEST => {
                 let leader_epoch = partition.leader_epoch();
-                Ok(Found { timestamp: -1, offset: self.frontier(log), leader_epoch })
+                Ok(FoundTimestamp { timestamp: -1, offset: self.frontier(log), leader_epoch })
             }
             EARLIEST | EARLIEST_LOCAL => {
                 let offset = log.log_start_offset();
-                Ok(Found { timestamp: -1, offset, leader_epoch: log.leader_epoch_at(offset).unwrap_or(-1) })
+                Ok(FoundTimestamp { timestamp: -1, offset, leader_epoch: leader_epoch_at(log, offset) })
             }
             MAX_TIMESTAMP => self.visible(log, log.max_timestamp_offset()),
-            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(Found::UNKNOWN),
+            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(UNKNOWN),
             _ => self.visible(log, log.offset_for_timestamp(timestamp)),
         }
     }
 
     /// Hides what the client could not fetch yet.
-    fn visible(&self, log: &Log, found: Result<Option<(i64, i64, i32)>, StorageError>) -> Result<Found, ErrorCode> {
-        let found = found.map_err(|error| error_code::of_storage(&error))?;
-        let visible = found.filter(|(_, offset, _)| *offset < self.frontier(log));
-        Ok(visible.map_or(Found::UNKNOWN, |(timestamp, offset, leader_epoch)| Found { timestamp, offset, leader_epoch }))
+    fn visible(
+        &self,
+        log: &Log,
+        found: Result<Option<FoundTimestamp>, ReadError>,
+    ) -> Result<FoundTimestamp, ErrorCode> {
+        let found = found.map_err(|error| error_code::of_read(&error))?;
+        Ok(found.filter(|found| found.offset < self.frontier(log)).unwrap_or(UNKNOWN))
     }
 
     fn frontier(&self, log: &Log) -> i64 {
         if self.read_committed { log.last_stable_offset() } else { log.high_watermark() }
     }
+}
+
+/// The leader epoch in which `offset` was written, -1 when the log does not know.
+fn leader_epoch_at(log: &Log, offset: i64) -> i32 {
+    let epochs = log.leader_epochs();
+    epochs.iter().rfind(|entry| entry.start_offset <= offset).map_or(-1, |entry| entry.leader_epoch)
 }

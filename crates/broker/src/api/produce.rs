@@ -18,7 +18,6 @@ use milena_protocol::messages::produce_request::{PartitionData, TopicData};
 use milena_protocol::messages::produce_response::{PartitionResponse, RecordError, Response};
 use milena_protocol::record::{BatchView, legacy};
 use milena_protocol::{ApiKey, ErrorCode, Records, encode_response};
-use milena_stdx::Clock as _;
 
 use super::dispatch::{DispatchError, Outcome, respond};
 use crate::context::{Broker, RequestContext};
@@ -153,7 +152,8 @@ impl Append<'_> {
         let options = AppendOptions {
             origin: AppendOrigin::Client,
             leader_epoch: partition.leader_epoch(),
-            ..AppendOptions::default()
+            // What came as a message set is a v2 batch by now.
+            produce_version: self.version.max(BATCH_V2_SINCE),
         };
         match partition.append(records, &options) {
             Ok(info) => {
