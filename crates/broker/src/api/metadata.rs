@@ -1,0 +1,122 @@
+//! Metadata (key 3), versions 0-13.
+//!
+//! - v0: an empty list of topics means all of them; v1+: null means all, empty none
+//! - v4+ decides itself whether a missing topic may be created; it is created before the answer, so that the client has
+//!   its leader at once (Kafka answers UNKNOWN_TOPIC_OR_PARTITION first and lets the client ask again)
+//! - v10 tells topic ids, v12 may ask by id (KIP-516)
+//! - brokers are named by the addresses of the listener that the request came in on
+//! - v13's REBOOTSTRAP_REQUIRED is never answered: this broker always knows the cluster
+
+use std::sync::Arc;
+
+use milena_metadata::{ClusterImage, TopicImage};
+use milena_protocol::messages::metadata_request::Topic as Asked;
+use milena_protocol::messages::metadata_response::{Broker as BrokerEntry, Partition, Topic};
+use milena_protocol::messages::{MetadataRequest, MetadataResponse};
+use milena_protocol::{ErrorCode, Uuid};
+
+use crate::context::{Broker, RequestContext};
+use crate::{authorized_operations, auto_topic, error_code};
+
+/// Before this version the client cannot say whether a missing topic may be created.
+const AUTO_CREATION_FLAG_SINCE: i16 = 4;
+/// First version that can ask by topic id alone.
+const BY_ID_SINCE: i16 = 12;
+
+/// Tells the brokers, and the partitions of the topics asked for.
+pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: MetadataRequest) -> MetadataResponse {
+    let auto_create = broker.config.auto_create_topics_enable
+        && (request.allow_auto_topic_creation || context.api_version < AUTO_CREATION_FLAG_SINCE);
+    let operations = authorized_operations::of_topic(request.include_topic_authorized_operations);
+    let topics = match topics_asked_for(context.api_version, request.topics) {
+        None => broker.image().topics().map(|topic| describe(topic, operations)).collect(),
+        Some(asked) => {
+            let mut topics = Vec::with_capacity(asked.len());
+            for topic in asked {
+                topics.push(answer(broker, context.api_version, topic, auto_create, operations).await);
+            }
+            topics
+        }
+    };
+    MetadataResponse {
+        brokers: vec![this_broker(broker, context)],
+        cluster_id: Some(broker.image().cluster_id.clone()),
+        controller_id: broker.node_id(),
+        topics,
+        cluster_authorized_operations: authorized_operations::of_cluster(
+            request.include_cluster_authorized_operations,
+        ),
+        ..Default::default()
+    }
+}
+
+/// `None` stands for all topics.
+fn topics_asked_for(version: i16, topics: Option<Vec<Asked>>) -> Option<Vec<Asked>> {
+    topics.filter(|topics| version > 0 || !topics.is_empty())
+}
+
+fn this_broker(broker: &Broker, context: &RequestContext) -> BrokerEntry {
+    BrokerEntry {
+        node_id: broker.node_id(),
+        host: context.listener.advertised_host.clone(),
+        port: i32::from(context.listener.advertised_port),
+        rack: broker.config.broker_rack.clone(),
+    }
+}
+
+async fn answer(broker: &Arc<Broker>, version: i16, asked: Asked, auto_create: bool, operations: i32) -> Topic {
+    match asked.name {
+        Some(name) => by_name(broker, name, auto_create, operations).await,
+        None if version < BY_ID_SINCE => failed(None, asked.topic_id, ErrorCode::InvalidRequest),
+        None => match broker.image().topic_by_id(&asked.topic_id) {
+            Some(topic) => describe(topic, operations),
+            None => failed(None, asked.topic_id, ErrorCode::UnknownTopicId),
+        },
+    }
+}
+
+async fn by_name(broker: &Arc<Broker>, name: String, auto_create: bool, operations: i32) -> Topic {
+    if let Some(found) = described(&broker.image(), &name, operations) {
+        return found;
+    }
+    if let Err(error) = milena_metadata::topic_name::validate(&name) {
+        tracing::debug!(%error, "metadata asked for an invalid topic name");
+        return failed(Some(name), Uuid::ZERO, ErrorCode::InvalidTopicException);
+    }
+    if !auto_create {
+        return failed(Some(name), Uuid::ZERO, ErrorCode::UnknownTopicOrPartition);
+    }
+    match auto_topic::create(broker, &name).await {
+        Ok(()) => described(&broker.image(), &name, operations)
+            .unwrap_or_else(|| failed(Some(name), Uuid::ZERO, ErrorCode::UnknownTopicOrPartition)),
+        Err(error) => failed(Some(name), Uuid::ZERO, error_code::of_controller(&error)),
+    }
+}
+
+fn described(image: &ClusterImage, name: &str, operations: i32) -> Option<Topic> {
+    image.topic(name).map(|topic| describe(topic, operations))
+}
+
+fn describe(topic: &TopicImage, operations: i32) -> Topic {
+    let partitions = topic.partitions.iter().enumerate().map(|(index, partition)| Partition {
+        partition_index: index as i32,
+        leader_id: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        replica_nodes: partition.replicas.clone(),
+        isr_nodes: partition.replicas.clone(),
+        ..Default::default()
+    });
+    Topic {
+        name: Some(topic.name.clone()),
+        topic_id: topic.id,
+        is_internal: topic.is_internal(),
+        partitions: partitions.collect(),
+        topic_authorized_operations: operations,
+        ..Default::default()
+    }
+}
+
+fn failed(name: Option<String>, topic_id: Uuid, code: ErrorCode) -> Topic {
+    let name_or_empty = name.or_else(|| (topic_id == Uuid::ZERO).then(String::new));
+    Topic { error_code: code.code(), name: name_or_empty, topic_id, ..Default::default() }
+}

@@ -1,0 +1,120 @@
+//! `milena server`: configuration, start, the ready line, and an orderly end.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use milena_broker::{Broker, RunningBroker};
+use milena_metadata::{BrokerConfig, ConfigSources};
+use milena_stdx::ShutdownToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::ServerArguments;
+use crate::{logging, process};
+
+/// The systems that can be started today.
+const ROLES: &[&str] = &["broker"];
+
+/// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
+pub fn run(arguments: &ServerArguments) -> ExitCode {
+    match serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("milena: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
+    check_roles(&arguments.roles)?;
+    let (config, notices) = load_config(arguments)?;
+    logging::start(&config.log_level);
+    for notice in notices {
+        tracing::warn!("{notice}");
+    }
+    process::raise_open_files_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("milena")
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(serve_until_told(config))
+}
+
+fn check_roles(roles: &[String]) -> anyhow::Result<()> {
+    for role in roles {
+        if !ROLES.contains(&role.as_str()) {
+            bail!("unknown role {role}; known roles are {}", ROLES.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn load_config(arguments: &ServerArguments) -> anyhow::Result<(BrokerConfig, Vec<String>)> {
+    let mut sources = ConfigSources::new();
+    if let Some(file) = &arguments.properties_file {
+        sources = sources.file(file)?;
+    }
+    sources = sources.environment(std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    }));
+    if let Some(directory) = &arguments.data_dir {
+        sources = sources.command_line("milena.data.dir", &directory.to_string_lossy());
+    }
+    for setting in &arguments.overrides {
+        let Some((key, value)) = setting.split_once('=') else {
+            bail!("--override {setting}: expected KEY=VALUE");
+        };
+        sources = sources.command_line(key.trim(), value);
+    }
+    Ok(BrokerConfig::load(sources)?)
+}
+
+async fn serve_until_told(config: BrokerConfig) -> anyhow::Result<()> {
+    // Before the start: a signal that comes while logs are recovered must not kill the process half-way.
+    let mut stop_signals = StopSignals::listen().context("cannot listen to signals")?;
+    let shutdown = ShutdownToken::new();
+    let config = Arc::new(config);
+    let running = tokio::select! {
+        started = Broker::start(config.clone(), shutdown.clone()) => started?,
+        () = stop_signals.received() => return Ok(()),
+    };
+    announce(&config, &running);
+    stop_signals.received().await;
+    tracing::info!("stopping");
+    shutdown.cancel();
+    tokio::select! {
+        () = running.stopped() => tracing::info!("stopped"),
+        () = stop_signals.received() => tracing::warn!("told twice to stop: logs will be recovered at the next start"),
+    }
+    Ok(())
+}
+
+/// Tells people where to connect, and scripts that the broker is ready: they wait for Kafka's own line.
+fn announce(config: &BrokerConfig, running: &RunningBroker) {
+    for (listener, address) in config.listeners.iter().zip(running.addresses()) {
+        println!("Kafka broker       {address}  (listener {})", listener.name);
+    }
+    println!("data               {}", config.data_dir.display());
+    println!("[KafkaRaftServer nodeId={}] Kafka Server started", config.node_id);
+}
+
+/// SIGTERM of service managers and SIGINT of a terminal.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<StopSignals> {
+        Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
