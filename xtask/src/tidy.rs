@@ -12,18 +12,7 @@ const SOURCES: [&str; 4] = ["crates", "xtask", "system-tests", "fuzz"];
 
 /// Fails with the list of everything untidy.
 pub fn check(root: &Path) -> anyhow::Result<()> {
-    let mut complaints = Vec::new();
-    for dir in SOURCES {
-        for file in rust_files(&root.join(dir))? {
-            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-            let name = file.strip_prefix(root)?.display().to_string();
-            complaints.extend(
-                complaints_about(&text)
-                    .into_iter()
-                    .map(|what| format!("{name}: {what}")),
-            );
-        }
-    }
+    let mut complaints = complaints_about_sources(root)?;
     if let Err(error) = codegen::check(root) {
         complaints.push(format!("{error:#}"));
     }
@@ -34,6 +23,22 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
         complaints.join("\n")
     );
     Ok(())
+}
+
+fn complaints_about_sources(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for dir in SOURCES {
+        for file in rust_files(&root.join(dir))? {
+            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let name = file.strip_prefix(root)?.display();
+            complaints.extend(
+                complaints_about(&text)
+                    .iter()
+                    .map(|what| format!("{name}: {what}")),
+            );
+        }
+    }
+    Ok(complaints)
 }
 
 /// What is wrong with one source file.
@@ -87,6 +92,13 @@ fn rust_files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sources_are_tidy() {
+        let root = crate::workspace_root().expect("workspace");
+        let complaints = complaints_about_sources(&root).expect("readable");
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
 
     #[test]
     fn a_documented_file_is_tidy_and_an_undocumented_one_is_not() {

@@ -54,7 +54,7 @@ fn inputs(message: &MessageType, version: i16, s: &mut Samples) -> Vec<Vec<u8>> 
         let mut damaged = valid.clone();
         if !damaged.is_empty() {
             let at = s.below(damaged.len());
-            damaged[at] = if s.next() {
+            damaged[at] = if s.draw() {
                 s.bits() as u8
             } else {
                 [0, 1, 0x7f, 0x80, 0xff][s.below(5)]

@@ -23,7 +23,7 @@ impl Samples {
     }
 
     /// The next value.
-    pub fn next<T: Sample>(&mut self) -> T {
+    pub fn draw<T: Sample>(&mut self) -> T {
         T::sample(self)
     }
 
@@ -62,7 +62,7 @@ sample_integers!(i8, i16, u16, i32, u32, i64);
 
 impl Sample for f64 {
     fn sample(s: &mut Samples) -> f64 {
-        f64::from(s.next::<i32>()) / 4.0
+        f64::from(s.draw::<i32>()) / 4.0
     }
 }
 
@@ -89,18 +89,18 @@ impl Sample for Bytes {
 
 impl Sample for Records {
     fn sample(s: &mut Samples) -> Records {
-        Records::Memory(s.next())
+        Records::Memory(s.draw())
     }
 }
 
 impl<T: Sample> Sample for Option<T> {
     fn sample(s: &mut Samples) -> Option<T> {
-        s.next::<bool>().then(|| s.next())
+        s.draw::<bool>().then(|| s.draw())
     }
 }
 
 impl<T: Sample> Sample for Vec<T> {
     fn sample(s: &mut Samples) -> Vec<T> {
-        (0..s.below(3)).map(|_| s.next()).collect()
+        (0..s.below(3)).map(|_| s.draw()).collect()
     }
 }

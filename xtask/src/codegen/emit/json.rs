@@ -67,6 +67,9 @@ fn json_value(ty: &Type, value: &str) -> String {
 fn json_field(field: &Field) -> String {
     let ident = format!("self.{}", names::field_ident(&field.name));
     if field.nullable.is_some() {
+        if field.ty == Type::Records {
+            return format!("inspect::nullable({ident}.as_ref(), inspect::records)");
+        }
         let value = json_value(&field.ty, "v");
         return format!("inspect::nullable({ident}.as_ref(), |v| {value})");
     }
@@ -81,7 +84,7 @@ fn json_field(field: &Field) -> String {
 pub fn sample_impl(item: &Struct) -> anyhow::Result<String> {
     let mut fields = String::new();
     for field in &item.fields {
-        writeln!(fields, "{}: s.next(),", names::field_ident(&field.name))?;
+        writeln!(fields, "{}: s.draw(),", names::field_ident(&field.name))?;
     }
     let samples = if fields.is_empty() { "_s" } else { "s" };
     Ok(format!(

@@ -101,10 +101,10 @@ impl ToJson for AddOffsetsToTxnRequest {
 impl Sample for AddOffsetsToTxnRequest {
     fn sample(s: &mut Samples) -> Self {
         AddOffsetsToTxnRequest {
-            transactional_id: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            group_id: s.next(),
+            transactional_id: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            group_id: s.draw(),
         }
     }
 }

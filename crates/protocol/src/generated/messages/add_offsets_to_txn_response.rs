@@ -83,8 +83,8 @@ impl ToJson for AddOffsetsToTxnResponse {
 impl Sample for AddOffsetsToTxnResponse {
     fn sample(s: &mut Samples) -> Self {
         AddOffsetsToTxnResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

@@ -133,11 +133,11 @@ impl ToJson for AddPartitionsToTxnRequest {
 impl Sample for AddPartitionsToTxnRequest {
     fn sample(s: &mut Samples) -> Self {
         AddPartitionsToTxnRequest {
-            transactions: s.next(),
-            v3_and_below_transactional_id: s.next(),
-            v3_and_below_producer_id: s.next(),
-            v3_and_below_producer_epoch: s.next(),
-            v3_and_below_topics: s.next(),
+            transactions: s.draw(),
+            v3_and_below_transactional_id: s.draw(),
+            v3_and_below_producer_id: s.draw(),
+            v3_and_below_producer_epoch: s.draw(),
+            v3_and_below_topics: s.draw(),
         }
     }
 }
@@ -209,11 +209,11 @@ impl ToJson for Transaction {
 impl Sample for Transaction {
     fn sample(s: &mut Samples) -> Self {
         Transaction {
-            transactional_id: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            verify_only: s.next(),
-            topics: s.next(),
+            transactional_id: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            verify_only: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -270,8 +270,8 @@ impl ToJson for AddPartitionsToTxnTopic {
 impl Sample for AddPartitionsToTxnTopic {
     fn sample(s: &mut Samples) -> Self {
         AddPartitionsToTxnTopic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

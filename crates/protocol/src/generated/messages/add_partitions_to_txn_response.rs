@@ -118,10 +118,10 @@ impl ToJson for AddPartitionsToTxnResponse {
 impl Sample for AddPartitionsToTxnResponse {
     fn sample(s: &mut Samples) -> Self {
         AddPartitionsToTxnResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            results_by_transaction: s.next(),
-            results_by_topic_v3_and_below: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            results_by_transaction: s.draw(),
+            results_by_topic_v3_and_below: s.draw(),
         }
     }
 }
@@ -180,8 +180,8 @@ impl ToJson for ResultsByTransaction {
 impl Sample for ResultsByTransaction {
     fn sample(s: &mut Samples) -> Self {
         ResultsByTransaction {
-            transactional_id: s.next(),
-            topic_results: s.next(),
+            transactional_id: s.draw(),
+            topic_results: s.draw(),
         }
     }
 }
@@ -239,8 +239,8 @@ impl ToJson for AddPartitionsToTxnTopicResult {
 impl Sample for AddPartitionsToTxnTopicResult {
     fn sample(s: &mut Samples) -> Self {
         AddPartitionsToTxnTopicResult {
-            name: s.next(),
-            results_by_partition: s.next(),
+            name: s.draw(),
+            results_by_partition: s.draw(),
         }
     }
 }
@@ -294,8 +294,8 @@ impl ToJson for AddPartitionsToTxnPartitionResult {
 impl Sample for AddPartitionsToTxnPartitionResult {
     fn sample(s: &mut Samples) -> Self {
         AddPartitionsToTxnPartitionResult {
-            partition_index: s.next(),
-            partition_error_code: s.next(),
+            partition_index: s.draw(),
+            partition_error_code: s.draw(),
         }
     }
 }

@@ -136,12 +136,12 @@ impl ToJson for AddRaftVoterRequest {
 impl Sample for AddRaftVoterRequest {
     fn sample(s: &mut Samples) -> Self {
         AddRaftVoterRequest {
-            cluster_id: s.next(),
-            timeout_ms: s.next(),
-            voter_id: s.next(),
-            voter_directory_id: s.next(),
-            listeners: s.next(),
-            ack_when_committed: s.next(),
+            cluster_id: s.draw(),
+            timeout_ms: s.draw(),
+            voter_id: s.draw(),
+            voter_directory_id: s.draw(),
+            listeners: s.draw(),
+            ack_when_committed: s.draw(),
         }
     }
 }
@@ -197,9 +197,9 @@ impl ToJson for Listener {
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
         Listener {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

@@ -97,8 +97,8 @@ impl ToJson for AllocateProducerIdsRequest {
 impl Sample for AllocateProducerIdsRequest {
     fn sample(s: &mut Samples) -> Self {
         AllocateProducerIdsRequest {
-            broker_id: s.next(),
-            broker_epoch: s.next(),
+            broker_id: s.draw(),
+            broker_epoch: s.draw(),
         }
     }
 }

@@ -93,10 +93,10 @@ impl ToJson for AllocateProducerIdsResponse {
 impl Sample for AllocateProducerIdsResponse {
     fn sample(s: &mut Samples) -> Self {
         AllocateProducerIdsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            producer_id_start: s.next(),
-            producer_id_len: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            producer_id_start: s.draw(),
+            producer_id_len: s.draw(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl ToJson for AlterClientQuotasRequest {
 impl Sample for AlterClientQuotasRequest {
     fn sample(s: &mut Samples) -> Self {
         AlterClientQuotasRequest {
-            entries: s.next(),
-            validate_only: s.next(),
+            entries: s.draw(),
+            validate_only: s.draw(),
         }
     }
 }
@@ -149,8 +149,8 @@ impl ToJson for Entry {
 impl Sample for Entry {
     fn sample(s: &mut Samples) -> Self {
         Entry {
-            entity: s.next(),
-            ops: s.next(),
+            entity: s.draw(),
+            ops: s.draw(),
         }
     }
 }
@@ -204,8 +204,8 @@ impl ToJson for Entity {
 impl Sample for Entity {
     fn sample(s: &mut Samples) -> Self {
         Entity {
-            entity_type: s.next(),
-            entity_name: s.next(),
+            entity_type: s.draw(),
+            entity_name: s.draw(),
         }
     }
 }
@@ -261,9 +261,9 @@ impl ToJson for Op {
 impl Sample for Op {
     fn sample(s: &mut Samples) -> Self {
         Op {
-            key: s.next(),
-            value: s.next(),
-            remove: s.next(),
+            key: s.draw(),
+            value: s.draw(),
+            remove: s.draw(),
         }
     }
 }

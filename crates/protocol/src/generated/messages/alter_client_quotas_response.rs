@@ -86,8 +86,8 @@ impl ToJson for AlterClientQuotasResponse {
 impl Sample for AlterClientQuotasResponse {
     fn sample(s: &mut Samples) -> Self {
         AlterClientQuotasResponse {
-            throttle_time_ms: s.next(),
-            entries: s.next(),
+            throttle_time_ms: s.draw(),
+            entries: s.draw(),
         }
     }
 }
@@ -149,9 +149,9 @@ impl ToJson for Entry {
 impl Sample for Entry {
     fn sample(s: &mut Samples) -> Self {
         Entry {
-            error_code: s.next(),
-            error_message: s.next(),
-            entity: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            entity: s.draw(),
         }
     }
 }
@@ -205,8 +205,8 @@ impl ToJson for Entity {
 impl Sample for Entity {
     fn sample(s: &mut Samples) -> Self {
         Entity {
-            entity_type: s.next(),
-            entity_name: s.next(),
+            entity_type: s.draw(),
+            entity_name: s.draw(),
         }
     }
 }

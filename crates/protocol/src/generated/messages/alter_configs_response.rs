@@ -86,8 +86,8 @@ impl ToJson for AlterConfigsResponse {
 impl Sample for AlterConfigsResponse {
     fn sample(s: &mut Samples) -> Self {
         AlterConfigsResponse {
-            throttle_time_ms: s.next(),
-            responses: s.next(),
+            throttle_time_ms: s.draw(),
+            responses: s.draw(),
         }
     }
 }
@@ -151,10 +151,10 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            error_code: s.next(),
-            error_message: s.next(),
-            resource_type: s.next(),
-            resource_name: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            resource_type: s.draw(),
+            resource_name: s.draw(),
         }
     }
 }

@@ -115,9 +115,9 @@ impl ToJson for AlterPartitionReassignmentsRequest {
 impl Sample for AlterPartitionReassignmentsRequest {
     fn sample(s: &mut Samples) -> Self {
         AlterPartitionReassignmentsRequest {
-            timeout_ms: s.next(),
-            allow_replication_factor_change: s.next(),
-            topics: s.next(),
+            timeout_ms: s.draw(),
+            allow_replication_factor_change: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -171,8 +171,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -231,8 +231,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            replicas: s.next(),
+            partition_index: s.draw(),
+            replicas: s.draw(),
         }
     }
 }

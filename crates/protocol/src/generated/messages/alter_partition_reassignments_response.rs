@@ -125,11 +125,11 @@ impl ToJson for AlterPartitionReassignmentsResponse {
 impl Sample for AlterPartitionReassignmentsResponse {
     fn sample(s: &mut Samples) -> Self {
         AlterPartitionReassignmentsResponse {
-            throttle_time_ms: s.next(),
-            allow_replication_factor_change: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            responses: s.next(),
+            throttle_time_ms: s.draw(),
+            allow_replication_factor_change: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            responses: s.draw(),
         }
     }
 }
@@ -183,8 +183,8 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -243,9 +243,9 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -106,9 +106,9 @@ impl ToJson for AlterPartitionRequest {
 impl Sample for AlterPartitionRequest {
     fn sample(s: &mut Samples) -> Self {
         AlterPartitionRequest {
-            broker_id: s.next(),
-            broker_epoch: s.next(),
-            topics: s.next(),
+            broker_id: s.draw(),
+            broker_epoch: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -179,9 +179,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -284,12 +284,12 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            leader_epoch: s.next(),
-            new_isr: s.next(),
-            new_isr_with_epochs: s.next(),
-            leader_recovery_state: s.next(),
-            partition_epoch: s.next(),
+            partition_index: s.draw(),
+            leader_epoch: s.draw(),
+            new_isr: s.draw(),
+            new_isr_with_epochs: s.draw(),
+            leader_recovery_state: s.draw(),
+            partition_epoch: s.draw(),
         }
     }
 }
@@ -349,8 +349,8 @@ impl ToJson for NewIsrWithEpoch {
 impl Sample for NewIsrWithEpoch {
     fn sample(s: &mut Samples) -> Self {
         NewIsrWithEpoch {
-            broker_id: s.next(),
-            broker_epoch: s.next(),
+            broker_id: s.draw(),
+            broker_epoch: s.draw(),
         }
     }
 }

@@ -91,9 +91,9 @@ impl ToJson for AlterPartitionResponse {
 impl Sample for AlterPartitionResponse {
     fn sample(s: &mut Samples) -> Self {
         AlterPartitionResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -164,9 +164,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -254,13 +254,13 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
-            isr: s.next(),
-            leader_recovery_state: s.next(),
-            partition_epoch: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
+            isr: s.draw(),
+            leader_recovery_state: s.draw(),
+            partition_epoch: s.draw(),
         }
     }
 }

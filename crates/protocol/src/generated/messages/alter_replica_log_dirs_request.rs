@@ -85,7 +85,7 @@ impl ToJson for AlterReplicaLogDirsRequest {
 #[cfg(feature = "json")]
 impl Sample for AlterReplicaLogDirsRequest {
     fn sample(s: &mut Samples) -> Self {
-        AlterReplicaLogDirsRequest { dirs: s.next() }
+        AlterReplicaLogDirsRequest { dirs: s.draw() }
     }
 }
 
@@ -138,8 +138,8 @@ impl ToJson for Dir {
 impl Sample for Dir {
     fn sample(s: &mut Samples) -> Self {
         Dir {
-            path: s.next(),
-            topics: s.next(),
+            path: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -196,8 +196,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for AlterReplicaLogDirsResponse {
 impl Sample for AlterReplicaLogDirsResponse {
     fn sample(s: &mut Samples) -> Self {
         AlterReplicaLogDirsResponse {
-            throttle_time_ms: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -141,8 +141,8 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -193,8 +193,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl ToJson for AlterShareGroupOffsetsRequest {
 impl Sample for AlterShareGroupOffsetsRequest {
     fn sample(s: &mut Samples) -> Self {
         AlterShareGroupOffsetsRequest {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -146,8 +146,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -198,8 +198,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            start_offset: s.next(),
+            partition_index: s.draw(),
+            start_offset: s.draw(),
         }
     }
 }

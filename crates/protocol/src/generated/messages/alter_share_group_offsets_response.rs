@@ -99,10 +99,10 @@ impl ToJson for AlterShareGroupOffsetsResponse {
 impl Sample for AlterShareGroupOffsetsResponse {
     fn sample(s: &mut Samples) -> Self {
         AlterShareGroupOffsetsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            responses: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            responses: s.draw(),
         }
     }
 }
@@ -161,9 +161,9 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            topic_name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -222,9 +222,9 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -96,8 +96,8 @@ impl ToJson for AlterUserScramCredentialsRequest {
 impl Sample for AlterUserScramCredentialsRequest {
     fn sample(s: &mut Samples) -> Self {
         AlterUserScramCredentialsRequest {
-            deletions: s.next(),
-            upsertions: s.next(),
+            deletions: s.draw(),
+            upsertions: s.draw(),
         }
     }
 }
@@ -148,8 +148,8 @@ impl ToJson for Deletion {
 impl Sample for Deletion {
     fn sample(s: &mut Samples) -> Self {
         Deletion {
-            name: s.next(),
-            mechanism: s.next(),
+            name: s.draw(),
+            mechanism: s.draw(),
         }
     }
 }
@@ -218,11 +218,11 @@ impl ToJson for Upsertion {
 impl Sample for Upsertion {
     fn sample(s: &mut Samples) -> Self {
         Upsertion {
-            name: s.next(),
-            mechanism: s.next(),
-            iterations: s.next(),
-            salt: s.next(),
-            salted_password: s.next(),
+            name: s.draw(),
+            mechanism: s.draw(),
+            iterations: s.draw(),
+            salt: s.draw(),
+            salted_password: s.draw(),
         }
     }
 }

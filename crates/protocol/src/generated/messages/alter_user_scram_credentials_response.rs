@@ -86,8 +86,8 @@ impl ToJson for AlterUserScramCredentialsResponse {
 impl Sample for AlterUserScramCredentialsResponse {
     fn sample(s: &mut Samples) -> Self {
         AlterUserScramCredentialsResponse {
-            throttle_time_ms: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -146,9 +146,9 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            user: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            user: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -130,10 +130,10 @@ impl ToJson for ApiVersionsRequest {
 impl Sample for ApiVersionsRequest {
     fn sample(s: &mut Samples) -> Self {
         ApiVersionsRequest {
-            client_software_name: s.next(),
-            client_software_version: s.next(),
-            cluster_id: s.next(),
-            node_id: s.next(),
+            client_software_name: s.draw(),
+            client_software_version: s.draw(),
+            cluster_id: s.draw(),
+            node_id: s.draw(),
         }
     }
 }

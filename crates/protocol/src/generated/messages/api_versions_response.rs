@@ -192,13 +192,13 @@ impl ToJson for ApiVersionsResponse {
 impl Sample for ApiVersionsResponse {
     fn sample(s: &mut Samples) -> Self {
         ApiVersionsResponse {
-            error_code: s.next(),
-            api_keys: s.next(),
-            throttle_time_ms: s.next(),
-            supported_features: s.next(),
-            finalized_features_epoch: s.next(),
-            finalized_features: s.next(),
-            zk_migration_ready: s.next(),
+            error_code: s.draw(),
+            api_keys: s.draw(),
+            throttle_time_ms: s.draw(),
+            supported_features: s.draw(),
+            finalized_features_epoch: s.draw(),
+            finalized_features: s.draw(),
+            zk_migration_ready: s.draw(),
         }
     }
 }
@@ -254,9 +254,9 @@ impl ToJson for ApiKey {
 impl Sample for ApiKey {
     fn sample(s: &mut Samples) -> Self {
         ApiKey {
-            api_key: s.next(),
-            min_version: s.next(),
-            max_version: s.next(),
+            api_key: s.draw(),
+            min_version: s.draw(),
+            max_version: s.draw(),
         }
     }
 }
@@ -312,9 +312,9 @@ impl ToJson for SupportedFeature {
 impl Sample for SupportedFeature {
     fn sample(s: &mut Samples) -> Self {
         SupportedFeature {
-            name: s.next(),
-            min_version: s.next(),
-            max_version: s.next(),
+            name: s.draw(),
+            min_version: s.draw(),
+            max_version: s.draw(),
         }
     }
 }
@@ -370,9 +370,9 @@ impl ToJson for FinalizedFeature {
 impl Sample for FinalizedFeature {
     fn sample(s: &mut Samples) -> Self {
         FinalizedFeature {
-            name: s.next(),
-            max_version_level: s.next(),
-            min_version_level: s.next(),
+            name: s.draw(),
+            max_version_level: s.draw(),
+            min_version_level: s.draw(),
         }
     }
 }

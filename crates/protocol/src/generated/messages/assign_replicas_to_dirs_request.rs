@@ -106,9 +106,9 @@ impl ToJson for AssignReplicasToDirsRequest {
 impl Sample for AssignReplicasToDirsRequest {
     fn sample(s: &mut Samples) -> Self {
         AssignReplicasToDirsRequest {
-            broker_id: s.next(),
-            broker_epoch: s.next(),
-            directories: s.next(),
+            broker_id: s.draw(),
+            broker_epoch: s.draw(),
+            directories: s.draw(),
         }
     }
 }
@@ -162,8 +162,8 @@ impl ToJson for Directory {
 impl Sample for Directory {
     fn sample(s: &mut Samples) -> Self {
         Directory {
-            id: s.next(),
-            topics: s.next(),
+            id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -217,8 +217,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -264,7 +264,7 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
+            partition_index: s.draw(),
         }
     }
 }

@@ -91,9 +91,9 @@ impl ToJson for AssignReplicasToDirsResponse {
 impl Sample for AssignReplicasToDirsResponse {
     fn sample(s: &mut Samples) -> Self {
         AssignReplicasToDirsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            directories: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            directories: s.draw(),
         }
     }
 }
@@ -147,8 +147,8 @@ impl ToJson for Directory {
 impl Sample for Directory {
     fn sample(s: &mut Samples) -> Self {
         Directory {
-            id: s.next(),
-            topics: s.next(),
+            id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -202,8 +202,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -254,8 +254,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

@@ -130,10 +130,10 @@ impl ToJson for BeginQuorumEpochRequest {
 impl Sample for BeginQuorumEpochRequest {
     fn sample(s: &mut Samples) -> Self {
         BeginQuorumEpochRequest {
-            cluster_id: s.next(),
-            voter_id: s.next(),
-            topics: s.next(),
-            leader_endpoints: s.next(),
+            cluster_id: s.draw(),
+            voter_id: s.draw(),
+            topics: s.draw(),
+            leader_endpoints: s.draw(),
         }
     }
 }
@@ -187,8 +187,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -258,10 +258,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            voter_directory_id: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
+            partition_index: s.draw(),
+            voter_directory_id: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }
@@ -317,9 +317,9 @@ impl ToJson for LeaderEndpoint {
 impl Sample for LeaderEndpoint {
     fn sample(s: &mut Samples) -> Self {
         LeaderEndpoint {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

@@ -109,9 +109,9 @@ impl ToJson for BeginQuorumEpochResponse {
 impl Sample for BeginQuorumEpochResponse {
     fn sample(s: &mut Samples) -> Self {
         BeginQuorumEpochResponse {
-            error_code: s.next(),
-            topics: s.next(),
-            node_endpoints: s.next(),
+            error_code: s.draw(),
+            topics: s.draw(),
+            node_endpoints: s.draw(),
         }
     }
 }
@@ -165,8 +165,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -227,10 +227,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }
@@ -286,9 +286,9 @@ impl ToJson for NodeEndpoint {
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
         NodeEndpoint {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

@@ -167,13 +167,13 @@ impl ToJson for BrokerHeartbeatRequest {
 impl Sample for BrokerHeartbeatRequest {
     fn sample(s: &mut Samples) -> Self {
         BrokerHeartbeatRequest {
-            broker_id: s.next(),
-            broker_epoch: s.next(),
-            current_metadata_offset: s.next(),
-            want_fence: s.next(),
-            want_shut_down: s.next(),
-            offline_log_dirs: s.next(),
-            cordoned_log_dirs: s.next(),
+            broker_id: s.draw(),
+            broker_epoch: s.draw(),
+            current_metadata_offset: s.draw(),
+            want_fence: s.draw(),
+            want_shut_down: s.draw(),
+            offline_log_dirs: s.draw(),
+            cordoned_log_dirs: s.draw(),
         }
     }
 }

@@ -110,11 +110,11 @@ impl ToJson for BrokerHeartbeatResponse {
 impl Sample for BrokerHeartbeatResponse {
     fn sample(s: &mut Samples) -> Self {
         BrokerHeartbeatResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            is_caught_up: s.next(),
-            is_fenced: s.next(),
-            should_shut_down: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            is_caught_up: s.draw(),
+            is_fenced: s.draw(),
+            should_shut_down: s.draw(),
         }
     }
 }

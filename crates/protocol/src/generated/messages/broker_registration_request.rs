@@ -181,15 +181,15 @@ impl ToJson for BrokerRegistrationRequest {
 impl Sample for BrokerRegistrationRequest {
     fn sample(s: &mut Samples) -> Self {
         BrokerRegistrationRequest {
-            broker_id: s.next(),
-            cluster_id: s.next(),
-            incarnation_id: s.next(),
-            listeners: s.next(),
-            features: s.next(),
-            rack: s.next(),
-            is_migrating_zk_broker: s.next(),
-            log_dirs: s.next(),
-            previous_broker_epoch: s.next(),
+            broker_id: s.draw(),
+            cluster_id: s.draw(),
+            incarnation_id: s.draw(),
+            listeners: s.draw(),
+            features: s.draw(),
+            rack: s.draw(),
+            is_migrating_zk_broker: s.draw(),
+            log_dirs: s.draw(),
+            previous_broker_epoch: s.draw(),
         }
     }
 }
@@ -250,10 +250,10 @@ impl ToJson for Listener {
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
         Listener {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
-            security_protocol: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            security_protocol: s.draw(),
         }
     }
 }
@@ -315,9 +315,9 @@ impl ToJson for Feature {
 impl Sample for Feature {
     fn sample(s: &mut Samples) -> Self {
         Feature {
-            name: s.next(),
-            min_supported_version: s.next(),
-            max_supported_version: s.next(),
+            name: s.draw(),
+            min_supported_version: s.draw(),
+            max_supported_version: s.draw(),
         }
     }
 }

@@ -98,9 +98,9 @@ impl ToJson for BrokerRegistrationResponse {
 impl Sample for BrokerRegistrationResponse {
     fn sample(s: &mut Samples) -> Self {
         BrokerRegistrationResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            broker_epoch: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            broker_epoch: s.draw(),
         }
     }
 }

@@ -77,8 +77,8 @@ impl ToJson for ConsumerGroupCurrentMemberAssignmentKey {
 impl Sample for ConsumerGroupCurrentMemberAssignmentKey {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupCurrentMemberAssignmentKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

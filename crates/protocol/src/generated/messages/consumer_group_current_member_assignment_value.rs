@@ -112,11 +112,11 @@ impl ToJson for ConsumerGroupCurrentMemberAssignmentValue {
 impl Sample for ConsumerGroupCurrentMemberAssignmentValue {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupCurrentMemberAssignmentValue {
-            member_epoch: s.next(),
-            previous_member_epoch: s.next(),
-            state: s.next(),
-            assigned_partitions: s.next(),
-            partitions_pending_revocation: s.next(),
+            member_epoch: s.draw(),
+            previous_member_epoch: s.draw(),
+            state: s.draw(),
+            assigned_partitions: s.draw(),
+            partitions_pending_revocation: s.draw(),
         }
     }
 }
@@ -199,9 +199,9 @@ impl ToJson for TopicPartitions {
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
         TopicPartitions {
-            topic_id: s.next(),
-            partitions: s.next(),
-            assignment_epochs: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
+            assignment_epochs: s.draw(),
         }
     }
 }

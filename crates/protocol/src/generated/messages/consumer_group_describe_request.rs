@@ -94,8 +94,8 @@ impl ToJson for ConsumerGroupDescribeRequest {
 impl Sample for ConsumerGroupDescribeRequest {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupDescribeRequest {
-            group_ids: s.next(),
-            include_authorized_operations: s.next(),
+            group_ids: s.draw(),
+            include_authorized_operations: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for ConsumerGroupDescribeResponse {
 impl Sample for ConsumerGroupDescribeResponse {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupDescribeResponse {
-            throttle_time_ms: s.next(),
-            groups: s.next(),
+            throttle_time_ms: s.draw(),
+            groups: s.draw(),
         }
     }
 }
@@ -198,15 +198,15 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            error_code: s.next(),
-            error_message: s.next(),
-            group_id: s.next(),
-            group_state: s.next(),
-            group_epoch: s.next(),
-            assignment_epoch: s.next(),
-            assignor_name: s.next(),
-            members: s.next(),
-            authorized_operations: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            group_id: s.draw(),
+            group_state: s.draw(),
+            group_epoch: s.draw(),
+            assignment_epoch: s.draw(),
+            assignor_name: s.draw(),
+            members: s.draw(),
+            authorized_operations: s.draw(),
         }
     }
 }
@@ -343,17 +343,17 @@ impl ToJson for Member {
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
         Member {
-            member_id: s.next(),
-            instance_id: s.next(),
-            rack_id: s.next(),
-            member_epoch: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            subscribed_topic_names: s.next(),
-            subscribed_topic_regex: s.next(),
-            assignment: s.next(),
-            target_assignment: s.next(),
-            member_type: s.next(),
+            member_id: s.draw(),
+            instance_id: s.draw(),
+            rack_id: s.draw(),
+            member_epoch: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            subscribed_topic_names: s.draw(),
+            subscribed_topic_regex: s.draw(),
+            assignment: s.draw(),
+            target_assignment: s.draw(),
+            member_type: s.draw(),
         }
     }
 }
@@ -415,9 +415,9 @@ impl ToJson for TopicPartitions {
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
         TopicPartitions {
-            topic_id: s.next(),
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -466,7 +466,7 @@ impl ToJson for Assignment {
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
         Assignment {
-            topic_partitions: s.next(),
+            topic_partitions: s.draw(),
         }
     }
 }

@@ -180,16 +180,16 @@ impl ToJson for ConsumerGroupHeartbeatRequest {
 impl Sample for ConsumerGroupHeartbeatRequest {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupHeartbeatRequest {
-            group_id: s.next(),
-            member_id: s.next(),
-            member_epoch: s.next(),
-            instance_id: s.next(),
-            rack_id: s.next(),
-            rebalance_timeout_ms: s.next(),
-            subscribed_topic_names: s.next(),
-            subscribed_topic_regex: s.next(),
-            server_assignor: s.next(),
-            topic_partitions: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            member_epoch: s.draw(),
+            instance_id: s.draw(),
+            rack_id: s.draw(),
+            rebalance_timeout_ms: s.draw(),
+            subscribed_topic_names: s.draw(),
+            subscribed_topic_regex: s.draw(),
+            server_assignor: s.draw(),
+            topic_partitions: s.draw(),
         }
     }
 }
@@ -246,8 +246,8 @@ impl ToJson for TopicPartition {
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
         TopicPartition {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

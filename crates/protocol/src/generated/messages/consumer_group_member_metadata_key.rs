@@ -77,8 +77,8 @@ impl ToJson for ConsumerGroupMemberMetadataKey {
 impl Sample for ConsumerGroupMemberMetadataKey {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupMemberMetadataKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

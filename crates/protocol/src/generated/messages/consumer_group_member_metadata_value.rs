@@ -179,15 +179,15 @@ impl ToJson for ConsumerGroupMemberMetadataValue {
 impl Sample for ConsumerGroupMemberMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupMemberMetadataValue {
-            instance_id: s.next(),
-            rack_id: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            subscribed_topic_names: s.next(),
-            subscribed_topic_regex: s.next(),
-            rebalance_timeout_ms: s.next(),
-            server_assignor: s.next(),
-            classic_member_metadata: s.next(),
+            instance_id: s.draw(),
+            rack_id: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            subscribed_topic_names: s.draw(),
+            subscribed_topic_regex: s.draw(),
+            rebalance_timeout_ms: s.draw(),
+            server_assignor: s.draw(),
+            classic_member_metadata: s.draw(),
         }
     }
 }
@@ -243,8 +243,8 @@ impl ToJson for ClassicMemberMetadata {
 impl Sample for ClassicMemberMetadata {
     fn sample(s: &mut Samples) -> Self {
         ClassicMemberMetadata {
-            session_timeout_ms: s.next(),
-            supported_protocols: s.next(),
+            session_timeout_ms: s.draw(),
+            supported_protocols: s.draw(),
         }
     }
 }
@@ -295,8 +295,8 @@ impl ToJson for SupportedProtocol {
 impl Sample for SupportedProtocol {
     fn sample(s: &mut Samples) -> Self {
         SupportedProtocol {
-            name: s.next(),
-            metadata: s.next(),
+            name: s.draw(),
+            metadata: s.draw(),
         }
     }
 }

@@ -71,7 +71,7 @@ impl ToJson for ConsumerGroupMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for ConsumerGroupMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerGroupMetadataKey { group_id: s.next() }
+        ConsumerGroupMetadataKey { group_id: s.draw() }
     }
 }
 

@@ -96,8 +96,8 @@ impl ToJson for ConsumerGroupMetadataValue {
 impl Sample for ConsumerGroupMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupMetadataValue {
-            epoch: s.next(),
-            metadata_hash: s.next(),
+            epoch: s.draw(),
+            metadata_hash: s.draw(),
         }
     }
 }

@@ -71,7 +71,7 @@ impl ToJson for ConsumerGroupPartitionMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for ConsumerGroupPartitionMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerGroupPartitionMetadataKey { group_id: s.next() }
+        ConsumerGroupPartitionMetadataKey { group_id: s.draw() }
     }
 }
 

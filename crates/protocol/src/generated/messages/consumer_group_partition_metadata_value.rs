@@ -80,7 +80,7 @@ impl ToJson for ConsumerGroupPartitionMetadataValue {
 #[cfg(feature = "json")]
 impl Sample for ConsumerGroupPartitionMetadataValue {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerGroupPartitionMetadataValue { topics: s.next() }
+        ConsumerGroupPartitionMetadataValue { topics: s.draw() }
     }
 }
 
@@ -145,10 +145,10 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            topic_name: s.next(),
-            num_partitions: s.next(),
-            partition_metadata: s.next(),
+            topic_id: s.draw(),
+            topic_name: s.draw(),
+            num_partitions: s.draw(),
+            partition_metadata: s.draw(),
         }
     }
 }
@@ -202,8 +202,8 @@ impl ToJson for PartitionMetadata {
 impl Sample for PartitionMetadata {
     fn sample(s: &mut Samples) -> Self {
         PartitionMetadata {
-            partition: s.next(),
-            racks: s.next(),
+            partition: s.draw(),
+            racks: s.draw(),
         }
     }
 }

@@ -80,8 +80,8 @@ impl ToJson for ConsumerGroupRegularExpressionKey {
 impl Sample for ConsumerGroupRegularExpressionKey {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupRegularExpressionKey {
-            group_id: s.next(),
-            regular_expression: s.next(),
+            group_id: s.draw(),
+            regular_expression: s.draw(),
         }
     }
 }

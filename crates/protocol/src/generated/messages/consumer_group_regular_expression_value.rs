@@ -91,9 +91,9 @@ impl ToJson for ConsumerGroupRegularExpressionValue {
 impl Sample for ConsumerGroupRegularExpressionValue {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupRegularExpressionValue {
-            topics: s.next(),
-            version: s.next(),
-            timestamp: s.next(),
+            topics: s.draw(),
+            version: s.draw(),
+            timestamp: s.draw(),
         }
     }
 }

@@ -77,8 +77,8 @@ impl ToJson for ConsumerGroupTargetAssignmentMemberKey {
 impl Sample for ConsumerGroupTargetAssignmentMemberKey {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupTargetAssignmentMemberKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

@@ -81,7 +81,7 @@ impl ToJson for ConsumerGroupTargetAssignmentMemberValue {
 impl Sample for ConsumerGroupTargetAssignmentMemberValue {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupTargetAssignmentMemberValue {
-            topic_partitions: s.next(),
+            topic_partitions: s.draw(),
         }
     }
 }
@@ -138,8 +138,8 @@ impl ToJson for TopicPartition {
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
         TopicPartition {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

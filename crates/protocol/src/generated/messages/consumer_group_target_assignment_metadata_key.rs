@@ -71,7 +71,7 @@ impl ToJson for ConsumerGroupTargetAssignmentMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for ConsumerGroupTargetAssignmentMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerGroupTargetAssignmentMetadataKey { group_id: s.next() }
+        ConsumerGroupTargetAssignmentMetadataKey { group_id: s.draw() }
     }
 }
 

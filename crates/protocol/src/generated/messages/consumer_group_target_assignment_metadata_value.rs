@@ -99,8 +99,8 @@ impl ToJson for ConsumerGroupTargetAssignmentMetadataValue {
 impl Sample for ConsumerGroupTargetAssignmentMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         ConsumerGroupTargetAssignmentMetadataValue {
-            assignment_epoch: s.next(),
-            assignment_timestamp: s.next(),
+            assignment_epoch: s.draw(),
+            assignment_timestamp: s.draw(),
         }
     }
 }

@@ -87,8 +87,8 @@ impl ToJson for ConsumerProtocolAssignment {
 impl Sample for ConsumerProtocolAssignment {
     fn sample(s: &mut Samples) -> Self {
         ConsumerProtocolAssignment {
-            assigned_partitions: s.next(),
-            user_data: s.next(),
+            assigned_partitions: s.draw(),
+            user_data: s.draw(),
         }
     }
 }
@@ -139,8 +139,8 @@ impl ToJson for AssignedPartition {
 impl Sample for AssignedPartition {
     fn sample(s: &mut Samples) -> Self {
         AssignedPartition {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

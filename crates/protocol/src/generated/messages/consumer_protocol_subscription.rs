@@ -136,11 +136,11 @@ impl ToJson for ConsumerProtocolSubscription {
 impl Sample for ConsumerProtocolSubscription {
     fn sample(s: &mut Samples) -> Self {
         ConsumerProtocolSubscription {
-            topics: s.next(),
-            user_data: s.next(),
-            owned_partitions: s.next(),
-            generation_id: s.next(),
-            rack_id: s.next(),
+            topics: s.draw(),
+            user_data: s.draw(),
+            owned_partitions: s.draw(),
+            generation_id: s.draw(),
+            rack_id: s.draw(),
         }
     }
 }
@@ -191,8 +191,8 @@ impl ToJson for OwnedPartition {
 impl Sample for OwnedPartition {
     fn sample(s: &mut Samples) -> Self {
         OwnedPartition {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

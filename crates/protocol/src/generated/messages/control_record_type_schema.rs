@@ -69,7 +69,7 @@ impl ToJson for ControlRecordTypeSchema {
 #[cfg(feature = "json")]
 impl Sample for ControlRecordTypeSchema {
     fn sample(s: &mut Samples) -> Self {
-        ControlRecordTypeSchema { r#type: s.next() }
+        ControlRecordTypeSchema { r#type: s.draw() }
     }
 }
 

@@ -112,11 +112,11 @@ impl ToJson for ControllerRegistrationRequest {
 impl Sample for ControllerRegistrationRequest {
     fn sample(s: &mut Samples) -> Self {
         ControllerRegistrationRequest {
-            controller_id: s.next(),
-            incarnation_id: s.next(),
-            zk_migration_ready: s.next(),
-            listeners: s.next(),
-            features: s.next(),
+            controller_id: s.draw(),
+            incarnation_id: s.draw(),
+            zk_migration_ready: s.draw(),
+            listeners: s.draw(),
+            features: s.draw(),
         }
     }
 }
@@ -177,10 +177,10 @@ impl ToJson for Listener {
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
         Listener {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
-            security_protocol: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            security_protocol: s.draw(),
         }
     }
 }
@@ -242,9 +242,9 @@ impl ToJson for Feature {
 impl Sample for Feature {
     fn sample(s: &mut Samples) -> Self {
         Feature {
-            name: s.next(),
-            min_supported_version: s.next(),
-            max_supported_version: s.next(),
+            name: s.draw(),
+            min_supported_version: s.draw(),
+            max_supported_version: s.draw(),
         }
     }
 }

@@ -91,9 +91,9 @@ impl ToJson for ControllerRegistrationResponse {
 impl Sample for ControllerRegistrationResponse {
     fn sample(s: &mut Samples) -> Self {
         ControllerRegistrationResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -86,7 +86,7 @@ impl ToJson for CreateAclsRequest {
 impl Sample for CreateAclsRequest {
     fn sample(s: &mut Samples) -> Self {
         CreateAclsRequest {
-            creations: s.next(),
+            creations: s.draw(),
         }
     }
 }
@@ -185,13 +185,13 @@ impl ToJson for Creation {
 impl Sample for Creation {
     fn sample(s: &mut Samples) -> Self {
         Creation {
-            resource_type: s.next(),
-            resource_name: s.next(),
-            resource_pattern_type: s.next(),
-            principal: s.next(),
-            host: s.next(),
-            operation: s.next(),
-            permission_type: s.next(),
+            resource_type: s.draw(),
+            resource_name: s.draw(),
+            resource_pattern_type: s.draw(),
+            principal: s.draw(),
+            host: s.draw(),
+            operation: s.draw(),
+            permission_type: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for CreateAclsResponse {
 impl Sample for CreateAclsResponse {
     fn sample(s: &mut Samples) -> Self {
         CreateAclsResponse {
-            throttle_time_ms: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -141,8 +141,8 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            error_code: s.next(),
-            error_message: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

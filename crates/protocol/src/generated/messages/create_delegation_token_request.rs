@@ -113,10 +113,10 @@ impl ToJson for CreateDelegationTokenRequest {
 impl Sample for CreateDelegationTokenRequest {
     fn sample(s: &mut Samples) -> Self {
         CreateDelegationTokenRequest {
-            owner_principal_type: s.next(),
-            owner_principal_name: s.next(),
-            renewers: s.next(),
-            max_lifetime_ms: s.next(),
+            owner_principal_type: s.draw(),
+            owner_principal_name: s.draw(),
+            renewers: s.draw(),
+            max_lifetime_ms: s.draw(),
         }
     }
 }
@@ -167,8 +167,8 @@ impl ToJson for Renewer {
 impl Sample for Renewer {
     fn sample(s: &mut Samples) -> Self {
         Renewer {
-            principal_type: s.next(),
-            principal_name: s.next(),
+            principal_type: s.draw(),
+            principal_name: s.draw(),
         }
     }
 }

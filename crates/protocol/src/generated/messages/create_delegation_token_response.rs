@@ -142,17 +142,17 @@ impl ToJson for CreateDelegationTokenResponse {
 impl Sample for CreateDelegationTokenResponse {
     fn sample(s: &mut Samples) -> Self {
         CreateDelegationTokenResponse {
-            error_code: s.next(),
-            principal_type: s.next(),
-            principal_name: s.next(),
-            token_requester_principal_type: s.next(),
-            token_requester_principal_name: s.next(),
-            issue_timestamp_ms: s.next(),
-            expiry_timestamp_ms: s.next(),
-            max_timestamp_ms: s.next(),
-            token_id: s.next(),
-            hmac: s.next(),
-            throttle_time_ms: s.next(),
+            error_code: s.draw(),
+            principal_type: s.draw(),
+            principal_name: s.draw(),
+            token_requester_principal_type: s.draw(),
+            token_requester_principal_name: s.draw(),
+            issue_timestamp_ms: s.draw(),
+            expiry_timestamp_ms: s.draw(),
+            max_timestamp_ms: s.draw(),
+            token_id: s.draw(),
+            hmac: s.draw(),
+            throttle_time_ms: s.draw(),
         }
     }
 }

@@ -96,9 +96,9 @@ impl ToJson for CreatePartitionsRequest {
 impl Sample for CreatePartitionsRequest {
     fn sample(s: &mut Samples) -> Self {
         CreatePartitionsRequest {
-            topics: s.next(),
-            timeout_ms: s.next(),
-            validate_only: s.next(),
+            topics: s.draw(),
+            timeout_ms: s.draw(),
+            validate_only: s.draw(),
         }
     }
 }
@@ -161,9 +161,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            count: s.next(),
-            assignments: s.next(),
+            name: s.draw(),
+            count: s.draw(),
+            assignments: s.draw(),
         }
     }
 }
@@ -215,7 +215,7 @@ impl ToJson for Assignment {
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
         Assignment {
-            broker_ids: s.next(),
+            broker_ids: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for CreatePartitionsResponse {
 impl Sample for CreatePartitionsResponse {
     fn sample(s: &mut Samples) -> Self {
         CreatePartitionsResponse {
-            throttle_time_ms: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -146,9 +146,9 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            name: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            name: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

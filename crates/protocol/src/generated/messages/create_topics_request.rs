@@ -112,9 +112,9 @@ impl ToJson for CreateTopicsRequest {
 impl Sample for CreateTopicsRequest {
     fn sample(s: &mut Samples) -> Self {
         CreateTopicsRequest {
-            topics: s.next(),
-            timeout_ms: s.next(),
-            validate_only: s.next(),
+            topics: s.draw(),
+            timeout_ms: s.draw(),
+            validate_only: s.draw(),
         }
     }
 }
@@ -186,11 +186,11 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            num_partitions: s.next(),
-            replication_factor: s.next(),
-            assignments: s.next(),
-            configs: s.next(),
+            name: s.draw(),
+            num_partitions: s.draw(),
+            replication_factor: s.draw(),
+            assignments: s.draw(),
+            configs: s.draw(),
         }
     }
 }
@@ -247,8 +247,8 @@ impl ToJson for Assignment {
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
         Assignment {
-            partition_index: s.next(),
-            broker_ids: s.next(),
+            partition_index: s.draw(),
+            broker_ids: s.draw(),
         }
     }
 }
@@ -302,8 +302,8 @@ impl ToJson for Config {
 impl Sample for Config {
     fn sample(s: &mut Samples) -> Self {
         Config {
-            name: s.next(),
-            value: s.next(),
+            name: s.draw(),
+            value: s.draw(),
         }
     }
 }

@@ -92,8 +92,8 @@ impl ToJson for CreateTopicsResponse {
 impl Sample for CreateTopicsResponse {
     fn sample(s: &mut Samples) -> Self {
         CreateTopicsResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -233,14 +233,14 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            topic_id: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            topic_config_error_code: s.next(),
-            num_partitions: s.next(),
-            replication_factor: s.next(),
-            configs: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            topic_config_error_code: s.draw(),
+            num_partitions: s.draw(),
+            replication_factor: s.draw(),
+            configs: s.draw(),
         }
     }
 }
@@ -321,11 +321,11 @@ impl ToJson for Config {
 impl Sample for Config {
     fn sample(s: &mut Samples) -> Self {
         Config {
-            name: s.next(),
-            value: s.next(),
-            read_only: s.next(),
-            config_source: s.next(),
-            is_sensitive: s.next(),
+            name: s.draw(),
+            value: s.draw(),
+            read_only: s.draw(),
+            config_source: s.draw(),
+            is_sensitive: s.draw(),
         }
     }
 }

@@ -88,9 +88,9 @@ impl ToJson for DefaultPrincipalData {
 impl Sample for DefaultPrincipalData {
     fn sample(s: &mut Samples) -> Self {
         DefaultPrincipalData {
-            r#type: s.next(),
-            name: s.next(),
-            token_authenticated: s.next(),
+            r#type: s.draw(),
+            name: s.draw(),
+            token_authenticated: s.draw(),
         }
     }
 }

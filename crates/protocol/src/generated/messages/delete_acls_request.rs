@@ -85,7 +85,7 @@ impl ToJson for DeleteAclsRequest {
 #[cfg(feature = "json")]
 impl Sample for DeleteAclsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DeleteAclsRequest { filters: s.next() }
+        DeleteAclsRequest { filters: s.draw() }
     }
 }
 
@@ -192,13 +192,13 @@ impl ToJson for Filter {
 impl Sample for Filter {
     fn sample(s: &mut Samples) -> Self {
         Filter {
-            resource_type_filter: s.next(),
-            resource_name_filter: s.next(),
-            pattern_type_filter: s.next(),
-            principal_filter: s.next(),
-            host_filter: s.next(),
-            operation: s.next(),
-            permission_type: s.next(),
+            resource_type_filter: s.draw(),
+            resource_name_filter: s.draw(),
+            pattern_type_filter: s.draw(),
+            principal_filter: s.draw(),
+            host_filter: s.draw(),
+            operation: s.draw(),
+            permission_type: s.draw(),
         }
     }
 }

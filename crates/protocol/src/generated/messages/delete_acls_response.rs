@@ -86,8 +86,8 @@ impl ToJson for DeleteAclsResponse {
 impl Sample for DeleteAclsResponse {
     fn sample(s: &mut Samples) -> Self {
         DeleteAclsResponse {
-            throttle_time_ms: s.next(),
-            filter_results: s.next(),
+            throttle_time_ms: s.draw(),
+            filter_results: s.draw(),
         }
     }
 }
@@ -149,9 +149,9 @@ impl ToJson for FilterResult {
 impl Sample for FilterResult {
     fn sample(s: &mut Samples) -> Self {
         FilterResult {
-            error_code: s.next(),
-            error_message: s.next(),
-            matching_acls: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            matching_acls: s.draw(),
         }
     }
 }
@@ -262,15 +262,15 @@ impl ToJson for MatchingAcl {
 impl Sample for MatchingAcl {
     fn sample(s: &mut Samples) -> Self {
         MatchingAcl {
-            error_code: s.next(),
-            error_message: s.next(),
-            resource_type: s.next(),
-            resource_name: s.next(),
-            pattern_type: s.next(),
-            principal: s.next(),
-            host: s.next(),
-            operation: s.next(),
-            permission_type: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            resource_type: s.draw(),
+            resource_name: s.draw(),
+            pattern_type: s.draw(),
+            principal: s.draw(),
+            host: s.draw(),
+            operation: s.draw(),
+            permission_type: s.draw(),
         }
     }
 }

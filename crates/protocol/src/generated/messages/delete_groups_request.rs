@@ -86,7 +86,7 @@ impl ToJson for DeleteGroupsRequest {
 impl Sample for DeleteGroupsRequest {
     fn sample(s: &mut Samples) -> Self {
         DeleteGroupsRequest {
-            groups_names: s.next(),
+            groups_names: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for DeleteGroupsResponse {
 impl Sample for DeleteGroupsResponse {
     fn sample(s: &mut Samples) -> Self {
         DeleteGroupsResponse {
-            throttle_time_ms: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -152,9 +152,9 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            group_id: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            group_id: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl ToJson for DeleteRecordsRequest {
 impl Sample for DeleteRecordsRequest {
     fn sample(s: &mut Samples) -> Self {
         DeleteRecordsRequest {
-            topics: s.next(),
-            timeout_ms: s.next(),
+            topics: s.draw(),
+            timeout_ms: s.draw(),
         }
     }
 }
@@ -146,8 +146,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -198,8 +198,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            offset: s.next(),
+            partition_index: s.draw(),
+            offset: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for DeleteRecordsResponse {
 impl Sample for DeleteRecordsResponse {
     fn sample(s: &mut Samples) -> Self {
         DeleteRecordsResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -141,8 +141,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -198,9 +198,9 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            low_watermark: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            low_watermark: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl ToJson for DeleteShareGroupOffsetsRequest {
 impl Sample for DeleteShareGroupOffsetsRequest {
     fn sample(s: &mut Samples) -> Self {
         DeleteShareGroupOffsetsRequest {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -138,7 +138,7 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
+            topic_name: s.draw(),
         }
     }
 }

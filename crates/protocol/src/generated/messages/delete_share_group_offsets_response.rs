@@ -99,10 +99,10 @@ impl ToJson for DeleteShareGroupOffsetsResponse {
 impl Sample for DeleteShareGroupOffsetsResponse {
     fn sample(s: &mut Samples) -> Self {
         DeleteShareGroupOffsetsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            responses: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            responses: s.draw(),
         }
     }
 }
@@ -166,10 +166,10 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            topic_name: s.next(),
-            topic_id: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            topic_name: s.draw(),
+            topic_id: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl ToJson for DeleteShareGroupStateRequest {
 impl Sample for DeleteShareGroupStateRequest {
     fn sample(s: &mut Samples) -> Self {
         DeleteShareGroupStateRequest {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -146,8 +146,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -193,7 +193,7 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
+            partition: s.draw(),
         }
     }
 }

@@ -111,9 +111,9 @@ impl ToJson for DeleteTopicsRequest {
 impl Sample for DeleteTopicsRequest {
     fn sample(s: &mut Samples) -> Self {
         DeleteTopicsRequest {
-            topics: s.next(),
-            topic_names: s.next(),
-            timeout_ms: s.next(),
+            topics: s.draw(),
+            topic_names: s.draw(),
+            timeout_ms: s.draw(),
         }
     }
 }
@@ -167,8 +167,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            topic_id: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
         }
     }
 }

@@ -92,8 +92,8 @@ impl ToJson for DeleteTopicsResponse {
 impl Sample for DeleteTopicsResponse {
     fn sample(s: &mut Samples) -> Self {
         DeleteTopicsResponse {
-            throttle_time_ms: s.next(),
-            responses: s.next(),
+            throttle_time_ms: s.draw(),
+            responses: s.draw(),
         }
     }
 }
@@ -180,10 +180,10 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            name: s.next(),
-            topic_id: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -145,13 +145,13 @@ impl ToJson for DescribeAclsRequest {
 impl Sample for DescribeAclsRequest {
     fn sample(s: &mut Samples) -> Self {
         DescribeAclsRequest {
-            resource_type_filter: s.next(),
-            resource_name_filter: s.next(),
-            pattern_type_filter: s.next(),
-            principal_filter: s.next(),
-            host_filter: s.next(),
-            operation: s.next(),
-            permission_type: s.next(),
+            resource_type_filter: s.draw(),
+            resource_name_filter: s.draw(),
+            pattern_type_filter: s.draw(),
+            principal_filter: s.draw(),
+            host_filter: s.draw(),
+            operation: s.draw(),
+            permission_type: s.draw(),
         }
     }
 }

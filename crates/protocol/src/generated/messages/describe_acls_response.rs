@@ -99,10 +99,10 @@ impl ToJson for DescribeAclsResponse {
 impl Sample for DescribeAclsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeAclsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            resources: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            resources: s.draw(),
         }
     }
 }
@@ -183,10 +183,10 @@ impl ToJson for Resource {
 impl Sample for Resource {
     fn sample(s: &mut Samples) -> Self {
         Resource {
-            resource_type: s.next(),
-            resource_name: s.next(),
-            pattern_type: s.next(),
-            acls: s.next(),
+            resource_type: s.draw(),
+            resource_name: s.draw(),
+            pattern_type: s.draw(),
+            acls: s.draw(),
         }
     }
 }
@@ -247,10 +247,10 @@ impl ToJson for Acl {
 impl Sample for Acl {
     fn sample(s: &mut Samples) -> Self {
         Acl {
-            principal: s.next(),
-            host: s.next(),
-            operation: s.next(),
-            permission_type: s.next(),
+            principal: s.draw(),
+            host: s.draw(),
+            operation: s.draw(),
+            permission_type: s.draw(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl ToJson for DescribeClientQuotasRequest {
 impl Sample for DescribeClientQuotasRequest {
     fn sample(s: &mut Samples) -> Self {
         DescribeClientQuotasRequest {
-            components: s.next(),
-            strict: s.next(),
+            components: s.draw(),
+            strict: s.draw(),
         }
     }
 }
@@ -151,9 +151,9 @@ impl ToJson for Component {
 impl Sample for Component {
     fn sample(s: &mut Samples) -> Self {
         Component {
-            entity_type: s.next(),
-            match_type: s.next(),
-            r#match: s.next(),
+            entity_type: s.draw(),
+            match_type: s.draw(),
+            r#match: s.draw(),
         }
     }
 }

@@ -103,10 +103,10 @@ impl ToJson for DescribeClientQuotasResponse {
 impl Sample for DescribeClientQuotasResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeClientQuotasResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            entries: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            entries: s.draw(),
         }
     }
 }
@@ -163,8 +163,8 @@ impl ToJson for Entry {
 impl Sample for Entry {
     fn sample(s: &mut Samples) -> Self {
         Entry {
-            entity: s.next(),
-            values: s.next(),
+            entity: s.draw(),
+            values: s.draw(),
         }
     }
 }
@@ -218,8 +218,8 @@ impl ToJson for Entity {
 impl Sample for Entity {
     fn sample(s: &mut Samples) -> Self {
         Entity {
-            entity_type: s.next(),
-            entity_name: s.next(),
+            entity_type: s.draw(),
+            entity_name: s.draw(),
         }
     }
 }
@@ -270,8 +270,8 @@ impl ToJson for Value {
 impl Sample for Value {
     fn sample(s: &mut Samples) -> Self {
         Value {
-            key: s.next(),
-            value: s.next(),
+            key: s.draw(),
+            value: s.draw(),
         }
     }
 }

@@ -121,9 +121,9 @@ impl ToJson for DescribeClusterRequest {
 impl Sample for DescribeClusterRequest {
     fn sample(s: &mut Samples) -> Self {
         DescribeClusterRequest {
-            include_cluster_authorized_operations: s.next(),
-            endpoint_type: s.next(),
-            include_fenced_brokers: s.next(),
+            include_cluster_authorized_operations: s.draw(),
+            endpoint_type: s.draw(),
+            include_fenced_brokers: s.draw(),
         }
     }
 }

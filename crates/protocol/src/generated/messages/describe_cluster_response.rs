@@ -143,14 +143,14 @@ impl ToJson for DescribeClusterResponse {
 impl Sample for DescribeClusterResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeClusterResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            endpoint_type: s.next(),
-            cluster_id: s.next(),
-            controller_id: s.next(),
-            brokers: s.next(),
-            cluster_authorized_operations: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            endpoint_type: s.draw(),
+            cluster_id: s.draw(),
+            controller_id: s.draw(),
+            brokers: s.draw(),
+            cluster_authorized_operations: s.draw(),
         }
     }
 }
@@ -225,11 +225,11 @@ impl ToJson for Broker {
 impl Sample for Broker {
     fn sample(s: &mut Samples) -> Self {
         Broker {
-            broker_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            rack: s.next(),
-            is_fenced: s.next(),
+            broker_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            rack: s.draw(),
+            is_fenced: s.draw(),
         }
     }
 }

@@ -111,9 +111,9 @@ impl ToJson for DescribeConfigsRequest {
 impl Sample for DescribeConfigsRequest {
     fn sample(s: &mut Samples) -> Self {
         DescribeConfigsRequest {
-            resources: s.next(),
-            include_synonyms: s.next(),
-            include_documentation: s.next(),
+            resources: s.draw(),
+            include_synonyms: s.draw(),
+            include_documentation: s.draw(),
         }
     }
 }
@@ -176,9 +176,9 @@ impl ToJson for Resource {
 impl Sample for Resource {
     fn sample(s: &mut Samples) -> Self {
         Resource {
-            resource_type: s.next(),
-            resource_name: s.next(),
-            configuration_keys: s.next(),
+            resource_type: s.draw(),
+            resource_name: s.draw(),
+            configuration_keys: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for DescribeConfigsResponse {
 impl Sample for DescribeConfigsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeConfigsResponse {
-            throttle_time_ms: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -159,11 +159,11 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            error_code: s.next(),
-            error_message: s.next(),
-            resource_type: s.next(),
-            resource_name: s.next(),
-            configs: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            resource_type: s.draw(),
+            resource_name: s.draw(),
+            configs: s.draw(),
         }
     }
 }
@@ -298,15 +298,15 @@ impl ToJson for Config {
 impl Sample for Config {
     fn sample(s: &mut Samples) -> Self {
         Config {
-            name: s.next(),
-            value: s.next(),
-            read_only: s.next(),
-            is_default: s.next(),
-            config_source: s.next(),
-            is_sensitive: s.next(),
-            synonyms: s.next(),
-            config_type: s.next(),
-            documentation: s.next(),
+            name: s.draw(),
+            value: s.draw(),
+            read_only: s.draw(),
+            is_default: s.draw(),
+            config_source: s.draw(),
+            is_sensitive: s.draw(),
+            synonyms: s.draw(),
+            config_type: s.draw(),
+            documentation: s.draw(),
         }
     }
 }
@@ -365,9 +365,9 @@ impl ToJson for Synonym {
 impl Sample for Synonym {
     fn sample(s: &mut Samples) -> Self {
         Synonym {
-            name: s.next(),
-            value: s.next(),
-            source: s.next(),
+            name: s.draw(),
+            value: s.draw(),
+            source: s.draw(),
         }
     }
 }

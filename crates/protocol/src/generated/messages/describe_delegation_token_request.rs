@@ -87,7 +87,7 @@ impl ToJson for DescribeDelegationTokenRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeDelegationTokenRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeDelegationTokenRequest { owners: s.next() }
+        DescribeDelegationTokenRequest { owners: s.draw() }
     }
 }
 
@@ -137,8 +137,8 @@ impl ToJson for Owner {
 impl Sample for Owner {
     fn sample(s: &mut Samples) -> Self {
         Owner {
-            principal_type: s.next(),
-            principal_name: s.next(),
+            principal_type: s.draw(),
+            principal_name: s.draw(),
         }
     }
 }

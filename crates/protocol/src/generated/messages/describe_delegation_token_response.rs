@@ -93,9 +93,9 @@ impl ToJson for DescribeDelegationTokenResponse {
 impl Sample for DescribeDelegationTokenResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeDelegationTokenResponse {
-            error_code: s.next(),
-            tokens: s.next(),
-            throttle_time_ms: s.next(),
+            error_code: s.draw(),
+            tokens: s.draw(),
+            throttle_time_ms: s.draw(),
         }
     }
 }
@@ -201,16 +201,16 @@ impl ToJson for Token {
 impl Sample for Token {
     fn sample(s: &mut Samples) -> Self {
         Token {
-            principal_type: s.next(),
-            principal_name: s.next(),
-            token_requester_principal_type: s.next(),
-            token_requester_principal_name: s.next(),
-            issue_timestamp: s.next(),
-            expiry_timestamp: s.next(),
-            max_timestamp: s.next(),
-            token_id: s.next(),
-            hmac: s.next(),
-            renewers: s.next(),
+            principal_type: s.draw(),
+            principal_name: s.draw(),
+            token_requester_principal_type: s.draw(),
+            token_requester_principal_name: s.draw(),
+            issue_timestamp: s.draw(),
+            expiry_timestamp: s.draw(),
+            max_timestamp: s.draw(),
+            token_id: s.draw(),
+            hmac: s.draw(),
+            renewers: s.draw(),
         }
     }
 }
@@ -261,8 +261,8 @@ impl ToJson for Renewer {
 impl Sample for Renewer {
     fn sample(s: &mut Samples) -> Self {
         Renewer {
-            principal_type: s.next(),
-            principal_name: s.next(),
+            principal_type: s.draw(),
+            principal_name: s.draw(),
         }
     }
 }

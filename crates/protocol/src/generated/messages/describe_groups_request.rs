@@ -100,8 +100,8 @@ impl ToJson for DescribeGroupsRequest {
 impl Sample for DescribeGroupsRequest {
     fn sample(s: &mut Samples) -> Self {
         DescribeGroupsRequest {
-            groups: s.next(),
-            include_authorized_operations: s.next(),
+            groups: s.draw(),
+            include_authorized_operations: s.draw(),
         }
     }
 }

@@ -94,8 +94,8 @@ impl ToJson for DescribeGroupsResponse {
 impl Sample for DescribeGroupsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeGroupsResponse {
-            throttle_time_ms: s.next(),
-            groups: s.next(),
+            throttle_time_ms: s.draw(),
+            groups: s.draw(),
         }
     }
 }
@@ -212,14 +212,14 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            error_code: s.next(),
-            error_message: s.next(),
-            group_id: s.next(),
-            group_state: s.next(),
-            protocol_type: s.next(),
-            protocol_data: s.next(),
-            members: s.next(),
-            authorized_operations: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            group_id: s.draw(),
+            group_state: s.draw(),
+            protocol_type: s.draw(),
+            protocol_data: s.draw(),
+            members: s.draw(),
+            authorized_operations: s.draw(),
         }
     }
 }
@@ -305,12 +305,12 @@ impl ToJson for Member {
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
         Member {
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            member_metadata: s.next(),
-            member_assignment: s.next(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            member_metadata: s.draw(),
+            member_assignment: s.draw(),
         }
     }
 }

@@ -87,7 +87,7 @@ impl ToJson for DescribeLogDirsRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeLogDirsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeLogDirsRequest { topics: s.next() }
+        DescribeLogDirsRequest { topics: s.draw() }
     }
 }
 
@@ -143,8 +143,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

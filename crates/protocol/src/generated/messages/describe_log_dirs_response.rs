@@ -97,9 +97,9 @@ impl ToJson for DescribeLogDirsResponse {
 impl Sample for DescribeLogDirsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeLogDirsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -198,12 +198,12 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            error_code: s.next(),
-            log_dir: s.next(),
-            topics: s.next(),
-            total_bytes: s.next(),
-            usable_bytes: s.next(),
-            is_cordoned: s.next(),
+            error_code: s.draw(),
+            log_dir: s.draw(),
+            topics: s.draw(),
+            total_bytes: s.draw(),
+            usable_bytes: s.draw(),
+            is_cordoned: s.draw(),
         }
     }
 }
@@ -257,8 +257,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -319,10 +319,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            partition_size: s.next(),
-            offset_lag: s.next(),
-            is_future_key: s.next(),
+            partition_index: s.draw(),
+            partition_size: s.draw(),
+            offset_lag: s.draw(),
+            is_future_key: s.draw(),
         }
     }
 }

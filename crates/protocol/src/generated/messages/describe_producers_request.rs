@@ -85,7 +85,7 @@ impl ToJson for DescribeProducersRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeProducersRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeProducersRequest { topics: s.next() }
+        DescribeProducersRequest { topics: s.draw() }
     }
 }
 
@@ -141,8 +141,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partition_indexes: s.next(),
+            name: s.draw(),
+            partition_indexes: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for DescribeProducersResponse {
 impl Sample for DescribeProducersResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeProducersResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -141,8 +141,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -209,10 +209,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            active_producers: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            active_producers: s.draw(),
         }
     }
 }
@@ -299,12 +299,12 @@ impl ToJson for ActiveProducer {
 impl Sample for ActiveProducer {
     fn sample(s: &mut Samples) -> Self {
         ActiveProducer {
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            last_sequence: s.next(),
-            last_timestamp: s.next(),
-            coordinator_epoch: s.next(),
-            current_txn_start_offset: s.next(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            last_sequence: s.draw(),
+            last_timestamp: s.draw(),
+            coordinator_epoch: s.draw(),
+            current_txn_start_offset: s.draw(),
         }
     }
 }

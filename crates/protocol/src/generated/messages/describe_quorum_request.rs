@@ -85,7 +85,7 @@ impl ToJson for DescribeQuorumRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeQuorumRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeQuorumRequest { topics: s.next() }
+        DescribeQuorumRequest { topics: s.draw() }
     }
 }
 
@@ -138,8 +138,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -185,7 +185,7 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
+            partition_index: s.draw(),
         }
     }
 }

@@ -114,10 +114,10 @@ impl ToJson for DescribeQuorumResponse {
 impl Sample for DescribeQuorumResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeQuorumResponse {
-            error_code: s.next(),
-            error_message: s.next(),
-            topics: s.next(),
-            nodes: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            topics: s.draw(),
+            nodes: s.draw(),
         }
     }
 }
@@ -171,8 +171,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -268,14 +268,14 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
-            high_watermark: s.next(),
-            current_voters: s.next(),
-            observers: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
+            high_watermark: s.draw(),
+            current_voters: s.draw(),
+            observers: s.draw(),
         }
     }
 }
@@ -329,8 +329,8 @@ impl ToJson for Node {
 impl Sample for Node {
     fn sample(s: &mut Samples) -> Self {
         Node {
-            node_id: s.next(),
-            listeners: s.next(),
+            node_id: s.draw(),
+            listeners: s.draw(),
         }
     }
 }
@@ -386,9 +386,9 @@ impl ToJson for Listener {
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
         Listener {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }
@@ -487,11 +487,11 @@ impl ToJson for ReplicaState {
 impl Sample for ReplicaState {
     fn sample(s: &mut Samples) -> Self {
         ReplicaState {
-            replica_id: s.next(),
-            replica_directory_id: s.next(),
-            log_end_offset: s.next(),
-            last_fetch_timestamp: s.next(),
-            last_caught_up_timestamp: s.next(),
+            replica_id: s.draw(),
+            replica_directory_id: s.draw(),
+            log_end_offset: s.draw(),
+            last_fetch_timestamp: s.draw(),
+            last_caught_up_timestamp: s.draw(),
         }
     }
 }

@@ -85,7 +85,7 @@ impl ToJson for DescribeShareGroupOffsetsRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeShareGroupOffsetsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeShareGroupOffsetsRequest { groups: s.next() }
+        DescribeShareGroupOffsetsRequest { groups: s.draw() }
     }
 }
 
@@ -140,8 +140,8 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -198,8 +198,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

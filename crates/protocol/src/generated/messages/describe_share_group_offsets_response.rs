@@ -86,8 +86,8 @@ impl ToJson for DescribeShareGroupOffsetsResponse {
 impl Sample for DescribeShareGroupOffsetsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeShareGroupOffsetsResponse {
-            throttle_time_ms: s.next(),
-            groups: s.next(),
+            throttle_time_ms: s.draw(),
+            groups: s.draw(),
         }
     }
 }
@@ -154,10 +154,10 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            group_id: s.next(),
-            topics: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }
@@ -216,9 +216,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -311,12 +311,12 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            start_offset: s.next(),
-            leader_epoch: s.next(),
-            lag: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            partition_index: s.draw(),
+            start_offset: s.draw(),
+            leader_epoch: s.draw(),
+            lag: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

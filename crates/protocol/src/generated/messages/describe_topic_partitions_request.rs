@@ -112,9 +112,9 @@ impl ToJson for DescribeTopicPartitionsRequest {
 impl Sample for DescribeTopicPartitionsRequest {
     fn sample(s: &mut Samples) -> Self {
         DescribeTopicPartitionsRequest {
-            topics: s.next(),
-            response_partition_limit: s.next(),
-            cursor: s.next(),
+            topics: s.draw(),
+            response_partition_limit: s.draw(),
+            cursor: s.draw(),
         }
     }
 }
@@ -159,7 +159,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic { name: s.next() }
+        Topic { name: s.draw() }
     }
 }
 
@@ -209,8 +209,8 @@ impl ToJson for Cursor {
 impl Sample for Cursor {
     fn sample(s: &mut Samples) -> Self {
         Cursor {
-            topic_name: s.next(),
-            partition_index: s.next(),
+            topic_name: s.draw(),
+            partition_index: s.draw(),
         }
     }
 }

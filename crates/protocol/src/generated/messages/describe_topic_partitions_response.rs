@@ -94,9 +94,9 @@ impl ToJson for DescribeTopicPartitionsResponse {
 impl Sample for DescribeTopicPartitionsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeTopicPartitionsResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
-            next_cursor: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
+            next_cursor: s.draw(),
         }
     }
 }
@@ -189,12 +189,12 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            error_code: s.next(),
-            name: s.next(),
-            topic_id: s.next(),
-            is_internal: s.next(),
-            partitions: s.next(),
-            topic_authorized_operations: s.next(),
+            error_code: s.draw(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            is_internal: s.draw(),
+            partitions: s.draw(),
+            topic_authorized_operations: s.draw(),
         }
     }
 }
@@ -334,15 +334,15 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            error_code: s.next(),
-            partition_index: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
-            replica_nodes: s.next(),
-            isr_nodes: s.next(),
-            eligible_leader_replicas: s.next(),
-            last_known_elr: s.next(),
-            offline_replicas: s.next(),
+            error_code: s.draw(),
+            partition_index: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
+            replica_nodes: s.draw(),
+            isr_nodes: s.draw(),
+            eligible_leader_replicas: s.draw(),
+            last_known_elr: s.draw(),
+            offline_replicas: s.draw(),
         }
     }
 }
@@ -393,8 +393,8 @@ impl ToJson for NextCursor {
 impl Sample for NextCursor {
     fn sample(s: &mut Samples) -> Self {
         NextCursor {
-            topic_name: s.next(),
-            partition_index: s.next(),
+            topic_name: s.draw(),
+            partition_index: s.draw(),
         }
     }
 }

@@ -88,7 +88,7 @@ impl ToJson for DescribeTransactionsRequest {
 impl Sample for DescribeTransactionsRequest {
     fn sample(s: &mut Samples) -> Self {
         DescribeTransactionsRequest {
-            transactional_ids: s.next(),
+            transactional_ids: s.draw(),
         }
     }
 }

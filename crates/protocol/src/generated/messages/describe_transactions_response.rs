@@ -88,8 +88,8 @@ impl ToJson for DescribeTransactionsResponse {
 impl Sample for DescribeTransactionsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeTransactionsResponse {
-            throttle_time_ms: s.next(),
-            transaction_states: s.next(),
+            throttle_time_ms: s.draw(),
+            transaction_states: s.draw(),
         }
     }
 }
@@ -185,14 +185,14 @@ impl ToJson for TransactionState {
 impl Sample for TransactionState {
     fn sample(s: &mut Samples) -> Self {
         TransactionState {
-            error_code: s.next(),
-            transactional_id: s.next(),
-            transaction_state: s.next(),
-            transaction_timeout_ms: s.next(),
-            transaction_start_time_ms: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            topics: s.next(),
+            error_code: s.draw(),
+            transactional_id: s.draw(),
+            transaction_state: s.draw(),
+            transaction_timeout_ms: s.draw(),
+            transaction_start_time_ms: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -249,8 +249,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

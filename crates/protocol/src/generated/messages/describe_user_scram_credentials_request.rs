@@ -87,7 +87,7 @@ impl ToJson for DescribeUserScramCredentialsRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeUserScramCredentialsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeUserScramCredentialsRequest { users: s.next() }
+        DescribeUserScramCredentialsRequest { users: s.draw() }
     }
 }
 
@@ -131,7 +131,7 @@ impl ToJson for User {
 #[cfg(feature = "json")]
 impl Sample for User {
     fn sample(s: &mut Samples) -> Self {
-        User { name: s.next() }
+        User { name: s.draw() }
     }
 }
 

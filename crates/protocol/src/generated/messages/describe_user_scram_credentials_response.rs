@@ -99,10 +99,10 @@ impl ToJson for DescribeUserScramCredentialsResponse {
 impl Sample for DescribeUserScramCredentialsResponse {
     fn sample(s: &mut Samples) -> Self {
         DescribeUserScramCredentialsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -169,10 +169,10 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            user: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            credential_infos: s.next(),
+            user: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            credential_infos: s.draw(),
         }
     }
 }
@@ -223,8 +223,8 @@ impl ToJson for CredentialInfo {
 impl Sample for CredentialInfo {
     fn sample(s: &mut Samples) -> Self {
         CredentialInfo {
-            mechanism: s.next(),
-            iterations: s.next(),
+            mechanism: s.draw(),
+            iterations: s.draw(),
         }
     }
 }

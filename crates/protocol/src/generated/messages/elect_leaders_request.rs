@@ -116,9 +116,9 @@ impl ToJson for ElectLeadersRequest {
 impl Sample for ElectLeadersRequest {
     fn sample(s: &mut Samples) -> Self {
         ElectLeadersRequest {
-            election_type: s.next(),
-            topic_partitions: s.next(),
-            timeout_ms: s.next(),
+            election_type: s.draw(),
+            topic_partitions: s.draw(),
+            timeout_ms: s.draw(),
         }
     }
 }
@@ -175,8 +175,8 @@ impl ToJson for TopicPartition {
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
         TopicPartition {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

@@ -100,9 +100,9 @@ impl ToJson for ElectLeadersResponse {
 impl Sample for ElectLeadersResponse {
     fn sample(s: &mut Samples) -> Self {
         ElectLeadersResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            replica_election_results: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            replica_election_results: s.draw(),
         }
     }
 }
@@ -156,8 +156,8 @@ impl ToJson for ReplicaElectionResult {
 impl Sample for ReplicaElectionResult {
     fn sample(s: &mut Samples) -> Self {
         ReplicaElectionResult {
-            topic: s.next(),
-            partition_result: s.next(),
+            topic: s.draw(),
+            partition_result: s.draw(),
         }
     }
 }
@@ -216,9 +216,9 @@ impl ToJson for PartitionResult {
 impl Sample for PartitionResult {
     fn sample(s: &mut Samples) -> Self {
         PartitionResult {
-            partition_id: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            partition_id: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -108,9 +108,9 @@ impl ToJson for EndQuorumEpochRequest {
 impl Sample for EndQuorumEpochRequest {
     fn sample(s: &mut Samples) -> Self {
         EndQuorumEpochRequest {
-            cluster_id: s.next(),
-            topics: s.next(),
-            leader_endpoints: s.next(),
+            cluster_id: s.draw(),
+            topics: s.draw(),
+            leader_endpoints: s.draw(),
         }
     }
 }
@@ -164,8 +164,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -254,11 +254,11 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
-            preferred_successors: s.next(),
-            preferred_candidates: s.next(),
+            partition_index: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
+            preferred_successors: s.draw(),
+            preferred_candidates: s.draw(),
         }
     }
 }
@@ -312,8 +312,8 @@ impl ToJson for PreferredCandidate {
 impl Sample for PreferredCandidate {
     fn sample(s: &mut Samples) -> Self {
         PreferredCandidate {
-            candidate_id: s.next(),
-            candidate_directory_id: s.next(),
+            candidate_id: s.draw(),
+            candidate_directory_id: s.draw(),
         }
     }
 }
@@ -369,9 +369,9 @@ impl ToJson for LeaderEndpoint {
 impl Sample for LeaderEndpoint {
     fn sample(s: &mut Samples) -> Self {
         LeaderEndpoint {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

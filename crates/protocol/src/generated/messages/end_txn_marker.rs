@@ -70,7 +70,7 @@ impl ToJson for EndTxnMarker {
 impl Sample for EndTxnMarker {
     fn sample(s: &mut Samples) -> Self {
         EndTxnMarker {
-            coordinator_epoch: s.next(),
+            coordinator_epoch: s.draw(),
         }
     }
 }

@@ -101,10 +101,10 @@ impl ToJson for EndTxnRequest {
 impl Sample for EndTxnRequest {
     fn sample(s: &mut Samples) -> Self {
         EndTxnRequest {
-            transactional_id: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            committed: s.next(),
+            transactional_id: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            committed: s.draw(),
         }
     }
 }

@@ -110,10 +110,10 @@ impl ToJson for EndTxnResponse {
 impl Sample for EndTxnResponse {
     fn sample(s: &mut Samples) -> Self {
         EndTxnResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
         }
     }
 }

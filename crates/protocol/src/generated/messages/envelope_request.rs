@@ -101,9 +101,9 @@ impl ToJson for EnvelopeRequest {
 impl Sample for EnvelopeRequest {
     fn sample(s: &mut Samples) -> Self {
         EnvelopeRequest {
-            request_data: s.next(),
-            request_principal: s.next(),
-            client_host_address: s.next(),
+            request_data: s.draw(),
+            request_principal: s.draw(),
+            client_host_address: s.draw(),
         }
     }
 }

@@ -88,8 +88,8 @@ impl ToJson for EnvelopeResponse {
 impl Sample for EnvelopeResponse {
     fn sample(s: &mut Samples) -> Self {
         EnvelopeResponse {
-            response_data: s.next(),
-            error_code: s.next(),
+            response_data: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

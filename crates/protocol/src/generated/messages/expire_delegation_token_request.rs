@@ -93,8 +93,8 @@ impl ToJson for ExpireDelegationTokenRequest {
 impl Sample for ExpireDelegationTokenRequest {
     fn sample(s: &mut Samples) -> Self {
         ExpireDelegationTokenRequest {
-            hmac: s.next(),
-            expiry_time_period_ms: s.next(),
+            hmac: s.draw(),
+            expiry_time_period_ms: s.draw(),
         }
     }
 }

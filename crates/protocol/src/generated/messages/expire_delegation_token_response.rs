@@ -88,9 +88,9 @@ impl ToJson for ExpireDelegationTokenResponse {
 impl Sample for ExpireDelegationTokenResponse {
     fn sample(s: &mut Samples) -> Self {
         ExpireDelegationTokenResponse {
-            error_code: s.next(),
-            expiry_timestamp_ms: s.next(),
-            throttle_time_ms: s.next(),
+            error_code: s.draw(),
+            expiry_timestamp_ms: s.draw(),
+            throttle_time_ms: s.draw(),
         }
     }
 }

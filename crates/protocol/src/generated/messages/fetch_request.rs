@@ -226,18 +226,18 @@ impl ToJson for FetchRequest {
 impl Sample for FetchRequest {
     fn sample(s: &mut Samples) -> Self {
         FetchRequest {
-            cluster_id: s.next(),
-            replica_id: s.next(),
-            replica_state: s.next(),
-            max_wait_ms: s.next(),
-            min_bytes: s.next(),
-            max_bytes: s.next(),
-            isolation_level: s.next(),
-            session_id: s.next(),
-            session_epoch: s.next(),
-            topics: s.next(),
-            forgotten_topics_data: s.next(),
-            rack_id: s.next(),
+            cluster_id: s.draw(),
+            replica_id: s.draw(),
+            replica_state: s.draw(),
+            max_wait_ms: s.draw(),
+            min_bytes: s.draw(),
+            max_bytes: s.draw(),
+            isolation_level: s.draw(),
+            session_id: s.draw(),
+            session_epoch: s.draw(),
+            topics: s.draw(),
+            forgotten_topics_data: s.draw(),
+            rack_id: s.draw(),
         }
     }
 }
@@ -297,8 +297,8 @@ impl ToJson for ReplicaState {
 impl Sample for ReplicaState {
     fn sample(s: &mut Samples) -> Self {
         ReplicaState {
-            replica_id: s.next(),
-            replica_epoch: s.next(),
+            replica_id: s.draw(),
+            replica_epoch: s.draw(),
         }
     }
 }
@@ -369,9 +369,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -512,14 +512,14 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            current_leader_epoch: s.next(),
-            fetch_offset: s.next(),
-            last_fetched_epoch: s.next(),
-            log_start_offset: s.next(),
-            partition_max_bytes: s.next(),
-            replica_directory_id: s.next(),
-            high_watermark: s.next(),
+            partition: s.draw(),
+            current_leader_epoch: s.draw(),
+            fetch_offset: s.draw(),
+            last_fetched_epoch: s.draw(),
+            log_start_offset: s.draw(),
+            partition_max_bytes: s.draw(),
+            replica_directory_id: s.draw(),
+            high_watermark: s.draw(),
         }
     }
 }
@@ -593,9 +593,9 @@ impl ToJson for ForgottenTopicsData {
 impl Sample for ForgottenTopicsData {
     fn sample(s: &mut Samples) -> Self {
         ForgottenTopicsData {
-            topic: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

@@ -131,11 +131,11 @@ impl ToJson for FetchResponse {
 impl Sample for FetchResponse {
     fn sample(s: &mut Samples) -> Self {
         FetchResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            session_id: s.next(),
-            responses: s.next(),
-            node_endpoints: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            session_id: s.draw(),
+            responses: s.draw(),
+            node_endpoints: s.draw(),
         }
     }
 }
@@ -206,9 +206,9 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            topic: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -388,7 +388,7 @@ impl ToJson for Partition {
         }
         o.insert(
             "records".into(),
-            inspect::nullable(self.records.as_ref(), |v| inspect::records(v)),
+            inspect::nullable(self.records.as_ref(), inspect::records),
         );
         serde_json::Value::Object(o)
     }
@@ -398,17 +398,17 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            high_watermark: s.next(),
-            last_stable_offset: s.next(),
-            log_start_offset: s.next(),
-            diverging_epoch: s.next(),
-            current_leader: s.next(),
-            snapshot_id: s.next(),
-            aborted_transactions: s.next(),
-            preferred_read_replica: s.next(),
-            records: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            high_watermark: s.draw(),
+            last_stable_offset: s.draw(),
+            log_start_offset: s.draw(),
+            diverging_epoch: s.draw(),
+            current_leader: s.draw(),
+            snapshot_id: s.draw(),
+            aborted_transactions: s.draw(),
+            preferred_read_replica: s.draw(),
+            records: s.draw(),
         }
     }
 }
@@ -468,8 +468,8 @@ impl ToJson for DivergingEpoch {
 impl Sample for DivergingEpoch {
     fn sample(s: &mut Samples) -> Self {
         DivergingEpoch {
-            epoch: s.next(),
-            end_offset: s.next(),
+            epoch: s.draw(),
+            end_offset: s.draw(),
         }
     }
 }
@@ -529,8 +529,8 @@ impl ToJson for CurrentLeader {
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
         CurrentLeader {
-            leader_id: s.next(),
-            leader_epoch: s.next(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }
@@ -590,8 +590,8 @@ impl ToJson for SnapshotId {
 impl Sample for SnapshotId {
     fn sample(s: &mut Samples) -> Self {
         SnapshotId {
-            end_offset: s.next(),
-            epoch: s.next(),
+            end_offset: s.draw(),
+            epoch: s.draw(),
         }
     }
 }
@@ -642,8 +642,8 @@ impl ToJson for AbortedTransaction {
 impl Sample for AbortedTransaction {
     fn sample(s: &mut Samples) -> Self {
         AbortedTransaction {
-            producer_id: s.next(),
-            first_offset: s.next(),
+            producer_id: s.draw(),
+            first_offset: s.draw(),
         }
     }
 }
@@ -707,10 +707,10 @@ impl ToJson for NodeEndpoint {
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
         NodeEndpoint {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            rack: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            rack: s.draw(),
         }
     }
 }

@@ -128,10 +128,10 @@ impl ToJson for FetchSnapshotRequest {
 impl Sample for FetchSnapshotRequest {
     fn sample(s: &mut Samples) -> Self {
         FetchSnapshotRequest {
-            cluster_id: s.next(),
-            replica_id: s.next(),
-            max_bytes: s.next(),
-            topics: s.next(),
+            cluster_id: s.draw(),
+            replica_id: s.draw(),
+            max_bytes: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -185,8 +185,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -271,11 +271,11 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            current_leader_epoch: s.next(),
-            snapshot_id: s.next(),
-            position: s.next(),
-            replica_directory_id: s.next(),
+            partition: s.draw(),
+            current_leader_epoch: s.draw(),
+            snapshot_id: s.draw(),
+            position: s.draw(),
+            replica_directory_id: s.draw(),
         }
     }
 }
@@ -326,8 +326,8 @@ impl ToJson for SnapshotId {
 impl Sample for SnapshotId {
     fn sample(s: &mut Samples) -> Self {
         SnapshotId {
-            end_offset: s.next(),
-            epoch: s.next(),
+            end_offset: s.draw(),
+            epoch: s.draw(),
         }
     }
 }

@@ -114,10 +114,10 @@ impl ToJson for FetchSnapshotResponse {
 impl Sample for FetchSnapshotResponse {
     fn sample(s: &mut Samples) -> Self {
         FetchSnapshotResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            topics: s.next(),
-            node_endpoints: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            topics: s.draw(),
+            node_endpoints: s.draw(),
         }
     }
 }
@@ -171,8 +171,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -264,13 +264,13 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            index: s.next(),
-            error_code: s.next(),
-            snapshot_id: s.next(),
-            current_leader: s.next(),
-            size: s.next(),
-            position: s.next(),
-            unaligned_records: s.next(),
+            index: s.draw(),
+            error_code: s.draw(),
+            snapshot_id: s.draw(),
+            current_leader: s.draw(),
+            size: s.draw(),
+            position: s.draw(),
+            unaligned_records: s.draw(),
         }
     }
 }
@@ -321,8 +321,8 @@ impl ToJson for SnapshotId {
 impl Sample for SnapshotId {
     fn sample(s: &mut Samples) -> Self {
         SnapshotId {
-            end_offset: s.next(),
-            epoch: s.next(),
+            end_offset: s.draw(),
+            epoch: s.draw(),
         }
     }
 }
@@ -373,8 +373,8 @@ impl ToJson for CurrentLeader {
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
         CurrentLeader {
-            leader_id: s.next(),
-            leader_epoch: s.next(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }
@@ -430,9 +430,9 @@ impl ToJson for NodeEndpoint {
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
         NodeEndpoint {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

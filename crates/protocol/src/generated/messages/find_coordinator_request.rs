@@ -116,9 +116,9 @@ impl ToJson for FindCoordinatorRequest {
 impl Sample for FindCoordinatorRequest {
     fn sample(s: &mut Samples) -> Self {
         FindCoordinatorRequest {
-            key: s.next(),
-            key_type: s.next(),
-            coordinator_keys: s.next(),
+            key: s.draw(),
+            key_type: s.draw(),
+            coordinator_keys: s.draw(),
         }
     }
 }

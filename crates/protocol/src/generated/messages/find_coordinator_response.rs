@@ -144,13 +144,13 @@ impl ToJson for FindCoordinatorResponse {
 impl Sample for FindCoordinatorResponse {
     fn sample(s: &mut Samples) -> Self {
         FindCoordinatorResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            coordinators: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            coordinators: s.draw(),
         }
     }
 }
@@ -224,12 +224,12 @@ impl ToJson for Coordinator {
 impl Sample for Coordinator {
     fn sample(s: &mut Samples) -> Self {
         Coordinator {
-            key: s.next(),
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            key: s.draw(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

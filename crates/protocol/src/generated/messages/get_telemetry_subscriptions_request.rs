@@ -86,7 +86,7 @@ impl ToJson for GetTelemetrySubscriptionsRequest {
 impl Sample for GetTelemetrySubscriptionsRequest {
     fn sample(s: &mut Samples) -> Self {
         GetTelemetrySubscriptionsRequest {
-            client_instance_id: s.next(),
+            client_instance_id: s.draw(),
         }
     }
 }

@@ -132,15 +132,15 @@ impl ToJson for GetTelemetrySubscriptionsResponse {
 impl Sample for GetTelemetrySubscriptionsResponse {
     fn sample(s: &mut Samples) -> Self {
         GetTelemetrySubscriptionsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            client_instance_id: s.next(),
-            subscription_id: s.next(),
-            accepted_compression_types: s.next(),
-            push_interval_ms: s.next(),
-            telemetry_max_bytes: s.next(),
-            delta_temporality: s.next(),
-            requested_metrics: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            client_instance_id: s.draw(),
+            subscription_id: s.draw(),
+            accepted_compression_types: s.draw(),
+            push_interval_ms: s.draw(),
+            telemetry_max_bytes: s.draw(),
+            delta_temporality: s.draw(),
+            requested_metrics: s.draw(),
         }
     }
 }

@@ -71,7 +71,7 @@ impl ToJson for GroupMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for GroupMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        GroupMetadataKey { group: s.next() }
+        GroupMetadataKey { group: s.draw() }
     }
 }
 

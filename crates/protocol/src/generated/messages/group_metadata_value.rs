@@ -136,12 +136,12 @@ impl ToJson for GroupMetadataValue {
 impl Sample for GroupMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         GroupMetadataValue {
-            protocol_type: s.next(),
-            generation: s.next(),
-            protocol: s.next(),
-            leader: s.next(),
-            current_state_timestamp: s.next(),
-            members: s.next(),
+            protocol_type: s.draw(),
+            generation: s.draw(),
+            protocol: s.draw(),
+            leader: s.draw(),
+            current_state_timestamp: s.draw(),
+            members: s.draw(),
         }
     }
 }
@@ -252,14 +252,14 @@ impl ToJson for MemberMetadata {
 impl Sample for MemberMetadata {
     fn sample(s: &mut Samples) -> Self {
         MemberMetadata {
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            rebalance_timeout: s.next(),
-            session_timeout: s.next(),
-            subscription: s.next(),
-            assignment: s.next(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            rebalance_timeout: s.draw(),
+            session_timeout: s.draw(),
+            subscription: s.draw(),
+            assignment: s.draw(),
         }
     }
 }

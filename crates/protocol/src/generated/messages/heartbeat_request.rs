@@ -107,10 +107,10 @@ impl ToJson for HeartbeatRequest {
 impl Sample for HeartbeatRequest {
     fn sample(s: &mut Samples) -> Self {
         HeartbeatRequest {
-            group_id: s.next(),
-            generation_id: s.next(),
-            member_id: s.next(),
-            group_instance_id: s.next(),
+            group_id: s.draw(),
+            generation_id: s.draw(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
         }
     }
 }

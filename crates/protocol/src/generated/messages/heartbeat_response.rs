@@ -89,8 +89,8 @@ impl ToJson for HeartbeatResponse {
 impl Sample for HeartbeatResponse {
     fn sample(s: &mut Samples) -> Self {
         HeartbeatResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

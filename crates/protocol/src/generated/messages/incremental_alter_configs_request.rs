@@ -91,8 +91,8 @@ impl ToJson for IncrementalAlterConfigsRequest {
 impl Sample for IncrementalAlterConfigsRequest {
     fn sample(s: &mut Samples) -> Self {
         IncrementalAlterConfigsRequest {
-            resources: s.next(),
-            validate_only: s.next(),
+            resources: s.draw(),
+            validate_only: s.draw(),
         }
     }
 }
@@ -151,9 +151,9 @@ impl ToJson for Resource {
 impl Sample for Resource {
     fn sample(s: &mut Samples) -> Self {
         Resource {
-            resource_type: s.next(),
-            resource_name: s.next(),
-            configs: s.next(),
+            resource_type: s.draw(),
+            resource_name: s.draw(),
+            configs: s.draw(),
         }
     }
 }
@@ -212,9 +212,9 @@ impl ToJson for Config {
 impl Sample for Config {
     fn sample(s: &mut Samples) -> Self {
         Config {
-            name: s.next(),
-            config_operation: s.next(),
-            value: s.next(),
+            name: s.draw(),
+            config_operation: s.draw(),
+            value: s.draw(),
         }
     }
 }

@@ -139,12 +139,12 @@ impl ToJson for InitProducerIdRequest {
 impl Sample for InitProducerIdRequest {
     fn sample(s: &mut Samples) -> Self {
         InitProducerIdRequest {
-            transactional_id: s.next(),
-            transaction_timeout_ms: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            enable2_pc: s.next(),
-            keep_prepared_txn: s.next(),
+            transactional_id: s.draw(),
+            transaction_timeout_ms: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            enable2_pc: s.draw(),
+            keep_prepared_txn: s.draw(),
         }
     }
 }

@@ -128,12 +128,12 @@ impl ToJson for InitProducerIdResponse {
 impl Sample for InitProducerIdResponse {
     fn sample(s: &mut Samples) -> Self {
         InitProducerIdResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            ongoing_txn_producer_id: s.next(),
-            ongoing_txn_producer_epoch: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            ongoing_txn_producer_id: s.draw(),
+            ongoing_txn_producer_epoch: s.draw(),
         }
     }
 }

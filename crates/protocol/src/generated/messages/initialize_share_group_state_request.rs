@@ -91,8 +91,8 @@ impl ToJson for InitializeShareGroupStateRequest {
 impl Sample for InitializeShareGroupStateRequest {
     fn sample(s: &mut Samples) -> Self {
         InitializeShareGroupStateRequest {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -146,8 +146,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -203,9 +203,9 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            state_epoch: s.next(),
-            start_offset: s.next(),
+            partition: s.draw(),
+            state_epoch: s.draw(),
+            start_offset: s.draw(),
         }
     }
 }

@@ -165,14 +165,14 @@ impl ToJson for JoinGroupRequest {
 impl Sample for JoinGroupRequest {
     fn sample(s: &mut Samples) -> Self {
         JoinGroupRequest {
-            group_id: s.next(),
-            session_timeout_ms: s.next(),
-            rebalance_timeout_ms: s.next(),
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            protocol_type: s.next(),
-            protocols: s.next(),
-            reason: s.next(),
+            group_id: s.draw(),
+            session_timeout_ms: s.draw(),
+            rebalance_timeout_ms: s.draw(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            protocol_type: s.draw(),
+            protocols: s.draw(),
+            reason: s.draw(),
         }
     }
 }
@@ -223,8 +223,8 @@ impl ToJson for Protocol {
 impl Sample for Protocol {
     fn sample(s: &mut Samples) -> Self {
         Protocol {
-            name: s.next(),
-            metadata: s.next(),
+            name: s.draw(),
+            metadata: s.draw(),
         }
     }
 }

@@ -171,15 +171,15 @@ impl ToJson for JoinGroupResponse {
 impl Sample for JoinGroupResponse {
     fn sample(s: &mut Samples) -> Self {
         JoinGroupResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            generation_id: s.next(),
-            protocol_type: s.next(),
-            protocol_name: s.next(),
-            leader: s.next(),
-            skip_assignment: s.next(),
-            member_id: s.next(),
-            members: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            generation_id: s.draw(),
+            protocol_type: s.draw(),
+            protocol_name: s.draw(),
+            leader: s.draw(),
+            skip_assignment: s.draw(),
+            member_id: s.draw(),
+            members: s.draw(),
         }
     }
 }
@@ -244,9 +244,9 @@ impl ToJson for Member {
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
         Member {
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            metadata: s.next(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            metadata: s.draw(),
         }
     }
 }

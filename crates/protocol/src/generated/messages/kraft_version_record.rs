@@ -83,8 +83,8 @@ impl ToJson for KRaftVersionRecord {
 impl Sample for KRaftVersionRecord {
     fn sample(s: &mut Samples) -> Self {
         KRaftVersionRecord {
-            version: s.next(),
-            kraft_version: s.next(),
+            version: s.draw(),
+            kraft_version: s.draw(),
         }
     }
 }

@@ -99,10 +99,10 @@ impl ToJson for LeaderChangeMessage {
 impl Sample for LeaderChangeMessage {
     fn sample(s: &mut Samples) -> Self {
         LeaderChangeMessage {
-            version: s.next(),
-            leader_id: s.next(),
-            voters: s.next(),
-            granting_voters: s.next(),
+            version: s.draw(),
+            leader_id: s.draw(),
+            voters: s.draw(),
+            granting_voters: s.draw(),
         }
     }
 }
@@ -162,8 +162,8 @@ impl ToJson for Voter {
 impl Sample for Voter {
     fn sample(s: &mut Samples) -> Self {
         Voter {
-            voter_id: s.next(),
-            voter_directory_id: s.next(),
+            voter_id: s.draw(),
+            voter_directory_id: s.draw(),
         }
     }
 }

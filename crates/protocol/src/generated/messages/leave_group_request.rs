@@ -108,9 +108,9 @@ impl ToJson for LeaveGroupRequest {
 impl Sample for LeaveGroupRequest {
     fn sample(s: &mut Samples) -> Self {
         LeaveGroupRequest {
-            group_id: s.next(),
-            member_id: s.next(),
-            members: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            members: s.draw(),
         }
     }
 }
@@ -178,9 +178,9 @@ impl ToJson for Member {
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
         Member {
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            reason: s.next(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            reason: s.draw(),
         }
     }
 }

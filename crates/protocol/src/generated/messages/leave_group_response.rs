@@ -103,9 +103,9 @@ impl ToJson for LeaveGroupResponse {
 impl Sample for LeaveGroupResponse {
     fn sample(s: &mut Samples) -> Self {
         LeaveGroupResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            members: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            members: s.draw(),
         }
     }
 }
@@ -164,9 +164,9 @@ impl ToJson for Member {
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
         Member {
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            error_code: s.next(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

@@ -82,9 +82,9 @@ impl ToJson for LegacyOffsetCommitKey {
 impl Sample for LegacyOffsetCommitKey {
     fn sample(s: &mut Samples) -> Self {
         LegacyOffsetCommitKey {
-            group: s.next(),
-            topic: s.next(),
-            partition: s.next(),
+            group: s.draw(),
+            topic: s.draw(),
+            partition: s.draw(),
         }
     }
 }

@@ -82,9 +82,9 @@ impl ToJson for LegacyOffsetCommitValue {
 impl Sample for LegacyOffsetCommitValue {
     fn sample(s: &mut Samples) -> Self {
         LegacyOffsetCommitValue {
-            offset: s.next(),
-            metadata: s.next(),
-            commit_timestamp: s.next(),
+            offset: s.draw(),
+            metadata: s.draw(),
+            commit_timestamp: s.draw(),
         }
     }
 }

@@ -95,7 +95,7 @@ impl ToJson for ListConfigResourcesRequest {
 impl Sample for ListConfigResourcesRequest {
     fn sample(s: &mut Samples) -> Self {
         ListConfigResourcesRequest {
-            resource_types: s.next(),
+            resource_types: s.draw(),
         }
     }
 }

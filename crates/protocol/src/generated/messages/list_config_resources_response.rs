@@ -91,9 +91,9 @@ impl ToJson for ListConfigResourcesResponse {
 impl Sample for ListConfigResourcesResponse {
     fn sample(s: &mut Samples) -> Self {
         ListConfigResourcesResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            config_resources: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            config_resources: s.draw(),
         }
     }
 }
@@ -159,8 +159,8 @@ impl ToJson for ConfigResource {
 impl Sample for ConfigResource {
     fn sample(s: &mut Samples) -> Self {
         ConfigResource {
-            resource_name: s.next(),
-            resource_type: s.next(),
+            resource_name: s.draw(),
+            resource_type: s.draw(),
         }
     }
 }

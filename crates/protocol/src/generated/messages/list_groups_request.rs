@@ -106,8 +106,8 @@ impl ToJson for ListGroupsRequest {
 impl Sample for ListGroupsRequest {
     fn sample(s: &mut Samples) -> Self {
         ListGroupsRequest {
-            states_filter: s.next(),
-            types_filter: s.next(),
+            states_filter: s.draw(),
+            types_filter: s.draw(),
         }
     }
 }

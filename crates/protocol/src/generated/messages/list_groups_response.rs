@@ -97,9 +97,9 @@ impl ToJson for ListGroupsResponse {
 impl Sample for ListGroupsResponse {
     fn sample(s: &mut Samples) -> Self {
         ListGroupsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            groups: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            groups: s.draw(),
         }
     }
 }
@@ -172,10 +172,10 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            group_id: s.next(),
-            protocol_type: s.next(),
-            group_state: s.next(),
-            group_type: s.next(),
+            group_id: s.draw(),
+            protocol_type: s.draw(),
+            group_state: s.draw(),
+            group_type: s.draw(),
         }
     }
 }

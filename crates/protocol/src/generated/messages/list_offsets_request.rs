@@ -113,10 +113,10 @@ impl ToJson for ListOffsetsRequest {
 impl Sample for ListOffsetsRequest {
     fn sample(s: &mut Samples) -> Self {
         ListOffsetsRequest {
-            replica_id: s.next(),
-            isolation_level: s.next(),
-            topics: s.next(),
-            timeout_ms: s.next(),
+            replica_id: s.draw(),
+            isolation_level: s.draw(),
+            topics: s.draw(),
+            timeout_ms: s.draw(),
         }
     }
 }
@@ -170,8 +170,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -258,10 +258,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            current_leader_epoch: s.next(),
-            timestamp: s.next(),
-            max_num_offsets: s.next(),
+            partition_index: s.draw(),
+            current_leader_epoch: s.draw(),
+            timestamp: s.draw(),
+            max_num_offsets: s.draw(),
         }
     }
 }

@@ -92,8 +92,8 @@ impl ToJson for ListOffsetsResponse {
 impl Sample for ListOffsetsResponse {
     fn sample(s: &mut Samples) -> Self {
         ListOffsetsResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -147,8 +147,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -256,12 +256,12 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            old_style_offsets: s.next(),
-            timestamp: s.next(),
-            offset: s.next(),
-            leader_epoch: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            old_style_offsets: s.draw(),
+            timestamp: s.draw(),
+            offset: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }

@@ -102,8 +102,8 @@ impl ToJson for ListPartitionReassignmentsRequest {
 impl Sample for ListPartitionReassignmentsRequest {
     fn sample(s: &mut Samples) -> Self {
         ListPartitionReassignmentsRequest {
-            timeout_ms: s.next(),
-            topics: s.next(),
+            timeout_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -160,8 +160,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partition_indexes: s.next(),
+            name: s.draw(),
+            partition_indexes: s.draw(),
         }
     }
 }

@@ -99,10 +99,10 @@ impl ToJson for ListPartitionReassignmentsResponse {
 impl Sample for ListPartitionReassignmentsResponse {
     fn sample(s: &mut Samples) -> Self {
         ListPartitionReassignmentsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -156,8 +156,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -236,10 +236,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            replicas: s.next(),
-            adding_replicas: s.next(),
-            removing_replicas: s.next(),
+            partition_index: s.draw(),
+            replicas: s.draw(),
+            adding_replicas: s.draw(),
+            removing_replicas: s.draw(),
         }
     }
 }

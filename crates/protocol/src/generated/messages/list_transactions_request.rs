@@ -135,10 +135,10 @@ impl ToJson for ListTransactionsRequest {
 impl Sample for ListTransactionsRequest {
     fn sample(s: &mut Samples) -> Self {
         ListTransactionsRequest {
-            state_filters: s.next(),
-            producer_id_filters: s.next(),
-            duration_filter: s.next(),
-            transactional_id_pattern: s.next(),
+            state_filters: s.draw(),
+            producer_id_filters: s.draw(),
+            duration_filter: s.draw(),
+            transactional_id_pattern: s.draw(),
         }
     }
 }

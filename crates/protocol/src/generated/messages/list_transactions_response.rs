@@ -103,10 +103,10 @@ impl ToJson for ListTransactionsResponse {
 impl Sample for ListTransactionsResponse {
     fn sample(s: &mut Samples) -> Self {
         ListTransactionsResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            unknown_state_filters: s.next(),
-            transaction_states: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            unknown_state_filters: s.draw(),
+            transaction_states: s.draw(),
         }
     }
 }
@@ -168,9 +168,9 @@ impl ToJson for TransactionState {
 impl Sample for TransactionState {
     fn sample(s: &mut Samples) -> Self {
         TransactionState {
-            transactional_id: s.next(),
-            producer_id: s.next(),
-            transaction_state: s.next(),
+            transactional_id: s.draw(),
+            producer_id: s.draw(),
+            transaction_state: s.draw(),
         }
     }
 }

@@ -153,10 +153,10 @@ impl ToJson for MetadataRequest {
 impl Sample for MetadataRequest {
     fn sample(s: &mut Samples) -> Self {
         MetadataRequest {
-            topics: s.next(),
-            allow_auto_topic_creation: s.next(),
-            include_cluster_authorized_operations: s.next(),
-            include_topic_authorized_operations: s.next(),
+            topics: s.draw(),
+            allow_auto_topic_creation: s.draw(),
+            include_cluster_authorized_operations: s.draw(),
+            include_topic_authorized_operations: s.draw(),
         }
     }
 }
@@ -224,8 +224,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            name: s.next(),
+            topic_id: s.draw(),
+            name: s.draw(),
         }
     }
 }

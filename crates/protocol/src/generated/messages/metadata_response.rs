@@ -164,13 +164,13 @@ impl ToJson for MetadataResponse {
 impl Sample for MetadataResponse {
     fn sample(s: &mut Samples) -> Self {
         MetadataResponse {
-            throttle_time_ms: s.next(),
-            brokers: s.next(),
-            cluster_id: s.next(),
-            controller_id: s.next(),
-            topics: s.next(),
-            cluster_authorized_operations: s.next(),
-            error_code: s.next(),
+            throttle_time_ms: s.draw(),
+            brokers: s.draw(),
+            cluster_id: s.draw(),
+            controller_id: s.draw(),
+            topics: s.draw(),
+            cluster_authorized_operations: s.draw(),
+            error_code: s.draw(),
         }
     }
 }
@@ -240,10 +240,10 @@ impl ToJson for Broker {
 impl Sample for Broker {
     fn sample(s: &mut Samples) -> Self {
         Broker {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            rack: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            rack: s.draw(),
         }
     }
 }
@@ -362,12 +362,12 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            error_code: s.next(),
-            name: s.next(),
-            topic_id: s.next(),
-            is_internal: s.next(),
-            partitions: s.next(),
-            topic_authorized_operations: s.next(),
+            error_code: s.draw(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            is_internal: s.draw(),
+            partitions: s.draw(),
+            topic_authorized_operations: s.draw(),
         }
     }
 }
@@ -487,13 +487,13 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            error_code: s.next(),
-            partition_index: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
-            replica_nodes: s.next(),
-            isr_nodes: s.next(),
-            offline_replicas: s.next(),
+            error_code: s.draw(),
+            partition_index: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
+            replica_nodes: s.draw(),
+            isr_nodes: s.draw(),
+            offline_replicas: s.draw(),
         }
     }
 }

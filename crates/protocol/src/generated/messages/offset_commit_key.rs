@@ -82,9 +82,9 @@ impl ToJson for OffsetCommitKey {
 impl Sample for OffsetCommitKey {
     fn sample(s: &mut Samples) -> Self {
         OffsetCommitKey {
-            group: s.next(),
-            topic: s.next(),
-            partition: s.next(),
+            group: s.draw(),
+            topic: s.draw(),
+            partition: s.draw(),
         }
     }
 }

@@ -148,12 +148,12 @@ impl ToJson for OffsetCommitRequest {
 impl Sample for OffsetCommitRequest {
     fn sample(s: &mut Samples) -> Self {
         OffsetCommitRequest {
-            group_id: s.next(),
-            generation_id_or_member_epoch: s.next(),
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            retention_time_ms: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            generation_id_or_member_epoch: s.draw(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            retention_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -224,9 +224,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -322,11 +322,11 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            committed_offset: s.next(),
-            committed_leader_epoch: s.next(),
-            commit_timestamp: s.next(),
-            committed_metadata: s.next(),
+            partition_index: s.draw(),
+            committed_offset: s.draw(),
+            committed_leader_epoch: s.draw(),
+            commit_timestamp: s.draw(),
+            committed_metadata: s.draw(),
         }
     }
 }

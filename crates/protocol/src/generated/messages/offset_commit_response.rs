@@ -92,8 +92,8 @@ impl ToJson for OffsetCommitResponse {
 impl Sample for OffsetCommitResponse {
     fn sample(s: &mut Samples) -> Self {
         OffsetCommitResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -164,9 +164,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -217,8 +217,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

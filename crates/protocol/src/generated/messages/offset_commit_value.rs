@@ -141,12 +141,12 @@ impl ToJson for OffsetCommitValue {
 impl Sample for OffsetCommitValue {
     fn sample(s: &mut Samples) -> Self {
         OffsetCommitValue {
-            offset: s.next(),
-            leader_epoch: s.next(),
-            metadata: s.next(),
-            commit_timestamp: s.next(),
-            expire_timestamp: s.next(),
-            topic_id: s.next(),
+            offset: s.draw(),
+            leader_epoch: s.draw(),
+            metadata: s.draw(),
+            commit_timestamp: s.draw(),
+            expire_timestamp: s.draw(),
+            topic_id: s.draw(),
         }
     }
 }

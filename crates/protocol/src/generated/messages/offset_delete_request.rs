@@ -85,8 +85,8 @@ impl ToJson for OffsetDeleteRequest {
 impl Sample for OffsetDeleteRequest {
     fn sample(s: &mut Samples) -> Self {
         OffsetDeleteRequest {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -134,8 +134,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -173,7 +173,7 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
+            partition_index: s.draw(),
         }
     }
 }

@@ -85,9 +85,9 @@ impl ToJson for OffsetDeleteResponse {
 impl Sample for OffsetDeleteResponse {
     fn sample(s: &mut Samples) -> Self {
         OffsetDeleteResponse {
-            error_code: s.next(),
-            throttle_time_ms: s.next(),
-            topics: s.next(),
+            error_code: s.draw(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -135,8 +135,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -179,8 +179,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

@@ -136,10 +136,10 @@ impl ToJson for OffsetFetchRequest {
 impl Sample for OffsetFetchRequest {
     fn sample(s: &mut Samples) -> Self {
         OffsetFetchRequest {
-            group_id: s.next(),
-            topics: s.next(),
-            groups: s.next(),
-            require_stable: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
+            groups: s.draw(),
+            require_stable: s.draw(),
         }
     }
 }
@@ -196,8 +196,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partition_indexes: s.next(),
+            name: s.draw(),
+            partition_indexes: s.draw(),
         }
     }
 }
@@ -283,10 +283,10 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            group_id: s.next(),
-            member_id: s.next(),
-            member_epoch: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            member_epoch: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -360,9 +360,9 @@ impl ToJson for GroupTopic {
 impl Sample for GroupTopic {
     fn sample(s: &mut Samples) -> Self {
         GroupTopic {
-            name: s.next(),
-            topic_id: s.next(),
-            partition_indexes: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            partition_indexes: s.draw(),
         }
     }
 }

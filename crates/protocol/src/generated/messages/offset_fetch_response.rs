@@ -123,10 +123,10 @@ impl ToJson for OffsetFetchResponse {
 impl Sample for OffsetFetchResponse {
     fn sample(s: &mut Samples) -> Self {
         OffsetFetchResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
-            error_code: s.next(),
-            groups: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
+            error_code: s.draw(),
+            groups: s.draw(),
         }
     }
 }
@@ -180,8 +180,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -271,11 +271,11 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            committed_offset: s.next(),
-            committed_leader_epoch: s.next(),
-            metadata: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            committed_offset: s.draw(),
+            committed_leader_epoch: s.draw(),
+            metadata: s.draw(),
+            error_code: s.draw(),
         }
     }
 }
@@ -334,9 +334,9 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            group_id: s.next(),
-            topics: s.next(),
-            error_code: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
+            error_code: s.draw(),
         }
     }
 }
@@ -407,9 +407,9 @@ impl ToJson for GroupTopic {
 impl Sample for GroupTopic {
     fn sample(s: &mut Samples) -> Self {
         GroupTopic {
-            name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -493,11 +493,11 @@ impl ToJson for GroupTopicPartition {
 impl Sample for GroupTopicPartition {
     fn sample(s: &mut Samples) -> Self {
         GroupTopicPartition {
-            partition_index: s.next(),
-            committed_offset: s.next(),
-            committed_leader_epoch: s.next(),
-            metadata: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            committed_offset: s.draw(),
+            committed_leader_epoch: s.draw(),
+            metadata: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

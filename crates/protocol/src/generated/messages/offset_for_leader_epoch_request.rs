@@ -106,8 +106,8 @@ impl ToJson for OffsetForLeaderEpochRequest {
 impl Sample for OffsetForLeaderEpochRequest {
     fn sample(s: &mut Samples) -> Self {
         OffsetForLeaderEpochRequest {
-            replica_id: s.next(),
-            topics: s.next(),
+            replica_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -161,8 +161,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -237,9 +237,9 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            current_leader_epoch: s.next(),
-            leader_epoch: s.next(),
+            partition: s.draw(),
+            current_leader_epoch: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }

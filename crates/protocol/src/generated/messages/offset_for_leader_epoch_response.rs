@@ -92,8 +92,8 @@ impl ToJson for OffsetForLeaderEpochResponse {
 impl Sample for OffsetForLeaderEpochResponse {
     fn sample(s: &mut Samples) -> Self {
         OffsetForLeaderEpochResponse {
-            throttle_time_ms: s.next(),
-            topics: s.next(),
+            throttle_time_ms: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -147,8 +147,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -226,10 +226,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            error_code: s.next(),
-            partition: s.next(),
-            leader_epoch: s.next(),
-            end_offset: s.next(),
+            error_code: s.draw(),
+            partition: s.draw(),
+            leader_epoch: s.draw(),
+            end_offset: s.draw(),
         }
     }
 }

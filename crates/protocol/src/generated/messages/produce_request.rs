@@ -110,10 +110,10 @@ impl ToJson for ProduceRequest {
 impl Sample for ProduceRequest {
     fn sample(s: &mut Samples) -> Self {
         ProduceRequest {
-            transactional_id: s.next(),
-            acks: s.next(),
-            timeout_ms: s.next(),
-            topic_data: s.next(),
+            transactional_id: s.draw(),
+            acks: s.draw(),
+            timeout_ms: s.draw(),
+            topic_data: s.draw(),
         }
     }
 }
@@ -184,9 +184,9 @@ impl ToJson for TopicData {
 impl Sample for TopicData {
     fn sample(s: &mut Samples) -> Self {
         TopicData {
-            name: s.next(),
-            topic_id: s.next(),
-            partition_data: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            partition_data: s.draw(),
         }
     }
 }
@@ -230,7 +230,7 @@ impl ToJson for PartitionData {
         o.insert("index".into(), self.index.into());
         o.insert(
             "records".into(),
-            inspect::nullable(self.records.as_ref(), |v| inspect::records(v)),
+            inspect::nullable(self.records.as_ref(), inspect::records),
         );
         serde_json::Value::Object(o)
     }
@@ -240,8 +240,8 @@ impl ToJson for PartitionData {
 impl Sample for PartitionData {
     fn sample(s: &mut Samples) -> Self {
         PartitionData {
-            index: s.next(),
-            records: s.next(),
+            index: s.draw(),
+            records: s.draw(),
         }
     }
 }

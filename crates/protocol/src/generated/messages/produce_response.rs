@@ -115,9 +115,9 @@ impl ToJson for ProduceResponse {
 impl Sample for ProduceResponse {
     fn sample(s: &mut Samples) -> Self {
         ProduceResponse {
-            responses: s.next(),
-            throttle_time_ms: s.next(),
-            node_endpoints: s.next(),
+            responses: s.draw(),
+            throttle_time_ms: s.draw(),
+            node_endpoints: s.draw(),
         }
     }
 }
@@ -190,9 +190,9 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            name: s.next(),
-            topic_id: s.next(),
-            partition_responses: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            partition_responses: s.draw(),
         }
     }
 }
@@ -326,14 +326,14 @@ impl ToJson for PartitionResponse {
 impl Sample for PartitionResponse {
     fn sample(s: &mut Samples) -> Self {
         PartitionResponse {
-            index: s.next(),
-            error_code: s.next(),
-            base_offset: s.next(),
-            log_append_time_ms: s.next(),
-            log_start_offset: s.next(),
-            record_errors: s.next(),
-            error_message: s.next(),
-            current_leader: s.next(),
+            index: s.draw(),
+            error_code: s.draw(),
+            base_offset: s.draw(),
+            log_append_time_ms: s.draw(),
+            log_start_offset: s.draw(),
+            record_errors: s.draw(),
+            error_message: s.draw(),
+            current_leader: s.draw(),
         }
     }
 }
@@ -389,8 +389,8 @@ impl ToJson for RecordError {
 impl Sample for RecordError {
     fn sample(s: &mut Samples) -> Self {
         RecordError {
-            batch_index: s.next(),
-            batch_index_error_message: s.next(),
+            batch_index: s.draw(),
+            batch_index_error_message: s.draw(),
         }
     }
 }
@@ -450,8 +450,8 @@ impl ToJson for CurrentLeader {
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
         CurrentLeader {
-            leader_id: s.next(),
-            leader_epoch: s.next(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }
@@ -515,10 +515,10 @@ impl ToJson for NodeEndpoint {
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
         NodeEndpoint {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            rack: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            rack: s.draw(),
         }
     }
 }

@@ -80,8 +80,8 @@ impl ToJson for ProducerSnapshot {
 impl Sample for ProducerSnapshot {
     fn sample(s: &mut Samples) -> Self {
         ProducerSnapshot {
-            crc: s.next(),
-            producer_entries: s.next(),
+            crc: s.draw(),
+            producer_entries: s.draw(),
         }
     }
 }
@@ -157,14 +157,14 @@ impl ToJson for ProducerEntry {
 impl Sample for ProducerEntry {
     fn sample(s: &mut Samples) -> Self {
         ProducerEntry {
-            producer_id: s.next(),
-            epoch: s.next(),
-            last_sequence: s.next(),
-            last_offset: s.next(),
-            offset_delta: s.next(),
-            timestamp: s.next(),
-            coordinator_epoch: s.next(),
-            current_txn_first_offset: s.next(),
+            producer_id: s.draw(),
+            epoch: s.draw(),
+            last_sequence: s.draw(),
+            last_offset: s.draw(),
+            offset_delta: s.draw(),
+            timestamp: s.draw(),
+            coordinator_epoch: s.draw(),
+            current_txn_first_offset: s.draw(),
         }
     }
 }

@@ -108,11 +108,11 @@ impl ToJson for PushTelemetryRequest {
 impl Sample for PushTelemetryRequest {
     fn sample(s: &mut Samples) -> Self {
         PushTelemetryRequest {
-            client_instance_id: s.next(),
-            subscription_id: s.next(),
-            terminating: s.next(),
-            compression_type: s.next(),
-            metrics: s.next(),
+            client_instance_id: s.draw(),
+            subscription_id: s.draw(),
+            terminating: s.draw(),
+            compression_type: s.draw(),
+            metrics: s.draw(),
         }
     }
 }

@@ -83,8 +83,8 @@ impl ToJson for PushTelemetryResponse {
 impl Sample for PushTelemetryResponse {
     fn sample(s: &mut Samples) -> Self {
         PushTelemetryResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
         }
     }
 }

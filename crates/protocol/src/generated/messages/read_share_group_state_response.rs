@@ -80,7 +80,7 @@ impl ToJson for ReadShareGroupStateResponse {
 #[cfg(feature = "json")]
 impl Sample for ReadShareGroupStateResponse {
     fn sample(s: &mut Samples) -> Self {
-        ReadShareGroupStateResponse { results: s.next() }
+        ReadShareGroupStateResponse { results: s.draw() }
     }
 }
 
@@ -133,8 +133,8 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -211,12 +211,12 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            state_epoch: s.next(),
-            start_offset: s.next(),
-            state_batches: s.next(),
+            partition: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            state_epoch: s.draw(),
+            start_offset: s.draw(),
+            state_batches: s.draw(),
         }
     }
 }
@@ -277,10 +277,10 @@ impl ToJson for StateBatch {
 impl Sample for StateBatch {
     fn sample(s: &mut Samples) -> Self {
         StateBatch {
-            first_offset: s.next(),
-            last_offset: s.next(),
-            delivery_state: s.next(),
-            delivery_count: s.next(),
+            first_offset: s.draw(),
+            last_offset: s.draw(),
+            delivery_state: s.draw(),
+            delivery_count: s.draw(),
         }
     }
 }

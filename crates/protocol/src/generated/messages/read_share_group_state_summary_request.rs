@@ -91,8 +91,8 @@ impl ToJson for ReadShareGroupStateSummaryRequest {
 impl Sample for ReadShareGroupStateSummaryRequest {
     fn sample(s: &mut Samples) -> Self {
         ReadShareGroupStateSummaryRequest {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -146,8 +146,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -198,8 +198,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            leader_epoch: s.next(),
+            partition: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }

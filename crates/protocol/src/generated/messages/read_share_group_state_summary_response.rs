@@ -80,7 +80,7 @@ impl ToJson for ReadShareGroupStateSummaryResponse {
 #[cfg(feature = "json")]
 impl Sample for ReadShareGroupStateSummaryResponse {
     fn sample(s: &mut Samples) -> Self {
-        ReadShareGroupStateSummaryResponse { results: s.next() }
+        ReadShareGroupStateSummaryResponse { results: s.draw() }
     }
 }
 
@@ -133,8 +133,8 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -236,13 +236,13 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            state_epoch: s.next(),
-            leader_epoch: s.next(),
-            start_offset: s.next(),
-            delivery_complete_count: s.next(),
+            partition: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            state_epoch: s.draw(),
+            leader_epoch: s.draw(),
+            start_offset: s.draw(),
+            delivery_complete_count: s.draw(),
         }
     }
 }

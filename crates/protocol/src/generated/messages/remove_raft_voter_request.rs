@@ -99,9 +99,9 @@ impl ToJson for RemoveRaftVoterRequest {
 impl Sample for RemoveRaftVoterRequest {
     fn sample(s: &mut Samples) -> Self {
         RemoveRaftVoterRequest {
-            cluster_id: s.next(),
-            voter_id: s.next(),
-            voter_directory_id: s.next(),
+            cluster_id: s.draw(),
+            voter_id: s.draw(),
+            voter_directory_id: s.draw(),
         }
     }
 }

@@ -91,9 +91,9 @@ impl ToJson for RemoveRaftVoterResponse {
 impl Sample for RemoveRaftVoterResponse {
     fn sample(s: &mut Samples) -> Self {
         RemoveRaftVoterResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

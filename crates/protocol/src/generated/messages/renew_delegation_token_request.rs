@@ -90,8 +90,8 @@ impl ToJson for RenewDelegationTokenRequest {
 impl Sample for RenewDelegationTokenRequest {
     fn sample(s: &mut Samples) -> Self {
         RenewDelegationTokenRequest {
-            hmac: s.next(),
-            renew_period_ms: s.next(),
+            hmac: s.draw(),
+            renew_period_ms: s.draw(),
         }
     }
 }

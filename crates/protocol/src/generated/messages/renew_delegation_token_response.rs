@@ -88,9 +88,9 @@ impl ToJson for RenewDelegationTokenResponse {
 impl Sample for RenewDelegationTokenResponse {
     fn sample(s: &mut Samples) -> Self {
         RenewDelegationTokenResponse {
-            error_code: s.next(),
-            expiry_timestamp_ms: s.next(),
-            throttle_time_ms: s.next(),
+            error_code: s.draw(),
+            expiry_timestamp_ms: s.draw(),
+            throttle_time_ms: s.draw(),
         }
     }
 }

@@ -85,7 +85,7 @@ impl ToJson for SaslAuthenticateRequest {
 impl Sample for SaslAuthenticateRequest {
     fn sample(s: &mut Samples) -> Self {
         SaslAuthenticateRequest {
-            auth_bytes: s.next(),
+            auth_bytes: s.draw(),
         }
     }
 }

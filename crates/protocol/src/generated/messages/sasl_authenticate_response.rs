@@ -104,10 +104,10 @@ impl ToJson for SaslAuthenticateResponse {
 impl Sample for SaslAuthenticateResponse {
     fn sample(s: &mut Samples) -> Self {
         SaslAuthenticateResponse {
-            error_code: s.next(),
-            error_message: s.next(),
-            auth_bytes: s.next(),
-            session_lifetime_ms: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            auth_bytes: s.draw(),
+            session_lifetime_ms: s.draw(),
         }
     }
 }

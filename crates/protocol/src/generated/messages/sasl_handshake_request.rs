@@ -77,7 +77,7 @@ impl ToJson for SaslHandshakeRequest {
 impl Sample for SaslHandshakeRequest {
     fn sample(s: &mut Samples) -> Self {
         SaslHandshakeRequest {
-            mechanism: s.next(),
+            mechanism: s.draw(),
         }
     }
 }

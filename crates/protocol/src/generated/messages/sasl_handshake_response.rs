@@ -80,8 +80,8 @@ impl ToJson for SaslHandshakeResponse {
 impl Sample for SaslHandshakeResponse {
     fn sample(s: &mut Samples) -> Self {
         SaslHandshakeResponse {
-            error_code: s.next(),
-            mechanisms: s.next(),
+            error_code: s.draw(),
+            mechanisms: s.draw(),
         }
     }
 }

@@ -118,11 +118,11 @@ impl ToJson for ShareAcknowledgeRequest {
 impl Sample for ShareAcknowledgeRequest {
     fn sample(s: &mut Samples) -> Self {
         ShareAcknowledgeRequest {
-            group_id: s.next(),
-            member_id: s.next(),
-            share_session_epoch: s.next(),
-            is_renew_ack: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            share_session_epoch: s.draw(),
+            is_renew_ack: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -176,8 +176,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -234,8 +234,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            acknowledgement_batches: s.next(),
+            partition_index: s.draw(),
+            acknowledgement_batches: s.draw(),
         }
     }
 }
@@ -297,9 +297,9 @@ impl ToJson for AcknowledgementBatch {
 impl Sample for AcknowledgementBatch {
     fn sample(s: &mut Samples) -> Self {
         AcknowledgementBatch {
-            first_offset: s.next(),
-            last_offset: s.next(),
-            acknowledge_types: s.next(),
+            first_offset: s.draw(),
+            last_offset: s.draw(),
+            acknowledge_types: s.draw(),
         }
     }
 }

@@ -121,12 +121,12 @@ impl ToJson for ShareAcknowledgeResponse {
 impl Sample for ShareAcknowledgeResponse {
     fn sample(s: &mut Samples) -> Self {
         ShareAcknowledgeResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            acquisition_lock_timeout_ms: s.next(),
-            responses: s.next(),
-            node_endpoints: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            acquisition_lock_timeout_ms: s.draw(),
+            responses: s.draw(),
+            node_endpoints: s.draw(),
         }
     }
 }
@@ -180,8 +180,8 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -245,10 +245,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            current_leader: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            current_leader: s.draw(),
         }
     }
 }
@@ -299,8 +299,8 @@ impl ToJson for CurrentLeader {
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
         CurrentLeader {
-            leader_id: s.next(),
-            leader_epoch: s.next(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }
@@ -364,10 +364,10 @@ impl ToJson for NodeEndpoint {
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
         NodeEndpoint {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            rack: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            rack: s.draw(),
         }
     }
 }

@@ -183,18 +183,18 @@ impl ToJson for ShareFetchRequest {
 impl Sample for ShareFetchRequest {
     fn sample(s: &mut Samples) -> Self {
         ShareFetchRequest {
-            group_id: s.next(),
-            member_id: s.next(),
-            share_session_epoch: s.next(),
-            max_wait_ms: s.next(),
-            min_bytes: s.next(),
-            max_bytes: s.next(),
-            max_records: s.next(),
-            batch_size: s.next(),
-            share_acquire_mode: s.next(),
-            is_renew_ack: s.next(),
-            topics: s.next(),
-            forgotten_topics_data: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            share_session_epoch: s.draw(),
+            max_wait_ms: s.draw(),
+            min_bytes: s.draw(),
+            max_bytes: s.draw(),
+            max_records: s.draw(),
+            batch_size: s.draw(),
+            share_acquire_mode: s.draw(),
+            is_renew_ack: s.draw(),
+            topics: s.draw(),
+            forgotten_topics_data: s.draw(),
         }
     }
 }
@@ -248,8 +248,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -317,9 +317,9 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            partition_max_bytes: s.next(),
-            acknowledgement_batches: s.next(),
+            partition_index: s.draw(),
+            partition_max_bytes: s.draw(),
+            acknowledgement_batches: s.draw(),
         }
     }
 }
@@ -381,9 +381,9 @@ impl ToJson for AcknowledgementBatch {
 impl Sample for AcknowledgementBatch {
     fn sample(s: &mut Samples) -> Self {
         AcknowledgementBatch {
-            first_offset: s.next(),
-            last_offset: s.next(),
-            acknowledge_types: s.next(),
+            first_offset: s.draw(),
+            last_offset: s.draw(),
+            acknowledge_types: s.draw(),
         }
     }
 }
@@ -440,8 +440,8 @@ impl ToJson for ForgottenTopicsData {
 impl Sample for ForgottenTopicsData {
     fn sample(s: &mut Samples) -> Self {
         ForgottenTopicsData {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

@@ -121,12 +121,12 @@ impl ToJson for ShareFetchResponse {
 impl Sample for ShareFetchResponse {
     fn sample(s: &mut Samples) -> Self {
         ShareFetchResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            acquisition_lock_timeout_ms: s.next(),
-            responses: s.next(),
-            node_endpoints: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            acquisition_lock_timeout_ms: s.draw(),
+            responses: s.draw(),
+            node_endpoints: s.draw(),
         }
     }
 }
@@ -180,8 +180,8 @@ impl ToJson for Response {
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
         Response {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -273,7 +273,7 @@ impl ToJson for Partition {
         o.insert("currentLeader".into(), self.current_leader.to_json(version));
         o.insert(
             "records".into(),
-            inspect::nullable(self.records.as_ref(), |v| inspect::records(v)),
+            inspect::nullable(self.records.as_ref(), inspect::records),
         );
         o.insert(
             "acquiredRecords".into(),
@@ -287,14 +287,14 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            acknowledge_error_code: s.next(),
-            acknowledge_error_message: s.next(),
-            current_leader: s.next(),
-            records: s.next(),
-            acquired_records: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            acknowledge_error_code: s.draw(),
+            acknowledge_error_message: s.draw(),
+            current_leader: s.draw(),
+            records: s.draw(),
+            acquired_records: s.draw(),
         }
     }
 }
@@ -345,8 +345,8 @@ impl ToJson for CurrentLeader {
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
         CurrentLeader {
-            leader_id: s.next(),
-            leader_epoch: s.next(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
         }
     }
 }
@@ -402,9 +402,9 @@ impl ToJson for AcquiredRecord {
 impl Sample for AcquiredRecord {
     fn sample(s: &mut Samples) -> Self {
         AcquiredRecord {
-            first_offset: s.next(),
-            last_offset: s.next(),
-            delivery_count: s.next(),
+            first_offset: s.draw(),
+            last_offset: s.draw(),
+            delivery_count: s.draw(),
         }
     }
 }
@@ -468,10 +468,10 @@ impl ToJson for NodeEndpoint {
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
         NodeEndpoint {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
-            rack: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
+            rack: s.draw(),
         }
     }
 }

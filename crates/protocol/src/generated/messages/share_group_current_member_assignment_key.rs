@@ -77,8 +77,8 @@ impl ToJson for ShareGroupCurrentMemberAssignmentKey {
 impl Sample for ShareGroupCurrentMemberAssignmentKey {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupCurrentMemberAssignmentKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

@@ -101,10 +101,10 @@ impl ToJson for ShareGroupCurrentMemberAssignmentValue {
 impl Sample for ShareGroupCurrentMemberAssignmentValue {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupCurrentMemberAssignmentValue {
-            member_epoch: s.next(),
-            previous_member_epoch: s.next(),
-            state: s.next(),
-            assigned_partitions: s.next(),
+            member_epoch: s.draw(),
+            previous_member_epoch: s.draw(),
+            state: s.draw(),
+            assigned_partitions: s.draw(),
         }
     }
 }
@@ -161,8 +161,8 @@ impl ToJson for TopicPartitions {
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
         TopicPartitions {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

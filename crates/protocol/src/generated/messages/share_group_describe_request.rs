@@ -94,8 +94,8 @@ impl ToJson for ShareGroupDescribeRequest {
 impl Sample for ShareGroupDescribeRequest {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupDescribeRequest {
-            group_ids: s.next(),
-            include_authorized_operations: s.next(),
+            group_ids: s.draw(),
+            include_authorized_operations: s.draw(),
         }
     }
 }

@@ -86,8 +86,8 @@ impl ToJson for ShareGroupDescribeResponse {
 impl Sample for ShareGroupDescribeResponse {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupDescribeResponse {
-            throttle_time_ms: s.next(),
-            groups: s.next(),
+            throttle_time_ms: s.draw(),
+            groups: s.draw(),
         }
     }
 }
@@ -198,15 +198,15 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            error_code: s.next(),
-            error_message: s.next(),
-            group_id: s.next(),
-            group_state: s.next(),
-            group_epoch: s.next(),
-            assignment_epoch: s.next(),
-            assignor_name: s.next(),
-            members: s.next(),
-            authorized_operations: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            group_id: s.draw(),
+            group_state: s.draw(),
+            group_epoch: s.draw(),
+            assignment_epoch: s.draw(),
+            assignor_name: s.draw(),
+            members: s.draw(),
+            authorized_operations: s.draw(),
         }
     }
 }
@@ -290,13 +290,13 @@ impl ToJson for Member {
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
         Member {
-            member_id: s.next(),
-            rack_id: s.next(),
-            member_epoch: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            subscribed_topic_names: s.next(),
-            assignment: s.next(),
+            member_id: s.draw(),
+            rack_id: s.draw(),
+            member_epoch: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            subscribed_topic_names: s.draw(),
+            assignment: s.draw(),
         }
     }
 }
@@ -358,9 +358,9 @@ impl ToJson for TopicPartitions {
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
         TopicPartitions {
-            topic_id: s.next(),
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -409,7 +409,7 @@ impl ToJson for Assignment {
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
         Assignment {
-            topic_partitions: s.next(),
+            topic_partitions: s.draw(),
         }
     }
 }

@@ -113,11 +113,11 @@ impl ToJson for ShareGroupHeartbeatRequest {
 impl Sample for ShareGroupHeartbeatRequest {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupHeartbeatRequest {
-            group_id: s.next(),
-            member_id: s.next(),
-            member_epoch: s.next(),
-            rack_id: s.next(),
-            subscribed_topic_names: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            member_epoch: s.draw(),
+            rack_id: s.draw(),
+            subscribed_topic_names: s.draw(),
         }
     }
 }

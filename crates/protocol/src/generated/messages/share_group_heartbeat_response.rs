@@ -120,13 +120,13 @@ impl ToJson for ShareGroupHeartbeatResponse {
 impl Sample for ShareGroupHeartbeatResponse {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupHeartbeatResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            member_id: s.next(),
-            member_epoch: s.next(),
-            heartbeat_interval_ms: s.next(),
-            assignment: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            member_id: s.draw(),
+            member_epoch: s.draw(),
+            heartbeat_interval_ms: s.draw(),
+            assignment: s.draw(),
         }
     }
 }
@@ -175,7 +175,7 @@ impl ToJson for Assignment {
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
         Assignment {
-            topic_partitions: s.next(),
+            topic_partitions: s.draw(),
         }
     }
 }
@@ -232,8 +232,8 @@ impl ToJson for TopicPartitions {
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
         TopicPartitions {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

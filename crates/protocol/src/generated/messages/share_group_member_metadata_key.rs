@@ -77,8 +77,8 @@ impl ToJson for ShareGroupMemberMetadataKey {
 impl Sample for ShareGroupMemberMetadataKey {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupMemberMetadataKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

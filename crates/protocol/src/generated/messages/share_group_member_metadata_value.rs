@@ -101,10 +101,10 @@ impl ToJson for ShareGroupMemberMetadataValue {
 impl Sample for ShareGroupMemberMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupMemberMetadataValue {
-            rack_id: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            subscribed_topic_names: s.next(),
+            rack_id: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            subscribed_topic_names: s.draw(),
         }
     }
 }

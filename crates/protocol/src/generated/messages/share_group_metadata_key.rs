@@ -71,7 +71,7 @@ impl ToJson for ShareGroupMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupMetadataKey { group_id: s.next() }
+        ShareGroupMetadataKey { group_id: s.draw() }
     }
 }
 

@@ -83,8 +83,8 @@ impl ToJson for ShareGroupMetadataValue {
 impl Sample for ShareGroupMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupMetadataValue {
-            epoch: s.next(),
-            metadata_hash: s.next(),
+            epoch: s.draw(),
+            metadata_hash: s.draw(),
         }
     }
 }

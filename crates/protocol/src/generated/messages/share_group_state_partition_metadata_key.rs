@@ -71,7 +71,7 @@ impl ToJson for ShareGroupStatePartitionMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupStatePartitionMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupStatePartitionMetadataKey { group_id: s.next() }
+        ShareGroupStatePartitionMetadataKey { group_id: s.draw() }
     }
 }
 

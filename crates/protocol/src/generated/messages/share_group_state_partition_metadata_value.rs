@@ -101,9 +101,9 @@ impl ToJson for ShareGroupStatePartitionMetadataValue {
 impl Sample for ShareGroupStatePartitionMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupStatePartitionMetadataValue {
-            initializing_topics: s.next(),
-            initialized_topics: s.next(),
-            deleting_topics: s.next(),
+            initializing_topics: s.draw(),
+            initialized_topics: s.draw(),
+            deleting_topics: s.draw(),
         }
     }
 }
@@ -165,9 +165,9 @@ impl ToJson for TopicPartitionsInfo {
 impl Sample for TopicPartitionsInfo {
     fn sample(s: &mut Samples) -> Self {
         TopicPartitionsInfo {
-            topic_id: s.next(),
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -218,8 +218,8 @@ impl ToJson for TopicInfo {
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
         TopicInfo {
-            topic_id: s.next(),
-            topic_name: s.next(),
+            topic_id: s.draw(),
+            topic_name: s.draw(),
         }
     }
 }

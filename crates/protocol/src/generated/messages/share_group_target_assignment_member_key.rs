@@ -77,8 +77,8 @@ impl ToJson for ShareGroupTargetAssignmentMemberKey {
 impl Sample for ShareGroupTargetAssignmentMemberKey {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupTargetAssignmentMemberKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

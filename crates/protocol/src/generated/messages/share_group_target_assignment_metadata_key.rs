@@ -71,7 +71,7 @@ impl ToJson for ShareGroupTargetAssignmentMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupTargetAssignmentMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupTargetAssignmentMetadataKey { group_id: s.next() }
+        ShareGroupTargetAssignmentMetadataKey { group_id: s.draw() }
     }
 }
 

@@ -99,8 +99,8 @@ impl ToJson for ShareGroupTargetAssignmentMetadataValue {
 impl Sample for ShareGroupTargetAssignmentMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         ShareGroupTargetAssignmentMetadataValue {
-            assignment_epoch: s.next(),
-            assignment_timestamp: s.next(),
+            assignment_epoch: s.draw(),
+            assignment_timestamp: s.draw(),
         }
     }
 }

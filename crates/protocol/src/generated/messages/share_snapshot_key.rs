@@ -82,9 +82,9 @@ impl ToJson for ShareSnapshotKey {
 impl Sample for ShareSnapshotKey {
     fn sample(s: &mut Samples) -> Self {
         ShareSnapshotKey {
-            group_id: s.next(),
-            topic_id: s.next(),
-            partition: s.next(),
+            group_id: s.draw(),
+            topic_id: s.draw(),
+            partition: s.draw(),
         }
     }
 }

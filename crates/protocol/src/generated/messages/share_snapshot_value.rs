@@ -147,14 +147,14 @@ impl ToJson for ShareSnapshotValue {
 impl Sample for ShareSnapshotValue {
     fn sample(s: &mut Samples) -> Self {
         ShareSnapshotValue {
-            snapshot_epoch: s.next(),
-            state_epoch: s.next(),
-            leader_epoch: s.next(),
-            start_offset: s.next(),
-            delivery_complete_count: s.next(),
-            create_timestamp: s.next(),
-            write_timestamp: s.next(),
-            state_batches: s.next(),
+            snapshot_epoch: s.draw(),
+            state_epoch: s.draw(),
+            leader_epoch: s.draw(),
+            start_offset: s.draw(),
+            delivery_complete_count: s.draw(),
+            create_timestamp: s.draw(),
+            write_timestamp: s.draw(),
+            state_batches: s.draw(),
         }
     }
 }
@@ -215,10 +215,10 @@ impl ToJson for StateBatch {
 impl Sample for StateBatch {
     fn sample(s: &mut Samples) -> Self {
         StateBatch {
-            first_offset: s.next(),
-            last_offset: s.next(),
-            delivery_state: s.next(),
-            delivery_count: s.next(),
+            first_offset: s.draw(),
+            last_offset: s.draw(),
+            delivery_state: s.draw(),
+            delivery_count: s.draw(),
         }
     }
 }

@@ -82,9 +82,9 @@ impl ToJson for ShareUpdateKey {
 impl Sample for ShareUpdateKey {
     fn sample(s: &mut Samples) -> Self {
         ShareUpdateKey {
-            group_id: s.next(),
-            topic_id: s.next(),
-            partition: s.next(),
+            group_id: s.draw(),
+            topic_id: s.draw(),
+            partition: s.draw(),
         }
     }
 }

@@ -129,11 +129,11 @@ impl ToJson for ShareUpdateValue {
 impl Sample for ShareUpdateValue {
     fn sample(s: &mut Samples) -> Self {
         ShareUpdateValue {
-            snapshot_epoch: s.next(),
-            leader_epoch: s.next(),
-            start_offset: s.next(),
-            delivery_complete_count: s.next(),
-            state_batches: s.next(),
+            snapshot_epoch: s.draw(),
+            leader_epoch: s.draw(),
+            start_offset: s.draw(),
+            delivery_complete_count: s.draw(),
+            state_batches: s.draw(),
         }
     }
 }
@@ -194,10 +194,10 @@ impl ToJson for StateBatch {
 impl Sample for StateBatch {
     fn sample(s: &mut Samples) -> Self {
         StateBatch {
-            first_offset: s.next(),
-            last_offset: s.next(),
-            delivery_state: s.next(),
-            delivery_count: s.next(),
+            first_offset: s.draw(),
+            last_offset: s.draw(),
+            delivery_state: s.draw(),
+            delivery_count: s.draw(),
         }
     }
 }

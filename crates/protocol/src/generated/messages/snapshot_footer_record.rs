@@ -77,7 +77,7 @@ impl ToJson for SnapshotFooterRecord {
 #[cfg(feature = "json")]
 impl Sample for SnapshotFooterRecord {
     fn sample(s: &mut Samples) -> Self {
-        SnapshotFooterRecord { version: s.next() }
+        SnapshotFooterRecord { version: s.draw() }
     }
 }
 

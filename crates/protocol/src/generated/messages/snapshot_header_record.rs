@@ -86,8 +86,8 @@ impl ToJson for SnapshotHeaderRecord {
 impl Sample for SnapshotHeaderRecord {
     fn sample(s: &mut Samples) -> Self {
         SnapshotHeaderRecord {
-            version: s.next(),
-            last_contained_log_timestamp: s.next(),
+            version: s.draw(),
+            last_contained_log_timestamp: s.draw(),
         }
     }
 }

@@ -77,8 +77,8 @@ impl ToJson for StreamsGroupCurrentMemberAssignmentKey {
 impl Sample for StreamsGroupCurrentMemberAssignmentKey {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupCurrentMemberAssignmentKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

@@ -151,15 +151,15 @@ impl ToJson for StreamsGroupCurrentMemberAssignmentValue {
 impl Sample for StreamsGroupCurrentMemberAssignmentValue {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupCurrentMemberAssignmentValue {
-            member_epoch: s.next(),
-            previous_member_epoch: s.next(),
-            state: s.next(),
-            active_tasks: s.next(),
-            standby_tasks: s.next(),
-            warmup_tasks: s.next(),
-            active_tasks_pending_revocation: s.next(),
-            standby_tasks_pending_revocation: s.next(),
-            warmup_tasks_pending_revocation: s.next(),
+            member_epoch: s.draw(),
+            previous_member_epoch: s.draw(),
+            state: s.draw(),
+            active_tasks: s.draw(),
+            standby_tasks: s.draw(),
+            warmup_tasks: s.draw(),
+            active_tasks_pending_revocation: s.draw(),
+            standby_tasks_pending_revocation: s.draw(),
+            warmup_tasks_pending_revocation: s.draw(),
         }
     }
 }
@@ -242,9 +242,9 @@ impl ToJson for TaskIds {
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
         TaskIds {
-            subtopology_id: s.next(),
-            partitions: s.next(),
-            assignment_epochs: s.next(),
+            subtopology_id: s.draw(),
+            partitions: s.draw(),
+            assignment_epochs: s.draw(),
         }
     }
 }

@@ -108,9 +108,9 @@ impl ToJson for StreamsGroupDescribeRequest {
 impl Sample for StreamsGroupDescribeRequest {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupDescribeRequest {
-            group_ids: s.next(),
-            include_authorized_operations: s.next(),
-            include_topology_description: s.next(),
+            group_ids: s.draw(),
+            include_authorized_operations: s.draw(),
+            include_topology_description: s.draw(),
         }
     }
 }

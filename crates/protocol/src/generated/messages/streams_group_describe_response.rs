@@ -86,8 +86,8 @@ impl ToJson for StreamsGroupDescribeResponse {
 impl Sample for StreamsGroupDescribeResponse {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupDescribeResponse {
-            throttle_time_ms: s.next(),
-            groups: s.next(),
+            throttle_time_ms: s.draw(),
+            groups: s.draw(),
         }
     }
 }
@@ -237,18 +237,18 @@ impl ToJson for Group {
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
         Group {
-            error_code: s.next(),
-            error_message: s.next(),
-            group_id: s.next(),
-            group_state: s.next(),
-            group_epoch: s.next(),
-            assignment_epoch: s.next(),
-            topology: s.next(),
-            members: s.next(),
-            authorized_operations: s.next(),
-            topology_description: s.next(),
-            topology_description_status: s.next(),
-            assignor_name: s.next(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            group_id: s.draw(),
+            group_state: s.draw(),
+            group_epoch: s.draw(),
+            assignment_epoch: s.draw(),
+            topology: s.draw(),
+            members: s.draw(),
+            authorized_operations: s.draw(),
+            topology_description: s.draw(),
+            topology_description_status: s.draw(),
+            assignor_name: s.draw(),
         }
     }
 }
@@ -306,8 +306,8 @@ impl ToJson for Topology {
 impl Sample for Topology {
     fn sample(s: &mut Samples) -> Self {
         Topology {
-            epoch: s.next(),
-            subtopologies: s.next(),
+            epoch: s.draw(),
+            subtopologies: s.draw(),
         }
     }
 }
@@ -391,11 +391,11 @@ impl ToJson for Subtopology {
 impl Sample for Subtopology {
     fn sample(s: &mut Samples) -> Self {
         Subtopology {
-            subtopology_id: s.next(),
-            source_topics: s.next(),
-            repartition_sink_topics: s.next(),
-            state_changelog_topics: s.next(),
-            repartition_source_topics: s.next(),
+            subtopology_id: s.draw(),
+            source_topics: s.draw(),
+            repartition_sink_topics: s.draw(),
+            state_changelog_topics: s.draw(),
+            repartition_source_topics: s.draw(),
         }
     }
 }
@@ -532,21 +532,21 @@ impl ToJson for Member {
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
         Member {
-            member_id: s.next(),
-            member_epoch: s.next(),
-            instance_id: s.next(),
-            rack_id: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            topology_epoch: s.next(),
-            process_id: s.next(),
-            user_endpoint: s.next(),
-            client_tags: s.next(),
-            task_offsets: s.next(),
-            task_end_offsets: s.next(),
-            assignment: s.next(),
-            target_assignment: s.next(),
-            is_classic: s.next(),
+            member_id: s.draw(),
+            member_epoch: s.draw(),
+            instance_id: s.draw(),
+            rack_id: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            topology_epoch: s.draw(),
+            process_id: s.draw(),
+            user_endpoint: s.draw(),
+            client_tags: s.draw(),
+            task_offsets: s.draw(),
+            task_end_offsets: s.draw(),
+            assignment: s.draw(),
+            target_assignment: s.draw(),
+            is_classic: s.draw(),
         }
     }
 }
@@ -597,8 +597,8 @@ impl ToJson for Endpoint {
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
         Endpoint {
-            host: s.next(),
-            port: s.next(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }
@@ -654,9 +654,9 @@ impl ToJson for TaskOffset {
 impl Sample for TaskOffset {
     fn sample(s: &mut Samples) -> Self {
         TaskOffset {
-            subtopology_id: s.next(),
-            partition: s.next(),
-            offset: s.next(),
+            subtopology_id: s.draw(),
+            partition: s.draw(),
+            offset: s.draw(),
         }
     }
 }
@@ -721,9 +721,9 @@ impl ToJson for Assignment {
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
         Assignment {
-            active_tasks: s.next(),
-            standby_tasks: s.next(),
-            warmup_tasks: s.next(),
+            active_tasks: s.draw(),
+            standby_tasks: s.draw(),
+            warmup_tasks: s.draw(),
         }
     }
 }
@@ -780,8 +780,8 @@ impl ToJson for TaskIds {
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
         TaskIds {
-            subtopology_id: s.next(),
-            partitions: s.next(),
+            subtopology_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -832,8 +832,8 @@ impl ToJson for KeyValue {
 impl Sample for KeyValue {
     fn sample(s: &mut Samples) -> Self {
         KeyValue {
-            key: s.next(),
-            value: s.next(),
+            key: s.draw(),
+            value: s.draw(),
         }
     }
 }
@@ -897,10 +897,10 @@ impl ToJson for TopicInfo {
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
         TopicInfo {
-            name: s.next(),
-            partitions: s.next(),
-            replication_factor: s.next(),
-            topic_configs: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
+            replication_factor: s.draw(),
+            topic_configs: s.draw(),
         }
     }
 }
@@ -961,8 +961,8 @@ impl ToJson for TopologyDescription {
 impl Sample for TopologyDescription {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescription {
-            subtopologies: s.next(),
-            global_stores: s.next(),
+            subtopologies: s.draw(),
+            global_stores: s.draw(),
         }
     }
 }
@@ -1016,8 +1016,8 @@ impl ToJson for TopologyDescriptionSubtopology {
 impl Sample for TopologyDescriptionSubtopology {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescriptionSubtopology {
-            subtopology_id: s.next(),
-            nodes: s.next(),
+            subtopology_id: s.draw(),
+            nodes: s.draw(),
         }
     }
 }
@@ -1100,12 +1100,12 @@ impl ToJson for TopologyDescriptionNode {
 impl Sample for TopologyDescriptionNode {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescriptionNode {
-            name: s.next(),
-            node_type: s.next(),
-            source_topics: s.next(),
-            sink_topic: s.next(),
-            stores: s.next(),
-            successors: s.next(),
+            name: s.draw(),
+            node_type: s.draw(),
+            source_topics: s.draw(),
+            sink_topic: s.draw(),
+            stores: s.draw(),
+            successors: s.draw(),
         }
     }
 }
@@ -1156,8 +1156,8 @@ impl ToJson for TopologyDescriptionGlobalStore {
 impl Sample for TopologyDescriptionGlobalStore {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescriptionGlobalStore {
-            source: s.next(),
-            processor: s.next(),
+            source: s.draw(),
+            processor: s.draw(),
         }
     }
 }

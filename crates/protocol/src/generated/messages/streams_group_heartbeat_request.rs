@@ -253,23 +253,23 @@ impl ToJson for StreamsGroupHeartbeatRequest {
 impl Sample for StreamsGroupHeartbeatRequest {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupHeartbeatRequest {
-            group_id: s.next(),
-            member_id: s.next(),
-            member_epoch: s.next(),
-            endpoint_information_epoch: s.next(),
-            instance_id: s.next(),
-            rack_id: s.next(),
-            rebalance_timeout_ms: s.next(),
-            topology: s.next(),
-            active_tasks: s.next(),
-            standby_tasks: s.next(),
-            warmup_tasks: s.next(),
-            process_id: s.next(),
-            user_endpoint: s.next(),
-            client_tags: s.next(),
-            task_offsets: s.next(),
-            task_end_offsets: s.next(),
-            shutdown_application: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            member_epoch: s.draw(),
+            endpoint_information_epoch: s.draw(),
+            instance_id: s.draw(),
+            rack_id: s.draw(),
+            rebalance_timeout_ms: s.draw(),
+            topology: s.draw(),
+            active_tasks: s.draw(),
+            standby_tasks: s.draw(),
+            warmup_tasks: s.draw(),
+            process_id: s.draw(),
+            user_endpoint: s.draw(),
+            client_tags: s.draw(),
+            task_offsets: s.draw(),
+            task_end_offsets: s.draw(),
+            shutdown_application: s.draw(),
         }
     }
 }
@@ -323,8 +323,8 @@ impl ToJson for Topology {
 impl Sample for Topology {
     fn sample(s: &mut Samples) -> Self {
         Topology {
-            epoch: s.next(),
-            subtopologies: s.next(),
+            epoch: s.draw(),
+            subtopologies: s.draw(),
         }
     }
 }
@@ -428,13 +428,13 @@ impl ToJson for Subtopology {
 impl Sample for Subtopology {
     fn sample(s: &mut Samples) -> Self {
         Subtopology {
-            subtopology_id: s.next(),
-            source_topics: s.next(),
-            source_topic_regex: s.next(),
-            state_changelog_topics: s.next(),
-            repartition_sink_topics: s.next(),
-            repartition_source_topics: s.next(),
-            copartition_groups: s.next(),
+            subtopology_id: s.draw(),
+            source_topics: s.draw(),
+            source_topic_regex: s.draw(),
+            state_changelog_topics: s.draw(),
+            repartition_sink_topics: s.draw(),
+            repartition_source_topics: s.draw(),
+            copartition_groups: s.draw(),
         }
     }
 }
@@ -508,9 +508,9 @@ impl ToJson for CopartitionGroup {
 impl Sample for CopartitionGroup {
     fn sample(s: &mut Samples) -> Self {
         CopartitionGroup {
-            source_topics: s.next(),
-            source_topic_regex: s.next(),
-            repartition_source_topics: s.next(),
+            source_topics: s.draw(),
+            source_topic_regex: s.draw(),
+            repartition_source_topics: s.draw(),
         }
     }
 }
@@ -561,8 +561,8 @@ impl ToJson for KeyValue {
 impl Sample for KeyValue {
     fn sample(s: &mut Samples) -> Self {
         KeyValue {
-            key: s.next(),
-            value: s.next(),
+            key: s.draw(),
+            value: s.draw(),
         }
     }
 }
@@ -626,10 +626,10 @@ impl ToJson for TopicInfo {
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
         TopicInfo {
-            name: s.next(),
-            partitions: s.next(),
-            replication_factor: s.next(),
-            topic_configs: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
+            replication_factor: s.draw(),
+            topic_configs: s.draw(),
         }
     }
 }
@@ -680,8 +680,8 @@ impl ToJson for Endpoint {
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
         Endpoint {
-            host: s.next(),
-            port: s.next(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }
@@ -737,9 +737,9 @@ impl ToJson for TaskOffset {
 impl Sample for TaskOffset {
     fn sample(s: &mut Samples) -> Self {
         TaskOffset {
-            subtopology_id: s.next(),
-            partition: s.next(),
-            offset: s.next(),
+            subtopology_id: s.draw(),
+            partition: s.draw(),
+            offset: s.draw(),
         }
     }
 }
@@ -796,8 +796,8 @@ impl ToJson for TaskIds {
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
         TaskIds {
-            subtopology_id: s.next(),
-            partitions: s.next(),
+            subtopology_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

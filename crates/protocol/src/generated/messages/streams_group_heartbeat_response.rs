@@ -251,22 +251,22 @@ impl ToJson for StreamsGroupHeartbeatResponse {
 impl Sample for StreamsGroupHeartbeatResponse {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupHeartbeatResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            member_id: s.next(),
-            member_epoch: s.next(),
-            heartbeat_interval_ms: s.next(),
-            acceptable_recovery_lag_legacy: s.next(),
-            task_offset_interval_ms: s.next(),
-            acceptable_recovery_lag: s.next(),
-            status: s.next(),
-            active_tasks: s.next(),
-            standby_tasks: s.next(),
-            warmup_tasks: s.next(),
-            topology_description_required: s.next(),
-            endpoint_information_epoch: s.next(),
-            partitions_by_user_endpoint: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            member_id: s.draw(),
+            member_epoch: s.draw(),
+            heartbeat_interval_ms: s.draw(),
+            acceptable_recovery_lag_legacy: s.draw(),
+            task_offset_interval_ms: s.draw(),
+            acceptable_recovery_lag: s.draw(),
+            status: s.draw(),
+            active_tasks: s.draw(),
+            standby_tasks: s.draw(),
+            warmup_tasks: s.draw(),
+            topology_description_required: s.draw(),
+            endpoint_information_epoch: s.draw(),
+            partitions_by_user_endpoint: s.draw(),
         }
     }
 }
@@ -332,9 +332,9 @@ impl ToJson for PartitionsByUserEndpoint {
 impl Sample for PartitionsByUserEndpoint {
     fn sample(s: &mut Samples) -> Self {
         PartitionsByUserEndpoint {
-            user_endpoint: s.next(),
-            active_partitions: s.next(),
-            standby_partitions: s.next(),
+            user_endpoint: s.draw(),
+            active_partitions: s.draw(),
+            standby_partitions: s.draw(),
         }
     }
 }
@@ -385,8 +385,8 @@ impl ToJson for Status {
 impl Sample for Status {
     fn sample(s: &mut Samples) -> Self {
         Status {
-            status_code: s.next(),
-            status_detail: s.next(),
+            status_code: s.draw(),
+            status_detail: s.draw(),
         }
     }
 }
@@ -443,8 +443,8 @@ impl ToJson for TopicPartition {
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
         TopicPartition {
-            topic: s.next(),
-            partitions: s.next(),
+            topic: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -501,8 +501,8 @@ impl ToJson for TaskIds {
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
         TaskIds {
-            subtopology_id: s.next(),
-            partitions: s.next(),
+            subtopology_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -553,8 +553,8 @@ impl ToJson for Endpoint {
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
         Endpoint {
-            host: s.next(),
-            port: s.next(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

@@ -77,8 +77,8 @@ impl ToJson for StreamsGroupMemberMetadataKey {
 impl Sample for StreamsGroupMemberMetadataKey {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupMemberMetadataKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

@@ -149,15 +149,15 @@ impl ToJson for StreamsGroupMemberMetadataValue {
 impl Sample for StreamsGroupMemberMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupMemberMetadataValue {
-            instance_id: s.next(),
-            rack_id: s.next(),
-            client_id: s.next(),
-            client_host: s.next(),
-            rebalance_timeout_ms: s.next(),
-            topology_epoch: s.next(),
-            process_id: s.next(),
-            user_endpoint: s.next(),
-            client_tags: s.next(),
+            instance_id: s.draw(),
+            rack_id: s.draw(),
+            client_id: s.draw(),
+            client_host: s.draw(),
+            rebalance_timeout_ms: s.draw(),
+            topology_epoch: s.draw(),
+            process_id: s.draw(),
+            user_endpoint: s.draw(),
+            client_tags: s.draw(),
         }
     }
 }
@@ -208,8 +208,8 @@ impl ToJson for Endpoint {
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
         Endpoint {
-            host: s.next(),
-            port: s.next(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }
@@ -260,8 +260,8 @@ impl ToJson for KeyValue {
 impl Sample for KeyValue {
     fn sample(s: &mut Samples) -> Self {
         KeyValue {
-            key: s.next(),
-            value: s.next(),
+            key: s.draw(),
+            value: s.draw(),
         }
     }
 }

@@ -71,7 +71,7 @@ impl ToJson for StreamsGroupMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for StreamsGroupMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        StreamsGroupMetadataKey { group_id: s.next() }
+        StreamsGroupMetadataKey { group_id: s.draw() }
     }
 }
 

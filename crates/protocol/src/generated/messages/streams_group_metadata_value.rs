@@ -179,12 +179,12 @@ impl ToJson for StreamsGroupMetadataValue {
 impl Sample for StreamsGroupMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupMetadataValue {
-            epoch: s.next(),
-            metadata_hash: s.next(),
-            validated_topology_epoch: s.next(),
-            last_assignment_configs: s.next(),
-            stored_description_topology_epoch: s.next(),
-            failed_description_topology_epoch: s.next(),
+            epoch: s.draw(),
+            metadata_hash: s.draw(),
+            validated_topology_epoch: s.draw(),
+            last_assignment_configs: s.draw(),
+            stored_description_topology_epoch: s.draw(),
+            failed_description_topology_epoch: s.draw(),
         }
     }
 }
@@ -235,8 +235,8 @@ impl ToJson for LastAssignmentConfig {
 impl Sample for LastAssignmentConfig {
     fn sample(s: &mut Samples) -> Self {
         LastAssignmentConfig {
-            key: s.next(),
-            value: s.next(),
+            key: s.draw(),
+            value: s.draw(),
         }
     }
 }

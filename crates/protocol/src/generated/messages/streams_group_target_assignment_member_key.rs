@@ -77,8 +77,8 @@ impl ToJson for StreamsGroupTargetAssignmentMemberKey {
 impl Sample for StreamsGroupTargetAssignmentMemberKey {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupTargetAssignmentMemberKey {
-            group_id: s.next(),
-            member_id: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
         }
     }
 }

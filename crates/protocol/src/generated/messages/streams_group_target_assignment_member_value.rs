@@ -97,9 +97,9 @@ impl ToJson for StreamsGroupTargetAssignmentMemberValue {
 impl Sample for StreamsGroupTargetAssignmentMemberValue {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupTargetAssignmentMemberValue {
-            active_tasks: s.next(),
-            standby_tasks: s.next(),
-            warmup_tasks: s.next(),
+            active_tasks: s.draw(),
+            standby_tasks: s.draw(),
+            warmup_tasks: s.draw(),
         }
     }
 }
@@ -156,8 +156,8 @@ impl ToJson for TaskIds {
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
         TaskIds {
-            subtopology_id: s.next(),
-            partitions: s.next(),
+            subtopology_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }

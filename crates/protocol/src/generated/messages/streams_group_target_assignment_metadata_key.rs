@@ -71,7 +71,7 @@ impl ToJson for StreamsGroupTargetAssignmentMetadataKey {
 #[cfg(feature = "json")]
 impl Sample for StreamsGroupTargetAssignmentMetadataKey {
     fn sample(s: &mut Samples) -> Self {
-        StreamsGroupTargetAssignmentMetadataKey { group_id: s.next() }
+        StreamsGroupTargetAssignmentMetadataKey { group_id: s.draw() }
     }
 }
 

@@ -99,8 +99,8 @@ impl ToJson for StreamsGroupTargetAssignmentMetadataValue {
 impl Sample for StreamsGroupTargetAssignmentMetadataValue {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupTargetAssignmentMetadataValue {
-            assignment_epoch: s.next(),
-            assignment_timestamp: s.next(),
+            assignment_epoch: s.draw(),
+            assignment_timestamp: s.draw(),
         }
     }
 }

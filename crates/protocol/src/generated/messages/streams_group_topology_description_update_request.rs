@@ -101,10 +101,10 @@ impl ToJson for StreamsGroupTopologyDescriptionUpdateRequest {
 impl Sample for StreamsGroupTopologyDescriptionUpdateRequest {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupTopologyDescriptionUpdateRequest {
-            group_id: s.next(),
-            member_id: s.next(),
-            topology_epoch: s.next(),
-            topology_description: s.next(),
+            group_id: s.draw(),
+            member_id: s.draw(),
+            topology_epoch: s.draw(),
+            topology_description: s.draw(),
         }
     }
 }
@@ -165,8 +165,8 @@ impl ToJson for TopologyDescription {
 impl Sample for TopologyDescription {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescription {
-            subtopologies: s.next(),
-            global_stores: s.next(),
+            subtopologies: s.draw(),
+            global_stores: s.draw(),
         }
     }
 }
@@ -220,8 +220,8 @@ impl ToJson for TopologyDescriptionSubtopology {
 impl Sample for TopologyDescriptionSubtopology {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescriptionSubtopology {
-            subtopology_id: s.next(),
-            nodes: s.next(),
+            subtopology_id: s.draw(),
+            nodes: s.draw(),
         }
     }
 }
@@ -304,12 +304,12 @@ impl ToJson for TopologyDescriptionNode {
 impl Sample for TopologyDescriptionNode {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescriptionNode {
-            name: s.next(),
-            node_type: s.next(),
-            source_topics: s.next(),
-            sink_topic: s.next(),
-            stores: s.next(),
-            successors: s.next(),
+            name: s.draw(),
+            node_type: s.draw(),
+            source_topics: s.draw(),
+            sink_topic: s.draw(),
+            stores: s.draw(),
+            successors: s.draw(),
         }
     }
 }
@@ -360,8 +360,8 @@ impl ToJson for TopologyDescriptionGlobalStore {
 impl Sample for TopologyDescriptionGlobalStore {
     fn sample(s: &mut Samples) -> Self {
         TopologyDescriptionGlobalStore {
-            source: s.next(),
-            processor: s.next(),
+            source: s.draw(),
+            processor: s.draw(),
         }
     }
 }

@@ -71,7 +71,7 @@ impl ToJson for StreamsGroupTopologyKey {
 #[cfg(feature = "json")]
 impl Sample for StreamsGroupTopologyKey {
     fn sample(s: &mut Samples) -> Self {
-        StreamsGroupTopologyKey { group_id: s.next() }
+        StreamsGroupTopologyKey { group_id: s.draw() }
     }
 }
 

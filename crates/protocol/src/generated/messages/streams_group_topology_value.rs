@@ -86,8 +86,8 @@ impl ToJson for StreamsGroupTopologyValue {
 impl Sample for StreamsGroupTopologyValue {
     fn sample(s: &mut Samples) -> Self {
         StreamsGroupTopologyValue {
-            epoch: s.next(),
-            subtopologies: s.next(),
+            epoch: s.draw(),
+            subtopologies: s.draw(),
         }
     }
 }
@@ -191,13 +191,13 @@ impl ToJson for Subtopology {
 impl Sample for Subtopology {
     fn sample(s: &mut Samples) -> Self {
         Subtopology {
-            subtopology_id: s.next(),
-            source_topics: s.next(),
-            source_topic_regex: s.next(),
-            state_changelog_topics: s.next(),
-            repartition_sink_topics: s.next(),
-            repartition_source_topics: s.next(),
-            copartition_groups: s.next(),
+            subtopology_id: s.draw(),
+            source_topics: s.draw(),
+            source_topic_regex: s.draw(),
+            state_changelog_topics: s.draw(),
+            repartition_sink_topics: s.draw(),
+            repartition_source_topics: s.draw(),
+            copartition_groups: s.draw(),
         }
     }
 }
@@ -271,9 +271,9 @@ impl ToJson for CopartitionGroup {
 impl Sample for CopartitionGroup {
     fn sample(s: &mut Samples) -> Self {
         CopartitionGroup {
-            source_topics: s.next(),
-            source_topic_regex: s.next(),
-            repartition_source_topics: s.next(),
+            source_topics: s.draw(),
+            source_topic_regex: s.draw(),
+            repartition_source_topics: s.draw(),
         }
     }
 }
@@ -324,8 +324,8 @@ impl ToJson for TopicConfig {
 impl Sample for TopicConfig {
     fn sample(s: &mut Samples) -> Self {
         TopicConfig {
-            key: s.next(),
-            value: s.next(),
+            key: s.draw(),
+            value: s.draw(),
         }
     }
 }
@@ -389,10 +389,10 @@ impl ToJson for TopicInfo {
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
         TopicInfo {
-            name: s.next(),
-            partitions: s.next(),
-            replication_factor: s.next(),
-            topic_configs: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
+            replication_factor: s.draw(),
+            topic_configs: s.draw(),
         }
     }
 }

@@ -139,13 +139,13 @@ impl ToJson for SyncGroupRequest {
 impl Sample for SyncGroupRequest {
     fn sample(s: &mut Samples) -> Self {
         SyncGroupRequest {
-            group_id: s.next(),
-            generation_id: s.next(),
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            protocol_type: s.next(),
-            protocol_name: s.next(),
-            assignments: s.next(),
+            group_id: s.draw(),
+            generation_id: s.draw(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            protocol_type: s.draw(),
+            protocol_name: s.draw(),
+            assignments: s.draw(),
         }
     }
 }
@@ -196,8 +196,8 @@ impl ToJson for Assignment {
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
         Assignment {
-            member_id: s.next(),
-            assignment: s.next(),
+            member_id: s.draw(),
+            assignment: s.draw(),
         }
     }
 }

@@ -118,11 +118,11 @@ impl ToJson for SyncGroupResponse {
 impl Sample for SyncGroupResponse {
     fn sample(s: &mut Samples) -> Self {
         SyncGroupResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            protocol_type: s.next(),
-            protocol_name: s.next(),
-            assignment: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            protocol_type: s.draw(),
+            protocol_name: s.draw(),
+            assignment: s.draw(),
         }
     }
 }

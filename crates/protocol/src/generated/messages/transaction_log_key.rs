@@ -75,7 +75,7 @@ impl ToJson for TransactionLogKey {
 impl Sample for TransactionLogKey {
     fn sample(s: &mut Samples) -> Self {
         TransactionLogKey {
-            transactional_id: s.next(),
+            transactional_id: s.draw(),
         }
     }
 }

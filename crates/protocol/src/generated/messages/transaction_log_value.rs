@@ -212,17 +212,17 @@ impl ToJson for TransactionLogValue {
 impl Sample for TransactionLogValue {
     fn sample(s: &mut Samples) -> Self {
         TransactionLogValue {
-            producer_id: s.next(),
-            previous_producer_id: s.next(),
-            next_producer_id: s.next(),
-            producer_epoch: s.next(),
-            next_producer_epoch: s.next(),
-            transaction_timeout_ms: s.next(),
-            transaction_status: s.next(),
-            transaction_partitions: s.next(),
-            transaction_last_update_timestamp_ms: s.next(),
-            transaction_start_timestamp_ms: s.next(),
-            client_transaction_version: s.next(),
+            producer_id: s.draw(),
+            previous_producer_id: s.draw(),
+            next_producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            next_producer_epoch: s.draw(),
+            transaction_timeout_ms: s.draw(),
+            transaction_status: s.draw(),
+            transaction_partitions: s.draw(),
+            transaction_last_update_timestamp_ms: s.draw(),
+            transaction_start_timestamp_ms: s.draw(),
+            client_transaction_version: s.draw(),
         }
     }
 }
@@ -279,8 +279,8 @@ impl ToJson for TransactionPartition {
 impl Sample for TransactionPartition {
     fn sample(s: &mut Samples) -> Self {
         TransactionPartition {
-            topic: s.next(),
-            partition_ids: s.next(),
+            topic: s.draw(),
+            partition_ids: s.draw(),
         }
     }
 }

@@ -151,14 +151,14 @@ impl ToJson for TxnOffsetCommitRequest {
 impl Sample for TxnOffsetCommitRequest {
     fn sample(s: &mut Samples) -> Self {
         TxnOffsetCommitRequest {
-            transactional_id: s.next(),
-            group_id: s.next(),
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            generation_id_or_member_epoch: s.next(),
-            member_id: s.next(),
-            group_instance_id: s.next(),
-            topics: s.next(),
+            transactional_id: s.draw(),
+            group_id: s.draw(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            generation_id_or_member_epoch: s.draw(),
+            member_id: s.draw(),
+            group_instance_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -229,9 +229,9 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            topic_id: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -315,10 +315,10 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            committed_offset: s.next(),
-            committed_leader_epoch: s.next(),
-            committed_metadata: s.next(),
+            partition_index: s.draw(),
+            committed_offset: s.draw(),
+            committed_leader_epoch: s.draw(),
+            committed_metadata: s.draw(),
         }
     }
 }

@@ -83,7 +83,7 @@ impl ToJson for UnregisterBrokerRequest {
 impl Sample for UnregisterBrokerRequest {
     fn sample(s: &mut Samples) -> Self {
         UnregisterBrokerRequest {
-            broker_id: s.next(),
+            broker_id: s.draw(),
         }
     }
 }

@@ -83,7 +83,7 @@ impl ToJson for UnregisterControllerRequest {
 impl Sample for UnregisterControllerRequest {
     fn sample(s: &mut Samples) -> Self {
         UnregisterControllerRequest {
-            controller_id: s.next(),
+            controller_id: s.draw(),
         }
     }
 }

@@ -112,9 +112,9 @@ impl ToJson for UpdateFeaturesRequest {
 impl Sample for UpdateFeaturesRequest {
     fn sample(s: &mut Samples) -> Self {
         UpdateFeaturesRequest {
-            timeout_ms: s.next(),
-            feature_updates: s.next(),
-            validate_only: s.next(),
+            timeout_ms: s.draw(),
+            feature_updates: s.draw(),
+            validate_only: s.draw(),
         }
     }
 }
@@ -198,10 +198,10 @@ impl ToJson for FeatureUpdate {
 impl Sample for FeatureUpdate {
     fn sample(s: &mut Samples) -> Self {
         FeatureUpdate {
-            feature: s.next(),
-            max_version_level: s.next(),
-            allow_downgrade: s.next(),
-            upgrade_type: s.next(),
+            feature: s.draw(),
+            max_version_level: s.draw(),
+            allow_downgrade: s.draw(),
+            upgrade_type: s.draw(),
         }
     }
 }

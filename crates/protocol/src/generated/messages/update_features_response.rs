@@ -105,10 +105,10 @@ impl ToJson for UpdateFeaturesResponse {
 impl Sample for UpdateFeaturesResponse {
     fn sample(s: &mut Samples) -> Self {
         UpdateFeaturesResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
-            results: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
+            results: s.draw(),
         }
     }
 }
@@ -167,9 +167,9 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            feature: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            feature: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -123,12 +123,12 @@ impl ToJson for UpdateRaftVoterRequest {
 impl Sample for UpdateRaftVoterRequest {
     fn sample(s: &mut Samples) -> Self {
         UpdateRaftVoterRequest {
-            cluster_id: s.next(),
-            current_leader_epoch: s.next(),
-            voter_id: s.next(),
-            voter_directory_id: s.next(),
-            listeners: s.next(),
-            kraft_version_feature: s.next(),
+            cluster_id: s.draw(),
+            current_leader_epoch: s.draw(),
+            voter_id: s.draw(),
+            voter_directory_id: s.draw(),
+            listeners: s.draw(),
+            kraft_version_feature: s.draw(),
         }
     }
 }
@@ -184,9 +184,9 @@ impl ToJson for Listener {
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
         Listener {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }
@@ -243,8 +243,8 @@ impl ToJson for KRaftVersionFeature {
 impl Sample for KRaftVersionFeature {
     fn sample(s: &mut Samples) -> Self {
         KRaftVersionFeature {
-            min_supported_version: s.next(),
-            max_supported_version: s.next(),
+            min_supported_version: s.draw(),
+            max_supported_version: s.draw(),
         }
     }
 }

@@ -101,9 +101,9 @@ impl ToJson for UpdateRaftVoterResponse {
 impl Sample for UpdateRaftVoterResponse {
     fn sample(s: &mut Samples) -> Self {
         UpdateRaftVoterResponse {
-            throttle_time_ms: s.next(),
-            error_code: s.next(),
-            current_leader: s.next(),
+            throttle_time_ms: s.draw(),
+            error_code: s.draw(),
+            current_leader: s.draw(),
         }
     }
 }
@@ -175,10 +175,10 @@ impl ToJson for CurrentLeader {
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
         CurrentLeader {
-            leader_id: s.next(),
-            leader_epoch: s.next(),
-            host: s.next(),
-            port: s.next(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

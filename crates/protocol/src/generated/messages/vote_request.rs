@@ -115,9 +115,9 @@ impl ToJson for VoteRequest {
 impl Sample for VoteRequest {
     fn sample(s: &mut Samples) -> Self {
         VoteRequest {
-            cluster_id: s.next(),
-            voter_id: s.next(),
-            topics: s.next(),
+            cluster_id: s.draw(),
+            voter_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -171,8 +171,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -271,14 +271,14 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            replica_epoch: s.next(),
-            replica_id: s.next(),
-            replica_directory_id: s.next(),
-            voter_directory_id: s.next(),
-            last_offset_epoch: s.next(),
-            last_offset: s.next(),
-            pre_vote: s.next(),
+            partition_index: s.draw(),
+            replica_epoch: s.draw(),
+            replica_id: s.draw(),
+            replica_directory_id: s.draw(),
+            voter_directory_id: s.draw(),
+            last_offset_epoch: s.draw(),
+            last_offset: s.draw(),
+            pre_vote: s.draw(),
         }
     }
 }

@@ -109,9 +109,9 @@ impl ToJson for VoteResponse {
 impl Sample for VoteResponse {
     fn sample(s: &mut Samples) -> Self {
         VoteResponse {
-            error_code: s.next(),
-            topics: s.next(),
-            node_endpoints: s.next(),
+            error_code: s.draw(),
+            topics: s.draw(),
+            node_endpoints: s.draw(),
         }
     }
 }
@@ -165,8 +165,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_name: s.next(),
-            partitions: s.next(),
+            topic_name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -232,11 +232,11 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
-            leader_id: s.next(),
-            leader_epoch: s.next(),
-            vote_granted: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
+            leader_id: s.draw(),
+            leader_epoch: s.draw(),
+            vote_granted: s.draw(),
         }
     }
 }
@@ -292,9 +292,9 @@ impl ToJson for NodeEndpoint {
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
         NodeEndpoint {
-            node_id: s.next(),
-            host: s.next(),
-            port: s.next(),
+            node_id: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }

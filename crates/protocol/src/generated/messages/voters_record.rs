@@ -86,8 +86,8 @@ impl ToJson for VotersRecord {
 impl Sample for VotersRecord {
     fn sample(s: &mut Samples) -> Self {
         VotersRecord {
-            version: s.next(),
-            voters: s.next(),
+            version: s.draw(),
+            voters: s.draw(),
         }
     }
 }
@@ -157,10 +157,10 @@ impl ToJson for Voter {
 impl Sample for Voter {
     fn sample(s: &mut Samples) -> Self {
         Voter {
-            voter_id: s.next(),
-            voter_directory_id: s.next(),
-            endpoints: s.next(),
-            kraft_version_feature: s.next(),
+            voter_id: s.draw(),
+            voter_directory_id: s.draw(),
+            endpoints: s.draw(),
+            kraft_version_feature: s.draw(),
         }
     }
 }
@@ -216,9 +216,9 @@ impl ToJson for Endpoint {
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
         Endpoint {
-            name: s.next(),
-            host: s.next(),
-            port: s.next(),
+            name: s.draw(),
+            host: s.draw(),
+            port: s.draw(),
         }
     }
 }
@@ -275,8 +275,8 @@ impl ToJson for KRaftVersionFeature {
 impl Sample for KRaftVersionFeature {
     fn sample(s: &mut Samples) -> Self {
         KRaftVersionFeature {
-            min_supported_version: s.next(),
-            max_supported_version: s.next(),
+            min_supported_version: s.draw(),
+            max_supported_version: s.draw(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl ToJson for WriteShareGroupStateRequest {
 impl Sample for WriteShareGroupStateRequest {
     fn sample(s: &mut Samples) -> Self {
         WriteShareGroupStateRequest {
-            group_id: s.next(),
-            topics: s.next(),
+            group_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -146,8 +146,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -243,12 +243,12 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            state_epoch: s.next(),
-            leader_epoch: s.next(),
-            start_offset: s.next(),
-            delivery_complete_count: s.next(),
-            state_batches: s.next(),
+            partition: s.draw(),
+            state_epoch: s.draw(),
+            leader_epoch: s.draw(),
+            start_offset: s.draw(),
+            delivery_complete_count: s.draw(),
+            state_batches: s.draw(),
         }
     }
 }
@@ -309,10 +309,10 @@ impl ToJson for StateBatch {
 impl Sample for StateBatch {
     fn sample(s: &mut Samples) -> Self {
         StateBatch {
-            first_offset: s.next(),
-            last_offset: s.next(),
-            delivery_state: s.next(),
-            delivery_count: s.next(),
+            first_offset: s.draw(),
+            last_offset: s.draw(),
+            delivery_state: s.draw(),
+            delivery_count: s.draw(),
         }
     }
 }

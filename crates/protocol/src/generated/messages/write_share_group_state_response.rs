@@ -80,7 +80,7 @@ impl ToJson for WriteShareGroupStateResponse {
 #[cfg(feature = "json")]
 impl Sample for WriteShareGroupStateResponse {
     fn sample(s: &mut Samples) -> Self {
-        WriteShareGroupStateResponse { results: s.next() }
+        WriteShareGroupStateResponse { results: s.draw() }
     }
 }
 
@@ -133,8 +133,8 @@ impl ToJson for Result {
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
         Result {
-            topic_id: s.next(),
-            partitions: s.next(),
+            topic_id: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -193,9 +193,9 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition: s.next(),
-            error_code: s.next(),
-            error_message: s.next(),
+            partition: s.draw(),
+            error_code: s.draw(),
+            error_message: s.draw(),
         }
     }
 }

@@ -85,7 +85,7 @@ impl ToJson for WriteTxnMarkersRequest {
 #[cfg(feature = "json")]
 impl Sample for WriteTxnMarkersRequest {
     fn sample(s: &mut Samples) -> Self {
-        WriteTxnMarkersRequest { markers: s.next() }
+        WriteTxnMarkersRequest { markers: s.draw() }
     }
 }
 
@@ -164,12 +164,12 @@ impl ToJson for Marker {
 impl Sample for Marker {
     fn sample(s: &mut Samples) -> Self {
         Marker {
-            producer_id: s.next(),
-            producer_epoch: s.next(),
-            transaction_result: s.next(),
-            topics: s.next(),
-            coordinator_epoch: s.next(),
-            transaction_version: s.next(),
+            producer_id: s.draw(),
+            producer_epoch: s.draw(),
+            transaction_result: s.draw(),
+            topics: s.draw(),
+            coordinator_epoch: s.draw(),
+            transaction_version: s.draw(),
         }
     }
 }
@@ -226,8 +226,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partition_indexes: s.next(),
+            name: s.draw(),
+            partition_indexes: s.draw(),
         }
     }
 }

@@ -80,7 +80,7 @@ impl ToJson for WriteTxnMarkersResponse {
 #[cfg(feature = "json")]
 impl Sample for WriteTxnMarkersResponse {
     fn sample(s: &mut Samples) -> Self {
-        WriteTxnMarkersResponse { markers: s.next() }
+        WriteTxnMarkersResponse { markers: s.draw() }
     }
 }
 
@@ -133,8 +133,8 @@ impl ToJson for Marker {
 impl Sample for Marker {
     fn sample(s: &mut Samples) -> Self {
         Marker {
-            producer_id: s.next(),
-            topics: s.next(),
+            producer_id: s.draw(),
+            topics: s.draw(),
         }
     }
 }
@@ -188,8 +188,8 @@ impl ToJson for Topic {
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
         Topic {
-            name: s.next(),
-            partitions: s.next(),
+            name: s.draw(),
+            partitions: s.draw(),
         }
     }
 }
@@ -240,8 +240,8 @@ impl ToJson for Partition {
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
         Partition {
-            partition_index: s.next(),
-            error_code: s.next(),
+            partition_index: s.draw(),
+            error_code: s.draw(),
         }
     }
 }
