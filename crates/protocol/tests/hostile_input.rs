@@ -25,11 +25,7 @@ fn decode(message: &MessageType, version: i16, input: &[u8]) {
     let _ = black_box((message.recode)(&mut r, version, &mut Writer::new()));
     let taken = ALLOCATOR.peak_usage().saturating_sub(before);
     let name = message.name;
-    assert!(
-        taken <= allowance(input),
-        "{name} v{version}: {taken} bytes for {}",
-        input.len()
-    );
+    assert!(taken <= allowance(input), "{name} v{version}: {taken} bytes for {}", input.len());
 }
 
 /// Random bytes, bytes that look like huge counts and lengths, and valid messages with damage.
@@ -46,6 +42,10 @@ fn inputs(message: &MessageType, version: i16, s: &mut Samples) -> Vec<Vec<u8>> 
         [[0, 0, 0, 2].repeat(50), vec![0x7f, 0xff, 0xff, 0xff]].concat(),
         [vec![2; 9], vec![0xff, 0xff, 0xff, 0xff, 0x07]].concat(),
     ];
+    // Thousands of nearly empty elements, should an array count stand at that place.
+    let before = vec![0; s.below(16)];
+    inputs.push([before.clone(), vec![0, 0, 0x20, 0], vec![0; 20_000]].concat());
+    inputs.push([before, vec![0xff, 0x3f], vec![1; 20_000]].concat());
     let mut w = Writer::new();
     (message.encode_sample)(s, &mut w, version).expect("encodes");
     let valid = w.finish().to_bytes().expect("no files involved").to_vec();
@@ -54,11 +54,7 @@ fn inputs(message: &MessageType, version: i16, s: &mut Samples) -> Vec<Vec<u8>> 
         let mut damaged = valid.clone();
         if !damaged.is_empty() {
             let at = s.below(damaged.len());
-            damaged[at] = if s.draw() {
-                s.bits() as u8
-            } else {
-                [0, 1, 0x7f, 0x80, 0xff][s.below(5)]
-            };
+            damaged[at] = if s.draw() { s.bits() as u8 } else { [0, 1, 0x7f, 0x80, 0xff][s.below(5)] };
         }
         inputs.push(damaged);
     }
