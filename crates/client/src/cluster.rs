@@ -247,21 +247,25 @@ impl Cluster {
         if let Some(id) = cached {
             return self.node(id).await;
         }
-        self.retry(async || {
-            let request = FindCoordinatorRequest {
-                key: key.to_owned(),
-                key_type: kind as i8,
-                coordinator_keys: vec![key.to_owned()],
-            };
-            let node = coordinator_of(&self.send_any(&request).await?, key)?;
-            let id = node.id;
-            let mut state = self.state();
-            state.nodes.entry(id).or_insert(node);
-            state.coordinators.insert((kind, key.to_owned()), id);
-            drop(state);
-            self.node(id).await
-        })
-        .await
+        let mut retries = self.retries();
+        loop {
+            match self.find_coordinator(kind, key).await {
+                Err(error) => retries.after(error).await?,
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_coordinator(&self, kind: CoordinatorKind, key: &str) -> Result<Connection> {
+        let request = FindCoordinatorRequest {
+            key: key.to_owned(),
+            key_type: kind as i8,
+            coordinator_keys: vec![key.to_owned()],
+        };
+        let node = coordinator_of(&self.send_any(&request).await?, key)?;
+        let id = node.id;
+        self.learn_coordinator(kind, key, node);
+        self.node(id).await
     }
 
     /// The id of the coordinator that [`Cluster::coordinator`] found last.
@@ -293,15 +297,24 @@ impl Cluster {
         request: &R,
         code_of: impl Fn(&R::Response) -> i16,
     ) -> Result<R::Response> {
-        self.retry(async || {
-            let response = self.controller().await?.send(request).await?;
-            if ErrorCode::from_code(code_of(&response)) == ErrorCode::NotController {
-                self.refresh_metadata(Some(&[]), false).await?;
-                return Err(Error::api(ErrorCode::NotController, None));
+        let mut retries = self.retries();
+        loop {
+            let answer = match self.controller().await {
+                Ok(controller) => controller.send(request).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(response) if ErrorCode::from_code(code_of(&response)) == ErrorCode::NotController => {
+                    self.refresh_metadata(Some(&[]), false).await?;
+                    retries.after(Error::api(ErrorCode::NotController, None)).await?;
+                }
+                Ok(response) => return Ok(response),
+                // Whether the controller carried out what it did not answer is unknown, so only a
+                // connection that could not be opened is tried again.
+                Err(error @ Error::Connect { .. }) => retries.after(error).await?,
+                Err(error) => return Err(error),
             }
-            Ok(response)
-        })
-        .await
+        }
     }
 
     /// Sends `request` to the coordinator of group `group_id` until `code_of` finds no coordinator error.
@@ -315,33 +328,36 @@ impl Cluster {
         version_max: i16,
         code_of: impl Fn(&R::Response) -> i16,
     ) -> Result<R::Response> {
-        self.retry(async || {
-            let response = self.coordinator(CoordinatorKind::Group, group_id).await?.send_up_to(request, version_max).await;
-            let code = response.as_ref().map_or(ErrorCode::NotCoordinator, |response| ErrorCode::from_code(code_of(response)));
-            if is_coordinator_error(code) {
-                self.forget_coordinator(CoordinatorKind::Group, group_id);
-                return Err(response.err().unwrap_or_else(|| Error::api(code, None)));
-            }
-            response
-        })
-        .await
-    }
-
-    /// Runs `call` again while it fails in a retriable way and `api_timeout` has not passed.
-    ///
-    /// # Errors
-    /// The last failure.
-    pub async fn retry<T>(&self, mut call: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-        let deadline = Instant::now() + self.config().api_timeout;
+        let mut retries = self.retries();
         loop {
-            match call().await {
-                Err(error) if error.is_retriable() && Instant::now() < deadline => {
-                    tracing::debug!(%error, "retrying");
-                    tokio::time::sleep(self.config().retry_backoff).await;
+            let answer = match self.coordinator(CoordinatorKind::Group, group_id).await {
+                Ok(coordinator) => coordinator.send_up_to(request, version_max).await,
+                Err(error) => Err(error),
+            };
+            let code = answer.as_ref().map_or(ErrorCode::None, |response| ErrorCode::from_code(code_of(response)));
+            match answer {
+                Ok(response) if !is_coordinator_error(code) => return Ok(response),
+                Ok(_) => {
+                    self.forget_coordinator(CoordinatorKind::Group, group_id);
+                    retries.after(Error::api(code, None)).await?;
                 }
-                result => return result,
+                Err(error) => {
+                    self.forget_coordinator(CoordinatorKind::Group, group_id);
+                    retries.after(error).await?;
+                }
             }
         }
+    }
+
+    /// Attempts of one call, as many as fit into `api_timeout`.
+    pub fn retries(&self) -> Retries {
+        Retries { deadline: Instant::now() + self.config().api_timeout, backoff: self.config().retry_backoff }
+    }
+
+    fn learn_coordinator(&self, kind: CoordinatorKind, key: &str, node: Node) {
+        let mut state = self.state();
+        state.coordinators.insert((kind, key.to_owned()), node.id);
+        state.nodes.entry(node.id).or_insert(node);
     }
 
     async fn connection(&self, host: &str, port: u16) -> Result<Connection> {
@@ -391,6 +407,28 @@ impl Cluster {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Decides whether a failed call is worth another attempt.
+#[derive(Debug)]
+pub struct Retries {
+    deadline: Instant,
+    backoff: Duration,
+}
+
+impl Retries {
+    /// Pauses before the next attempt.
+    ///
+    /// # Errors
+    /// `error` itself, when it is not retriable or the time is up.
+    pub async fn after(&mut self, error: Error) -> Result<()> {
+        if !error.is_retriable() || Instant::now() >= self.deadline {
+            return Err(error);
+        }
+        tracing::debug!(%error, "retrying");
+        tokio::time::sleep(self.backoff).await;
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ pub mod producer;
 
 mod cluster;
 
-pub use cluster::{Cluster, CoordinatorKind, Node, PartitionInfo, TopicInfo};
+pub use cluster::{Cluster, CoordinatorKind, Node, PartitionInfo, Retries, TopicInfo};
 pub use config::ClientConfig;
 pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerConfig};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use milena_protocol::messages::{
-    ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, OffsetCommitRequest,
+    ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest,
     OffsetDeleteRequest, OffsetFetchRequest, consumer_group_describe_response, describe_groups_response,
     offset_commit_request, offset_delete_request, offset_fetch_request,
 };
@@ -91,13 +91,7 @@ impl Cluster {
         let request = ListGroupsRequest { states_filter: states.to_vec(), types_filter: types.to_vec() };
         let mut groups = Vec::new();
         for node in self.nodes() {
-            let response = self
-                .retry(async || {
-                    let response = self.node(node.id).await?.send(&request).await?;
-                    Error::check(response.error_code, None)?;
-                    Ok(response)
-                })
-                .await?;
+            let response = self.list_groups_at(node.id, &request).await?;
             groups.extend(response.groups.into_iter().map(|group| GroupListing {
                 group_id: group.group_id,
                 protocol_type: group.protocol_type,
@@ -108,6 +102,20 @@ impl Cluster {
         groups.sort();
         groups.dedup_by(|a, b| a.group_id == b.group_id);
         Ok(groups)
+    }
+
+    async fn list_groups_at(&self, node: i32, request: &ListGroupsRequest) -> Result<ListGroupsResponse> {
+        let mut retries = self.retries();
+        loop {
+            let answer = match self.node(node).await {
+                Ok(connection) => connection.send(request).await,
+                Err(error) => Err(error),
+            };
+            match answer.and_then(|response| Error::check(response.error_code, None).map(|()| response)) {
+                Err(error) => retries.after(error).await?,
+                listed => return listed,
+            }
+        }
     }
 
     /// Describes a group: as a KIP-848 group first, then as a classic one.

@@ -71,6 +71,15 @@ enum Wanted {
     Matching(TopicFilter),
 }
 
+/// Where to start reading an assigned partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this offset.
+    Offset(i64),
+    /// At an offset that the leader finds.
+    Find(OffsetSpec),
+}
+
 /// Where a partition is read.
 #[derive(Debug, Clone)]
 struct Position {
@@ -79,7 +88,7 @@ struct Position {
     /// The next offset to fetch, ahead of `consumed` by what is buffered.
     fetch: i64,
     /// Where to start when there is no committed offset; `None`: as configured.
-    start: Option<OffsetSpec>,
+    start: Option<Start>,
     seek_id: u64,
     paused: bool,
 }
@@ -106,7 +115,7 @@ impl Consumer {
 
     /// Reads exactly `partitions`, each from the given place (`None`: the group's committed offset,
     /// or else as `auto.offset.reset` says).
-    pub fn assign(&mut self, partitions: Vec<(TopicPartition, Option<OffsetSpec>)>) {
+    pub fn assign(&mut self, partitions: Vec<(TopicPartition, Option<Start>)>) {
         self.wanted = Wanted::Partitions;
         self.partitions.clear();
         self.buffered.clear();
@@ -252,7 +261,7 @@ impl Consumer {
         Ok(())
     }
 
-    fn fresh_position(&mut self, start: Option<OffsetSpec>) -> Position {
+    fn fresh_position(&mut self, start: Option<Start>) -> Position {
         self.next_seek_id += 1;
         Position { consumed: None, fetch: -1, start, seek_id: self.next_seek_id, paused: false }
     }
@@ -285,11 +294,11 @@ impl Consumer {
                 self.seek(&tp, committed.offset);
             }
         }
-        let left: Vec<(TopicPartition, OffsetSpec)> = unknown
+        let left: Vec<(TopicPartition, Start)> = unknown
             .into_iter()
             .filter_map(|tp| {
                 let position = self.partitions.get(&tp)?;
-                let spec = position.start.or(self.config.auto_offset_reset.spec());
+                let spec = position.start.or(self.config.auto_offset_reset.spec().map(Start::Find));
                 position.consumed.is_none().then_some((tp, spec))
             })
             .map(|(tp, spec)| match spec {
@@ -300,11 +309,16 @@ impl Consumer {
         self.seek_to(left).await
     }
 
-    async fn seek_to(&mut self, wanted: Vec<(TopicPartition, OffsetSpec)>) -> Result<()> {
-        let (known, special): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(_, spec)| spec.0 >= 0);
-        for (tp, offset) in known {
-            // A start given as a plain number is an offset, not a time: see `ConsumerConfig`.
-            self.seek(&tp, offset.0);
+    async fn seek_to(&mut self, wanted: Vec<(TopicPartition, Start)>) -> Result<()> {
+        let mut special = Vec::new();
+        for (tp, start) in wanted {
+            match start {
+                Start::Offset(offset) => self.seek(&tp, offset),
+                Start::Find(spec) => special.push((tp, spec)),
+            }
+        }
+        if special.is_empty() {
+            return Ok(());
         }
         for (tp, found) in self.cluster.list_offsets(&special, self.config.isolation_level).await? {
             match found {
