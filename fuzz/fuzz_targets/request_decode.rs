@@ -17,21 +17,10 @@ fuzz_target!(|frame: &[u8]| {
         return;
     };
     let types = [catalog::REQUESTS, catalog::RESPONSES];
-    for message in types
-        .iter()
-        .copied()
-        .flatten()
-        .filter(|message| message.key == Some(key))
-    {
+    for message in types.iter().copied().flatten().filter(|message| message.key == Some(key)) {
         if let Some(once) = recode(message, header.api_version, r.rest()) {
             let twice = recode(message, header.api_version, once.clone());
-            assert_eq!(
-                twice,
-                Some(once),
-                "{} v{}",
-                message.name,
-                header.api_version
-            );
+            assert_eq!(twice, Some(once), "{} v{}", message.name, header.api_version);
         }
     }
 });

@@ -34,8 +34,5 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
 
 fn workspace_root() -> anyhow::Result<PathBuf> {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    Ok(own
-        .parent()
-        .context("xtask lies in the workspace")?
-        .to_owned())
+    Ok(own.parent().context("xtask lies in the workspace")?.to_owned())
 }

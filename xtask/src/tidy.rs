@@ -16,12 +16,7 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
     if let Err(error) = codegen::check(root) {
         complaints.push(format!("{error:#}"));
     }
-    ensure!(
-        complaints.is_empty(),
-        "{} complaints\n{}",
-        complaints.len(),
-        complaints.join("\n")
-    );
+    ensure!(complaints.is_empty(), "{} complaints\n{}", complaints.len(), complaints.join("\n"));
     Ok(())
 }
 
@@ -31,11 +26,7 @@ fn complaints_about_sources(root: &Path) -> anyhow::Result<Vec<String>> {
         for file in rust_files(&root.join(dir))? {
             let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let name = file.strip_prefix(root)?.display();
-            complaints.extend(
-                complaints_about(&text)
-                    .iter()
-                    .map(|what| format!("{name}: {what}")),
-            );
+            complaints.extend(complaints_about(&text).iter().map(|what| format!("{name}: {what}")));
         }
     }
     Ok(complaints)
@@ -46,23 +37,12 @@ fn complaints_about(text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let is_plain_comment = |line: &&str| line.starts_with("//") && !line.starts_with("//!");
-    if !lines
-        .find(|line| !is_plain_comment(line))
-        .is_some_and(|line| line.starts_with("//!"))
-    {
+    if !lines.find(|line| !is_plain_comment(line)).is_some_and(|line| line.starts_with("//!")) {
         complaints.push("no module documentation at the head".to_owned());
     }
     // Spelled in pieces so that this file does not complain about itself.
-    for placeholder in [
-        concat!("todo", "!("),
-        concat!("unimplemented", "!("),
-        concat!("FIX", "ME"),
-    ] {
-        for (index, _) in text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| line.contains(placeholder))
-        {
+    for placeholder in [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME")] {
+        for (index, _) in text.lines().enumerate().filter(|(_, line)| line.contains(placeholder)) {
             complaints.push(format!("line {}: {placeholder}", index + 1));
         }
     }

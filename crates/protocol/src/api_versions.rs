@@ -33,9 +33,7 @@ impl ApiVersions {
     pub fn new(response: &ApiVersionsResponse) -> ApiVersions {
         let entries = response.api_keys.iter();
         let served = entries.map(|api| (api.api_key, api.min_version..=api.max_version));
-        ApiVersions {
-            served: served.collect(),
-        }
+        ApiVersions { served: served.collect() }
     }
 
     /// The versions the broker serves.
@@ -93,10 +91,7 @@ impl ApiVersions {
 impl fmt::Display for ApiVersions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ours = ApiKey::ALL.iter().filter(|key| key.is_on_broker_listener());
-        let mut keys: Vec<i16> = ours
-            .map(|key| key.code())
-            .chain(self.served.keys().copied())
-            .collect();
+        let mut keys: Vec<i16> = ours.map(|key| key.code()).chain(self.served.keys().copied()).collect();
         keys.sort_unstable();
         keys.dedup();
         f.write_str("(\n")?;
@@ -115,16 +110,9 @@ mod tests {
     use crate::messages::api_versions_response::ApiKey as Entry;
 
     fn served(entries: &[(i16, i16, i16)]) -> ApiVersions {
-        let entry = |&(api_key, min_version, max_version): &_| Entry {
-            api_key,
-            min_version,
-            max_version,
-        };
+        let entry = |&(api_key, min_version, max_version): &_| Entry { api_key, min_version, max_version };
         let api_keys = entries.iter().map(entry).collect();
-        ApiVersions::new(&ApiVersionsResponse {
-            api_keys,
-            ..Default::default()
-        })
+        ApiVersions::new(&ApiVersionsResponse { api_keys, ..Default::default() })
     }
 
     #[test]
@@ -142,18 +130,9 @@ mod tests {
     #[test]
     fn the_table_lists_what_is_served_and_what_is_missing() {
         let text = served(&[(0, 0, 13), (46, 0, 0), (64, 1, 2), (999, 0, 1)]).to_string();
-        assert!(
-            text.starts_with("(\n\tProduce(0): 0 to 13 [usable: 13],\n\tFetch(1): UNSUPPORTED,\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("\tListPartitionReassignments(46): 0 [usable: 0],\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("\tUnregisterBroker(64): 1 to 2 [unusable: node too new],\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("(\n\tProduce(0): 0 to 13 [usable: 13],\n\tFetch(1): UNSUPPORTED,\n"), "{text}");
+        assert!(text.contains("\tListPartitionReassignments(46): 0 [usable: 0],\n"), "{text}");
+        assert!(text.contains("\tUnregisterBroker(64): 1 to 2 [unusable: node too new],\n"), "{text}");
         assert!(text.ends_with("\tUNKNOWN(999): 0 to 1\n)"), "{text}");
         assert!(!text.contains("Vote("), "{text}");
     }

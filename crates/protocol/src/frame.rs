@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{
-    ApiKey, Chunks, DecodeError, EncodeError, Message, Reader, RequestHeader, ResponseHeader,
-    Writer,
-};
+use crate::{ApiKey, Chunks, DecodeError, EncodeError, Message, Reader, RequestHeader, ResponseHeader, Writer};
 
 /// Reads a message that must fill `bytes` completely.
 ///
@@ -45,9 +42,7 @@ pub fn encode_request(header: &RequestHeader, body: &impl Message) -> Result<Chu
     })
 }
 
-fn frame(
-    write: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
-) -> Result<Chunks, EncodeError> {
+fn frame(write: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Result<Chunks, EncodeError> {
     let mut w = Writer::with_capacity(256);
     w.i32(0);
     write(&mut w)?;
@@ -61,18 +56,13 @@ fn frame(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::{
-        ApiVersionsRequest, ApiVersionsResponse, FetchResponse, MetadataRequest, fetch_response,
-    };
+    use crate::messages::{ApiVersionsRequest, ApiVersionsResponse, FetchResponse, MetadataRequest, fetch_response};
     use crate::{Chunk, ErrorCode, FileRange, Records, Request as _};
     use std::io::Write as _;
     use std::sync::Arc;
 
     fn bytes(chunks: Chunks) -> Bytes {
-        assert_eq!(
-            chunks.len,
-            chunks.chunks.iter().map(Chunk::len).sum::<usize>()
-        );
+        assert_eq!(chunks.len, chunks.chunks.iter().map(Chunk::len).sum::<usize>());
         chunks.to_bytes().expect("readable")
     }
 
@@ -85,8 +75,7 @@ mod tests {
                 correlation_id: 7,
                 client_id: Some("rdkafka".to_owned()),
             };
-            let frame =
-                bytes(encode_request(&header, &MetadataRequest::default()).expect("encodes"));
+            let frame = bytes(encode_request(&header, &MetadataRequest::default()).expect("encodes"));
             let mut r = Reader::new(frame);
             assert_eq!(r.i32(), Ok(r.remaining() as i32));
             assert_eq!(RequestHeader::decode(&mut r), Ok(header));
@@ -97,13 +86,9 @@ mod tests {
 
     #[test]
     fn an_api_versions_response_has_the_old_header_in_every_version() {
-        let body = ApiVersionsResponse {
-            error_code: ErrorCode::UnsupportedVersion.code(),
-            ..Default::default()
-        };
+        let body = ApiVersionsResponse { error_code: ErrorCode::UnsupportedVersion.code(), ..Default::default() };
         for version in 0..=ApiVersionsResponse::MAX_VERSION {
-            let frame =
-                bytes(encode_response(9, ApiKey::ApiVersions, version, &body).expect("encodes"));
+            let frame = bytes(encode_response(9, ApiKey::ApiVersions, version, &body).expect("encodes"));
             // Length, correlation id, then at once the body with its error code.
             assert_eq!(&frame[4..10], &[0, 0, 0, 9, 0, 35], "v{version}");
         }
@@ -111,9 +96,7 @@ mod tests {
 
     #[test]
     fn other_flexible_responses_have_tagged_fields_in_the_header() {
-        let frame = bytes(
-            encode_response(9, ApiKey::Fetch, 12, &FetchResponse::default()).expect("encodes"),
-        );
+        let frame = bytes(encode_response(9, ApiKey::Fetch, 12, &FetchResponse::default()).expect("encodes"));
         assert_eq!(&frame[4..9], &[0, 0, 0, 9, 0]);
         let mut r = Reader::new(frame.slice(4..));
         let header = ResponseHeader::decode(&mut r, ApiKey::Fetch, 12);
@@ -124,37 +107,18 @@ mod tests {
     fn records_in_a_file_stay_in_the_file() {
         let mut file = tempfile::tempfile().expect("temporary file");
         file.write_all(b"0123456789").expect("written");
-        let range = FileRange {
-            file: Arc::new(file),
-            position: 3,
-            len: 5,
-        };
-        let both = Records::Chain(vec![
-            range.clone().into(),
-            Bytes::from_static(b"abc").into(),
-        ]);
-        let partition = fetch_response::Partition {
-            records: Some(both),
-            ..Default::default()
-        };
-        let response = fetch_response::Response {
-            partitions: vec![partition],
-            ..Default::default()
-        };
-        let body = FetchResponse {
-            responses: vec![response],
-            ..Default::default()
-        };
+        let range = FileRange { file: Arc::new(file), position: 3, len: 5 };
+        let both = Records::Chain(vec![range.clone().into(), Bytes::from_static(b"abc").into()]);
+        let partition = fetch_response::Partition { records: Some(both), ..Default::default() };
+        let response = fetch_response::Response { partitions: vec![partition], ..Default::default() };
+        let body = FetchResponse { responses: vec![response], ..Default::default() };
 
         let chunks = encode_response(1, ApiKey::Fetch, 11, &body).expect("encodes");
         assert!(chunks.chunks.contains(&Chunk::File(range)), "{chunks:?}");
         let frame = bytes(chunks);
         let body: FetchResponse = decode_exact(frame.slice(8..), 11).expect("decodes");
         let records = &body.responses[0].partitions[0].records;
-        assert_eq!(
-            records,
-            &Some(Records::Memory(Bytes::from_static(b"34567abc")))
-        );
+        assert_eq!(records, &Some(Records::Memory(Bytes::from_static(b"34567abc"))));
     }
 
     #[test]

@@ -71,11 +71,7 @@ impl ResponseHeader {
     ///
     /// # Errors
     /// Any [`DecodeError`].
-    pub fn decode(
-        r: &mut Reader,
-        key: ApiKey,
-        version: i16,
-    ) -> Result<ResponseHeader, DecodeError> {
+    pub fn decode(r: &mut Reader, key: ApiKey, version: i16) -> Result<ResponseHeader, DecodeError> {
         let correlation_id = r.i32()?;
         if ResponseHeader::is_flexible(key, version) {
             r.skip_tagged_fields()?;

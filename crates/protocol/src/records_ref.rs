@@ -33,9 +33,7 @@ impl FileRange {
 impl PartialEq for FileRange {
     /// Same open file and same range; contents are not read.
     fn eq(&self, other: &FileRange) -> bool {
-        Arc::ptr_eq(&self.file, &other.file)
-            && self.position == other.position
-            && self.len == other.len
+        Arc::ptr_eq(&self.file, &other.file) && self.position == other.position && self.len == other.len
     }
 }
 

@@ -11,16 +11,8 @@ use serde_json::Value;
 
 /// Fields that Kafka 4.4 renamed after the vectors were made: message, old name, new name.
 const RENAMED: [(&str, &str, &str); 2] = [
-    (
-        "StreamsGroupHeartbeatResponse",
-        "acceptableRecoveryLag",
-        "acceptableRecoveryLagLegacy",
-    ),
-    (
-        "TxnOffsetCommitRequest",
-        "generationId",
-        "generationIdOrMemberEpoch",
-    ),
+    ("StreamsGroupHeartbeatResponse", "acceptableRecoveryLag", "acceptableRecoveryLagLegacy"),
+    ("TxnOffsetCommitRequest", "generationId", "generationIdOrMemberEpoch"),
 ];
 
 struct Vector {
@@ -59,10 +51,7 @@ impl Vector {
         match (message.to_json)(&mut r, self.version) {
             Err(error) => return Some(format!("decode: {error}")),
             Ok(values) if values != self.values => {
-                return Some(format!(
-                    "values:\n  ours  {values}\n  Kafka {}",
-                    self.values
-                ));
+                return Some(format!("values:\n  ours  {values}\n  Kafka {}", self.values));
             }
             Ok(_) => {}
         }
@@ -70,30 +59,24 @@ impl Vector {
             return Some(format!("decode: {error}"));
         }
         let mut w = Writer::new();
-        if let Err(error) =
-            (message.recode)(&mut Reader::new(self.bytes.clone()), self.version, &mut w)
-        {
+        if let Err(error) = (message.recode)(&mut Reader::new(self.bytes.clone()), self.version, &mut w) {
             return Some(format!("encode: {error}"));
         }
         let bytes = w.finish().to_bytes().expect("no files involved");
-        (bytes != self.bytes)
-            .then(|| format!("bytes:\n  ours  {bytes:02x?}\n  Kafka {:02x?}", self.bytes))
+        (bytes != self.bytes).then(|| format!("bytes:\n  ours  {bytes:02x?}\n  Kafka {:02x?}", self.bytes))
     }
 }
 
 fn unhex(hex: &str) -> Bytes {
     let digits = hex.as_bytes().chunks(2);
     let text = digits.map(|pair| std::str::from_utf8(pair).expect("ASCII"));
-    text.map(|pair| u8::from_str_radix(pair, 16).expect("hex"))
-        .collect()
+    text.map(|pair| u8::from_str_radix(pair, 16).expect("hex")).collect()
 }
 
 fn vectors() -> Vec<Vector> {
     let packed = include_bytes!("data/codec_vectors.jsonl.gz");
     let mut text = String::new();
-    flate2::read::GzDecoder::new(&packed[..])
-        .read_to_string(&mut text)
-        .expect("gzip of UTF-8");
+    flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).expect("gzip of UTF-8");
     text.lines().map(Vector::parse).collect()
 }
 
@@ -109,16 +92,8 @@ fn every_message_reads_and_writes_as_kafka_does() {
             None => Some("no such message".to_owned()),
         };
         if let Some(difference) = difference {
-            differences.push(format!(
-                "{} v{}: {difference}",
-                vector.message, vector.version
-            ));
+            differences.push(format!("{} v{}: {difference}", vector.message, vector.version));
         }
     }
-    assert!(
-        differences.is_empty(),
-        "{}:\n{}",
-        differences.len(),
-        differences.join("\n")
-    );
+    assert!(differences.is_empty(), "{}:\n{}", differences.len(), differences.join("\n"));
 }

@@ -63,20 +63,12 @@ fn compare(
                     }
                     Ok(_) => continue,
                 };
-                differences.push(format!(
-                    "{} v{version}: {difference}\n {values:?}",
-                    message.name
-                ));
+                differences.push(format!("{} v{version}: {difference}\n {values:?}", message.name));
                 break;
             }
         }
     }
-    assert!(
-        differences.is_empty(),
-        "{}:\n{}",
-        differences.len(),
-        differences.join("\n")
-    );
+    assert!(differences.is_empty(), "{}:\n{}", differences.len(), differences.join("\n"));
     compared
 }
 
@@ -96,22 +88,13 @@ fn responses_are_the_same_to_another_implementation() {
 fn requests_in_versions_of_old_are_the_same_to_another_implementation() {
     let compared = compare(catalog::REQUESTS, recode!(kafka_protocol_3, RequestKind));
     assert!(compared.contains(&("ProduceRequest", 0)), "{compared:?}");
-    assert!(
-        compared.contains(&("ListOffsetsRequest", 0)),
-        "{compared:?}"
-    );
-    assert!(
-        compared.contains(&("OffsetCommitRequest", 1)),
-        "{compared:?}"
-    );
+    assert!(compared.contains(&("ListOffsetsRequest", 0)), "{compared:?}");
+    assert!(compared.contains(&("OffsetCommitRequest", 1)), "{compared:?}");
 }
 
 #[test]
 fn responses_in_versions_of_old_are_the_same_to_another_implementation() {
     let compared = compare(catalog::RESPONSES, recode!(kafka_protocol_3, ResponseKind));
     assert!(compared.contains(&("FetchResponse", 0)), "{compared:?}");
-    assert!(
-        compared.contains(&("DescribeConfigsResponse", 0)),
-        "{compared:?}"
-    );
+    assert!(compared.contains(&("DescribeConfigsResponse", 0)), "{compared:?}");
 }

@@ -25,11 +25,7 @@ fn samples_read_back_in_every_version() {
                 let context = format!("{} v{version} seed {seed}: {bytes:02x?}", message.name);
                 assert!(result.is_ok(), "{result:?}: {context}");
                 assert!(r.is_empty(), "bytes left: {context}");
-                assert_eq!(
-                    again.finish().to_bytes().expect("no files"),
-                    bytes,
-                    "{context}"
-                );
+                assert_eq!(again.finish().to_bytes().expect("no files"), bytes, "{context}");
             }
         }
     }
@@ -43,11 +39,7 @@ fn defaults_read_back_in_every_version() {
             (message.encode_default)(&mut w, version).expect("encodes");
             let bytes = w.finish().to_bytes().expect("no files involved");
             let mut r = Reader::new(bytes);
-            assert!(
-                (message.to_json)(&mut r, version).is_ok() && r.is_empty(),
-                "{} v{version}",
-                message.name
-            );
+            assert!((message.to_json)(&mut r, version).is_ok() && r.is_empty(), "{} v{version}", message.name);
         }
     }
 }
@@ -55,25 +47,12 @@ fn defaults_read_back_in_every_version() {
 #[test]
 fn versions_outside_the_range_are_refused() {
     for message in all() {
-        for version in [
-            message.min_version - 1,
-            message.max_version + 1,
-            i16::MIN,
-            i16::MAX,
-        ] {
+        for version in [message.min_version - 1, message.max_version + 1, i16::MIN, i16::MAX] {
             let mut w = Writer::new();
-            assert!(
-                (message.encode_default)(&mut w, version).is_err(),
-                "{} v{version}",
-                message.name
-            );
+            assert!((message.encode_default)(&mut w, version).is_err(), "{} v{version}", message.name);
             assert!(w.is_empty());
             let mut r = Reader::new(vec![0; 256].into());
-            assert!(
-                (message.to_json)(&mut r, version).is_err(),
-                "{} v{version}",
-                message.name
-            );
+            assert!((message.to_json)(&mut r, version).is_err(), "{} v{version}", message.name);
         }
     }
 }

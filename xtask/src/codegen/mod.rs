@@ -21,14 +21,8 @@ use anyhow::{Context as _, bail, ensure};
 use model::Schema;
 
 /// Files of messages that are neither request nor response.
-const DATA_FILES: [&str; 6] = [
-    "consumer_protocol",
-    "control_records",
-    "group_records",
-    "share_group_records",
-    "storage",
-    "transaction_records",
-];
+const DATA_FILES: [&str; 6] =
+    ["consumer_protocol", "control_records", "group_records", "share_group_records", "storage", "transaction_records"];
 
 /// Generated files: path below `generated/` and content.
 type Files = BTreeMap<PathBuf, String>;
@@ -50,10 +44,9 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
     render_formatted(root, &fresh)?;
     let stale = differences(&read_tree(&fresh)?, &read_tree(&generated_dir(root))?);
     fs::remove_dir_all(&fresh)?;
-    ensure!(
-        stale.is_empty(),
-        "stale generated files, run `cargo xtask codegen`: {stale:?}"
-    );
+    let first: Vec<_> = stale.iter().take(3).collect();
+    let count = stale.len();
+    ensure!(stale.is_empty(), "{count} stale generated files, run `cargo xtask codegen`: {first:?}");
     Ok(())
 }
 
@@ -92,7 +85,8 @@ fn render_formatted(root: &Path, dir: &Path) -> anyhow::Result<()> {
         fs::write(&path, text)?;
     }
     let status = Command::new("rustfmt")
-        .args(["--edition", "2024"])
+        .args(["--edition", "2024", "--config-path"])
+        .arg(root)
         .arg(dir.join("mod.rs"))
         .status()
         .context("running rustfmt")?;
@@ -111,10 +105,7 @@ fn read_tree(dir: &Path) -> anyhow::Result<Files> {
             if path.is_dir() {
                 pending.push(path);
             } else {
-                files.insert(
-                    path.strip_prefix(dir)?.to_owned(),
-                    fs::read_to_string(&path)?,
-                );
+                files.insert(path.strip_prefix(dir)?.to_owned(), fs::read_to_string(&path)?);
             }
         }
     }

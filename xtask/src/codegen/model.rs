@@ -43,10 +43,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    pub const ALL: Versions = Versions {
-        first: 0,
-        last: None,
-    };
+    pub const ALL: Versions = Versions { first: 0, last: None };
 
     /// The condition on `version` under which this range applies, given the message's own range;
     /// `None` when it always does.
@@ -69,10 +66,7 @@ impl Versions {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        Versions {
-            first: self.first.max(whole.first),
-            last,
-        }
+        Versions { first: self.first.max(whole.first), last }
     }
 }
 

@@ -32,20 +32,13 @@ pub fn field_ident(name: &str) -> String {
 /// `TopicData` → `topicData`.
 pub fn camel(name: &str) -> String {
     let mut chars = name.chars();
-    chars.next().map_or(String::new(), |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
+    chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// `UNKNOWN_TOPIC_ID` → `UnknownTopicId`.
 pub fn pascal_from_screaming(name: &str) -> String {
     name.split('_')
-        .map(|word| {
-            word.chars()
-                .take(1)
-                .chain(word.to_lowercase().chars().skip(1))
-                .collect::<String>()
-        })
+        .map(|word| word.chars().take(1).chain(word.to_lowercase().chars().skip(1)).collect::<String>())
         .collect()
 }
 
@@ -74,10 +67,7 @@ pub fn singular(name: &str) -> String {
 pub fn resolve(message: &Message) -> Vec<Struct> {
     let mut taken: HashSet<String> = message.named.iter().map(|(name, _)| name.clone()).collect();
     taken.insert(message.name.clone());
-    let mut resolver = Resolver {
-        taken,
-        structs: Vec::new(),
-    };
+    let mut resolver = Resolver { taken, structs: Vec::new() };
     let doc = format!("`{}`, {}.", message.name, message.versions);
     resolver.add(&message.name, doc, &message.fields);
     for (name, fields) in &message.named {
@@ -94,11 +84,7 @@ struct Resolver {
 impl Resolver {
     fn add(&mut self, name: &str, doc: String, fields: &[Field]) {
         let index = self.structs.len();
-        self.structs.push(Struct {
-            name: name.to_owned(),
-            doc,
-            fields: Vec::new(),
-        });
+        self.structs.push(Struct { name: name.to_owned(), doc, fields: Vec::new() });
         let fields = fields.iter().map(|field| self.field(name, field)).collect();
         self.structs[index].fields = fields;
     }
@@ -108,9 +94,7 @@ impl Resolver {
         field.ty = match field.ty {
             Type::Inline(Fields(inner)) => self.nested(parent, &field.name, false, &inner),
             Type::Array(element) => match *element {
-                Type::Inline(Fields(inner)) => {
-                    Type::Array(Box::new(self.nested(parent, &field.name, true, &inner)))
-                }
+                Type::Inline(Fields(inner)) => Type::Array(Box::new(self.nested(parent, &field.name, true, &inner))),
                 other => Type::Array(Box::new(other)),
             },
             other => other,
@@ -119,12 +103,8 @@ impl Resolver {
     }
 
     fn nested(&mut self, parent: &str, field: &str, in_array: bool, inner: &[Field]) -> Type {
-        let pascal: String = camel(field)
-            .chars()
-            .take(1)
-            .flat_map(char::to_uppercase)
-            .chain(field.chars().skip(1))
-            .collect();
+        let pascal: String =
+            camel(field).chars().take(1).flat_map(char::to_uppercase).chain(field.chars().skip(1)).collect();
         let mut name = if in_array { singular(&pascal) } else { pascal };
         if self.taken.contains(&name) {
             name = format!("{parent}{name}");

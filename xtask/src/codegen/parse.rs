@@ -47,13 +47,7 @@ fn api(heading: &str, body: &[&str]) -> anyhow::Result<Api> {
     let request = messages.pop().context("request")?;
     ensure!(messages.is_empty(), "more than two messages");
     let on_broker = listeners.contains("broker");
-    Ok(Api {
-        key: key.parse()?,
-        name: name.to_owned(),
-        on_broker,
-        request,
-        response,
-    })
+    Ok(Api { key: key.parse()?, name: name.to_owned(), on_broker, request, response })
 }
 
 /// Reads a file of messages, one a line: `Name [remark] v0-4 flex 4+: fields`.
@@ -79,9 +73,7 @@ fn entries<'a>(
     for line in lines {
         if line.starts_with(' ') {
             let message = messages.last_mut().context("a struct before any message")?;
-            message
-                .named
-                .push(named(line.trim()).with_context(|| (*line).to_owned())?);
+            message.named.push(named(line.trim()).with_context(|| (*line).to_owned())?);
         } else {
             let (name, rest) = head(line)?;
             messages.push(message(name, rest).with_context(|| (*line).to_owned())?);
@@ -99,48 +91,26 @@ fn message(name: String, rest: &str) -> anyhow::Result<Message> {
         "none" => None,
         from => Some(from.trim_end_matches('+').parse()?),
     };
-    let mut cursor = Cursor {
-        text: fields,
-        position: 0,
-    };
-    let fields = if fields == "(empty)" {
-        Vec::new()
-    } else {
-        cursor.fields(None)?
-    };
-    Ok(Message {
-        name,
-        versions,
-        flexible,
-        fields,
-        named: Vec::new(),
-    })
+    let mut cursor = Cursor { text: fields, position: 0 };
+    let fields = if fields == "(empty)" { Vec::new() } else { cursor.fields(None)? };
+    Ok(Message { name, versions, flexible, fields, named: Vec::new() })
 }
 
 /// `<Name> = {fields}`
 fn named(line: &str) -> anyhow::Result<(String, Vec<Field>)> {
     let (name, body) = line.split_once("> = {").context("<Name> = {")?;
     let name = name.strip_prefix('<').context("<")?;
-    let mut cursor = Cursor {
-        text: body,
-        position: 0,
-    };
+    let mut cursor = Cursor { text: body, position: 0 };
     Ok((name.to_owned(), cursor.fields(Some('}'))?))
 }
 
 /// `3`, `3+`, `0-13`
 fn versions(text: &str) -> anyhow::Result<Versions> {
     if let Some(first) = text.strip_suffix('+') {
-        return Ok(Versions {
-            first: first.parse()?,
-            last: None,
-        });
+        return Ok(Versions { first: first.parse()?, last: None });
     }
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    Ok(Versions {
-        first: first.parse()?,
-        last: Some(last.parse()?),
-    })
+    Ok(Versions { first: first.parse()?, last: Some(last.parse()?) })
 }
 
 struct Cursor<'a> {
@@ -185,14 +155,7 @@ impl<'a> Cursor<'a> {
         let name = self.until(|c| c == ':').to_owned();
         ensure!(self.eat(":"), "colon after {name}");
         let ty = self.ty().with_context(|| name.clone())?;
-        let mut field = Field {
-            name,
-            ty,
-            versions: Versions::ALL,
-            nullable: None,
-            default: None,
-            tag: None,
-        };
+        let mut field = Field { name, ty, versions: Versions::ALL, nullable: None, default: None, tag: None };
         if self.eat("?") {
             field.nullable = Some(Versions::ALL);
             if self.eat("(") {
@@ -252,15 +215,11 @@ impl<'a> Cursor<'a> {
 /// Reads `error_codes.txt`: `3 UNKNOWN_TOPIC_OR_PARTITION* ExceptionName: description`.
 pub fn error_codes(text: &str) -> anyhow::Result<Vec<ErrorCode>> {
     let lines = text.lines().filter(|line| !is_blank(line));
-    lines
-        .map(|line| error_code(line).with_context(|| line.to_owned()))
-        .collect()
+    lines.map(|line| error_code(line).with_context(|| line.to_owned())).collect()
 }
 
 fn error_code(line: &str) -> anyhow::Result<ErrorCode> {
-    let (head, message) = line
-        .split_once(": ")
-        .context("colon before the description")?;
+    let (head, message) = line.split_once(": ").context("colon before the description")?;
     let [code, name, exception] = head.split(' ').collect::<Vec<_>>()[..] else {
         bail!("code, name and exception");
     };

@@ -21,11 +21,7 @@ impl Reader {
     /// Starts at the first byte.
     pub fn new(bytes: Bytes) -> Reader {
         let end = bytes.len();
-        Reader {
-            bytes,
-            position: 0,
-            end,
-        }
+        Reader { bytes, position: 0, end }
     }
 
     /// Bytes not read yet.
@@ -154,11 +150,7 @@ impl Reader {
             if byte & 0x80 == 0 {
                 // The tenth byte holds only the topmost bit.
                 let overflows = index == 9 && byte > 1;
-                return if overflows {
-                    Err(DecodeError::VarintTooLong)
-                } else {
-                    Ok(value)
-                };
+                return if overflows { Err(DecodeError::VarintTooLong) } else { Ok(value) };
             }
         }
         Err(DecodeError::VarintTooLong)
@@ -169,11 +161,7 @@ impl Reader {
         if flexible {
             return Ok((self.uvarint()? as usize).checked_sub(1));
         }
-        let length = if wide {
-            i64::from(self.i32()?)
-        } else {
-            i64::from(self.i16()?)
-        };
+        let length = if wide { i64::from(self.i32()?) } else { i64::from(self.i16()?) };
         match length {
             -1 => Ok(None),
             0.. => Ok(Some(length as usize)),
@@ -183,8 +171,7 @@ impl Reader {
 
     /// A string.
     pub fn string(&mut self, flexible: bool) -> Result<String, DecodeError> {
-        self.nullable_string(flexible)?
-            .ok_or(DecodeError::UnexpectedNull)
+        self.nullable_string(flexible)?.ok_or(DecodeError::UnexpectedNull)
     }
 
     /// A string that may be null.
@@ -192,15 +179,13 @@ impl Reader {
         let Some(length) = self.length(flexible, false)? else {
             return Ok(None);
         };
-        let text =
-            std::str::from_utf8(self.slice(length)?).map_err(|_| DecodeError::InvalidUtf8)?;
+        let text = std::str::from_utf8(self.slice(length)?).map_err(|_| DecodeError::InvalidUtf8)?;
         Ok(Some(text.to_owned()))
     }
 
     /// A byte string, as a slice of the frame.
     pub fn bytes(&mut self, flexible: bool) -> Result<Bytes, DecodeError> {
-        self.nullable_bytes(flexible)?
-            .ok_or(DecodeError::UnexpectedNull)
+        self.nullable_bytes(flexible)?.ok_or(DecodeError::UnexpectedNull)
     }
 
     /// A byte string that may be null.
@@ -227,8 +212,7 @@ impl Reader {
         flexible: bool,
         element: impl FnMut(&mut Reader) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        self.nullable_array(flexible, element)?
-            .ok_or(DecodeError::UnexpectedNull)
+        self.nullable_array(flexible, element)?.ok_or(DecodeError::UnexpectedNull)
     }
 
     /// An array that may be null.
@@ -278,10 +262,7 @@ impl Reader {
             self.end = field_end;
             let known = field(tag, self)?;
             if known && !self.is_empty() {
-                return Err(DecodeError::TaggedFieldSize {
-                    tag,
-                    remaining: self.remaining(),
-                });
+                return Err(DecodeError::TaggedFieldSize { tag, remaining: self.remaining() });
             }
             self.position = field_end;
             self.end = end;

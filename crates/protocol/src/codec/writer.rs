@@ -31,10 +31,7 @@ impl Writer {
 
     /// An empty writer with room for `capacity` bytes of small values.
     pub fn with_capacity(capacity: usize) -> Writer {
-        Writer {
-            tail: BytesMut::with_capacity(capacity),
-            ..Writer::default()
-        }
+        Writer { tail: BytesMut::with_capacity(capacity), ..Writer::default() }
     }
 
     /// Bytes written so far.
@@ -56,10 +53,7 @@ impl Writer {
             Part::Bytes(bytes) => Chunk::Bytes(bytes),
             Part::File(range) => Chunk::File(range),
         });
-        Chunks {
-            chunks: chunks.collect(),
-            len,
-        }
+        Chunks { chunks: chunks.collect(), len }
     }
 
     /// Overwrites the first four bytes, which must have been written as an integer.
@@ -202,11 +196,7 @@ impl Writer {
     }
 
     /// A string that may be null.
-    pub fn nullable_string(
-        &mut self,
-        value: Option<&str>,
-        flexible: bool,
-    ) -> Result<(), EncodeError> {
+    pub fn nullable_string(&mut self, value: Option<&str>, flexible: bool) -> Result<(), EncodeError> {
         match value {
             Some(value) => self.string(value, flexible)?,
             None => self.null(flexible, false),
@@ -222,11 +212,7 @@ impl Writer {
     }
 
     /// A byte string that may be null.
-    pub fn nullable_bytes(
-        &mut self,
-        value: Option<&Bytes>,
-        flexible: bool,
-    ) -> Result<(), EncodeError> {
+    pub fn nullable_bytes(&mut self, value: Option<&Bytes>, flexible: bool) -> Result<(), EncodeError> {
         match value {
             Some(value) => self.bytes(value, flexible)?,
             None => self.null(flexible, true),
@@ -250,11 +236,7 @@ impl Writer {
     }
 
     /// Record batches that may be null.
-    pub fn nullable_records(
-        &mut self,
-        value: Option<&Records>,
-        flexible: bool,
-    ) -> Result<(), EncodeError> {
+    pub fn nullable_records(&mut self, value: Option<&Records>, flexible: bool) -> Result<(), EncodeError> {
         match value {
             Some(value) => self.records(value, flexible)?,
             None => self.null(flexible, true),
@@ -321,10 +303,7 @@ impl Writer {
         let mut field = Writer::new();
         value(&mut field)?;
         let limit = u32::MAX as usize;
-        let size = u32::try_from(field.len()).map_err(|_| EncodeError::TooLong {
-            length: field.len(),
-            limit,
-        })?;
+        let size = u32::try_from(field.len()).map_err(|_| EncodeError::TooLong { length: field.len(), limit })?;
         self.uvarint(tag);
         self.uvarint(size);
         self.append(field);

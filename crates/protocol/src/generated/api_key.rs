@@ -391,9 +391,7 @@ impl ApiKey {
             ApiKey::DescribeShareGroupOffsets => "DescribeShareGroupOffsets",
             ApiKey::AlterShareGroupOffsets => "AlterShareGroupOffsets",
             ApiKey::DeleteShareGroupOffsets => "DeleteShareGroupOffsets",
-            ApiKey::StreamsGroupTopologyDescriptionUpdate => {
-                "StreamsGroupTopologyDescriptionUpdate"
-            }
+            ApiKey::StreamsGroupTopologyDescriptionUpdate => "StreamsGroupTopologyDescriptionUpdate",
             ApiKey::UnregisterController => "UnregisterController",
         }
     }
@@ -594,8 +592,7 @@ impl ApiKey {
 
     /// Whether `version`, known or not, has compact lengths and tagged fields.
     pub fn is_flexible(self, version: i16) -> bool {
-        self.first_flexible_version()
-            .is_some_and(|first| version >= first)
+        self.first_flexible_version().is_some_and(|first| version >= first)
     }
 
     /// Whether brokers answer this API to clients; the others run between controllers and brokers.

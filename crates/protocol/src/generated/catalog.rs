@@ -44,29 +44,17 @@ pub const REQUESTS: &[MessageType] = &[
     MessageType::of::<messages::CreateDelegationTokenRequest>(Some(ApiKey::CreateDelegationToken)),
     MessageType::of::<messages::RenewDelegationTokenRequest>(Some(ApiKey::RenewDelegationToken)),
     MessageType::of::<messages::ExpireDelegationTokenRequest>(Some(ApiKey::ExpireDelegationToken)),
-    MessageType::of::<messages::DescribeDelegationTokenRequest>(Some(
-        ApiKey::DescribeDelegationToken,
-    )),
+    MessageType::of::<messages::DescribeDelegationTokenRequest>(Some(ApiKey::DescribeDelegationToken)),
     MessageType::of::<messages::DeleteGroupsRequest>(Some(ApiKey::DeleteGroups)),
     MessageType::of::<messages::ElectLeadersRequest>(Some(ApiKey::ElectLeaders)),
-    MessageType::of::<messages::IncrementalAlterConfigsRequest>(Some(
-        ApiKey::IncrementalAlterConfigs,
-    )),
-    MessageType::of::<messages::AlterPartitionReassignmentsRequest>(Some(
-        ApiKey::AlterPartitionReassignments,
-    )),
-    MessageType::of::<messages::ListPartitionReassignmentsRequest>(Some(
-        ApiKey::ListPartitionReassignments,
-    )),
+    MessageType::of::<messages::IncrementalAlterConfigsRequest>(Some(ApiKey::IncrementalAlterConfigs)),
+    MessageType::of::<messages::AlterPartitionReassignmentsRequest>(Some(ApiKey::AlterPartitionReassignments)),
+    MessageType::of::<messages::ListPartitionReassignmentsRequest>(Some(ApiKey::ListPartitionReassignments)),
     MessageType::of::<messages::OffsetDeleteRequest>(Some(ApiKey::OffsetDelete)),
     MessageType::of::<messages::DescribeClientQuotasRequest>(Some(ApiKey::DescribeClientQuotas)),
     MessageType::of::<messages::AlterClientQuotasRequest>(Some(ApiKey::AlterClientQuotas)),
-    MessageType::of::<messages::DescribeUserScramCredentialsRequest>(Some(
-        ApiKey::DescribeUserScramCredentials,
-    )),
-    MessageType::of::<messages::AlterUserScramCredentialsRequest>(Some(
-        ApiKey::AlterUserScramCredentials,
-    )),
+    MessageType::of::<messages::DescribeUserScramCredentialsRequest>(Some(ApiKey::DescribeUserScramCredentials)),
+    MessageType::of::<messages::AlterUserScramCredentialsRequest>(Some(ApiKey::AlterUserScramCredentials)),
     MessageType::of::<messages::VoteRequest>(Some(ApiKey::Vote)),
     MessageType::of::<messages::BeginQuorumEpochRequest>(Some(ApiKey::BeginQuorumEpoch)),
     MessageType::of::<messages::EndQuorumEpochRequest>(Some(ApiKey::EndQuorumEpoch)),
@@ -83,22 +71,14 @@ pub const REQUESTS: &[MessageType] = &[
     MessageType::of::<messages::DescribeTransactionsRequest>(Some(ApiKey::DescribeTransactions)),
     MessageType::of::<messages::ListTransactionsRequest>(Some(ApiKey::ListTransactions)),
     MessageType::of::<messages::AllocateProducerIdsRequest>(Some(ApiKey::AllocateProducerIds)),
-    MessageType::of::<messages::ConsumerGroupHeartbeatRequest>(Some(
-        ApiKey::ConsumerGroupHeartbeat,
-    )),
+    MessageType::of::<messages::ConsumerGroupHeartbeatRequest>(Some(ApiKey::ConsumerGroupHeartbeat)),
     MessageType::of::<messages::ConsumerGroupDescribeRequest>(Some(ApiKey::ConsumerGroupDescribe)),
-    MessageType::of::<messages::ControllerRegistrationRequest>(Some(
-        ApiKey::ControllerRegistration,
-    )),
-    MessageType::of::<messages::GetTelemetrySubscriptionsRequest>(Some(
-        ApiKey::GetTelemetrySubscriptions,
-    )),
+    MessageType::of::<messages::ControllerRegistrationRequest>(Some(ApiKey::ControllerRegistration)),
+    MessageType::of::<messages::GetTelemetrySubscriptionsRequest>(Some(ApiKey::GetTelemetrySubscriptions)),
     MessageType::of::<messages::PushTelemetryRequest>(Some(ApiKey::PushTelemetry)),
     MessageType::of::<messages::AssignReplicasToDirsRequest>(Some(ApiKey::AssignReplicasToDirs)),
     MessageType::of::<messages::ListConfigResourcesRequest>(Some(ApiKey::ListConfigResources)),
-    MessageType::of::<messages::DescribeTopicPartitionsRequest>(Some(
-        ApiKey::DescribeTopicPartitions,
-    )),
+    MessageType::of::<messages::DescribeTopicPartitionsRequest>(Some(ApiKey::DescribeTopicPartitions)),
     MessageType::of::<messages::ShareGroupHeartbeatRequest>(Some(ApiKey::ShareGroupHeartbeat)),
     MessageType::of::<messages::ShareGroupDescribeRequest>(Some(ApiKey::ShareGroupDescribe)),
     MessageType::of::<messages::ShareFetchRequest>(Some(ApiKey::ShareFetch)),
@@ -106,26 +86,16 @@ pub const REQUESTS: &[MessageType] = &[
     MessageType::of::<messages::AddRaftVoterRequest>(Some(ApiKey::AddRaftVoter)),
     MessageType::of::<messages::RemoveRaftVoterRequest>(Some(ApiKey::RemoveRaftVoter)),
     MessageType::of::<messages::UpdateRaftVoterRequest>(Some(ApiKey::UpdateRaftVoter)),
-    MessageType::of::<messages::InitializeShareGroupStateRequest>(Some(
-        ApiKey::InitializeShareGroupState,
-    )),
+    MessageType::of::<messages::InitializeShareGroupStateRequest>(Some(ApiKey::InitializeShareGroupState)),
     MessageType::of::<messages::ReadShareGroupStateRequest>(Some(ApiKey::ReadShareGroupState)),
     MessageType::of::<messages::WriteShareGroupStateRequest>(Some(ApiKey::WriteShareGroupState)),
     MessageType::of::<messages::DeleteShareGroupStateRequest>(Some(ApiKey::DeleteShareGroupState)),
-    MessageType::of::<messages::ReadShareGroupStateSummaryRequest>(Some(
-        ApiKey::ReadShareGroupStateSummary,
-    )),
+    MessageType::of::<messages::ReadShareGroupStateSummaryRequest>(Some(ApiKey::ReadShareGroupStateSummary)),
     MessageType::of::<messages::StreamsGroupHeartbeatRequest>(Some(ApiKey::StreamsGroupHeartbeat)),
     MessageType::of::<messages::StreamsGroupDescribeRequest>(Some(ApiKey::StreamsGroupDescribe)),
-    MessageType::of::<messages::DescribeShareGroupOffsetsRequest>(Some(
-        ApiKey::DescribeShareGroupOffsets,
-    )),
-    MessageType::of::<messages::AlterShareGroupOffsetsRequest>(Some(
-        ApiKey::AlterShareGroupOffsets,
-    )),
-    MessageType::of::<messages::DeleteShareGroupOffsetsRequest>(Some(
-        ApiKey::DeleteShareGroupOffsets,
-    )),
+    MessageType::of::<messages::DescribeShareGroupOffsetsRequest>(Some(ApiKey::DescribeShareGroupOffsets)),
+    MessageType::of::<messages::AlterShareGroupOffsetsRequest>(Some(ApiKey::AlterShareGroupOffsets)),
+    MessageType::of::<messages::DeleteShareGroupOffsetsRequest>(Some(ApiKey::DeleteShareGroupOffsets)),
     MessageType::of::<messages::StreamsGroupTopologyDescriptionUpdateRequest>(Some(
         ApiKey::StreamsGroupTopologyDescriptionUpdate,
     )),
@@ -171,29 +141,17 @@ pub const RESPONSES: &[MessageType] = &[
     MessageType::of::<messages::CreateDelegationTokenResponse>(Some(ApiKey::CreateDelegationToken)),
     MessageType::of::<messages::RenewDelegationTokenResponse>(Some(ApiKey::RenewDelegationToken)),
     MessageType::of::<messages::ExpireDelegationTokenResponse>(Some(ApiKey::ExpireDelegationToken)),
-    MessageType::of::<messages::DescribeDelegationTokenResponse>(Some(
-        ApiKey::DescribeDelegationToken,
-    )),
+    MessageType::of::<messages::DescribeDelegationTokenResponse>(Some(ApiKey::DescribeDelegationToken)),
     MessageType::of::<messages::DeleteGroupsResponse>(Some(ApiKey::DeleteGroups)),
     MessageType::of::<messages::ElectLeadersResponse>(Some(ApiKey::ElectLeaders)),
-    MessageType::of::<messages::IncrementalAlterConfigsResponse>(Some(
-        ApiKey::IncrementalAlterConfigs,
-    )),
-    MessageType::of::<messages::AlterPartitionReassignmentsResponse>(Some(
-        ApiKey::AlterPartitionReassignments,
-    )),
-    MessageType::of::<messages::ListPartitionReassignmentsResponse>(Some(
-        ApiKey::ListPartitionReassignments,
-    )),
+    MessageType::of::<messages::IncrementalAlterConfigsResponse>(Some(ApiKey::IncrementalAlterConfigs)),
+    MessageType::of::<messages::AlterPartitionReassignmentsResponse>(Some(ApiKey::AlterPartitionReassignments)),
+    MessageType::of::<messages::ListPartitionReassignmentsResponse>(Some(ApiKey::ListPartitionReassignments)),
     MessageType::of::<messages::OffsetDeleteResponse>(Some(ApiKey::OffsetDelete)),
     MessageType::of::<messages::DescribeClientQuotasResponse>(Some(ApiKey::DescribeClientQuotas)),
     MessageType::of::<messages::AlterClientQuotasResponse>(Some(ApiKey::AlterClientQuotas)),
-    MessageType::of::<messages::DescribeUserScramCredentialsResponse>(Some(
-        ApiKey::DescribeUserScramCredentials,
-    )),
-    MessageType::of::<messages::AlterUserScramCredentialsResponse>(Some(
-        ApiKey::AlterUserScramCredentials,
-    )),
+    MessageType::of::<messages::DescribeUserScramCredentialsResponse>(Some(ApiKey::DescribeUserScramCredentials)),
+    MessageType::of::<messages::AlterUserScramCredentialsResponse>(Some(ApiKey::AlterUserScramCredentials)),
     MessageType::of::<messages::VoteResponse>(Some(ApiKey::Vote)),
     MessageType::of::<messages::BeginQuorumEpochResponse>(Some(ApiKey::BeginQuorumEpoch)),
     MessageType::of::<messages::EndQuorumEpochResponse>(Some(ApiKey::EndQuorumEpoch)),
@@ -210,22 +168,14 @@ pub const RESPONSES: &[MessageType] = &[
     MessageType::of::<messages::DescribeTransactionsResponse>(Some(ApiKey::DescribeTransactions)),
     MessageType::of::<messages::ListTransactionsResponse>(Some(ApiKey::ListTransactions)),
     MessageType::of::<messages::AllocateProducerIdsResponse>(Some(ApiKey::AllocateProducerIds)),
-    MessageType::of::<messages::ConsumerGroupHeartbeatResponse>(Some(
-        ApiKey::ConsumerGroupHeartbeat,
-    )),
+    MessageType::of::<messages::ConsumerGroupHeartbeatResponse>(Some(ApiKey::ConsumerGroupHeartbeat)),
     MessageType::of::<messages::ConsumerGroupDescribeResponse>(Some(ApiKey::ConsumerGroupDescribe)),
-    MessageType::of::<messages::ControllerRegistrationResponse>(Some(
-        ApiKey::ControllerRegistration,
-    )),
-    MessageType::of::<messages::GetTelemetrySubscriptionsResponse>(Some(
-        ApiKey::GetTelemetrySubscriptions,
-    )),
+    MessageType::of::<messages::ControllerRegistrationResponse>(Some(ApiKey::ControllerRegistration)),
+    MessageType::of::<messages::GetTelemetrySubscriptionsResponse>(Some(ApiKey::GetTelemetrySubscriptions)),
     MessageType::of::<messages::PushTelemetryResponse>(Some(ApiKey::PushTelemetry)),
     MessageType::of::<messages::AssignReplicasToDirsResponse>(Some(ApiKey::AssignReplicasToDirs)),
     MessageType::of::<messages::ListConfigResourcesResponse>(Some(ApiKey::ListConfigResources)),
-    MessageType::of::<messages::DescribeTopicPartitionsResponse>(Some(
-        ApiKey::DescribeTopicPartitions,
-    )),
+    MessageType::of::<messages::DescribeTopicPartitionsResponse>(Some(ApiKey::DescribeTopicPartitions)),
     MessageType::of::<messages::ShareGroupHeartbeatResponse>(Some(ApiKey::ShareGroupHeartbeat)),
     MessageType::of::<messages::ShareGroupDescribeResponse>(Some(ApiKey::ShareGroupDescribe)),
     MessageType::of::<messages::ShareFetchResponse>(Some(ApiKey::ShareFetch)),
@@ -233,26 +183,16 @@ pub const RESPONSES: &[MessageType] = &[
     MessageType::of::<messages::AddRaftVoterResponse>(Some(ApiKey::AddRaftVoter)),
     MessageType::of::<messages::RemoveRaftVoterResponse>(Some(ApiKey::RemoveRaftVoter)),
     MessageType::of::<messages::UpdateRaftVoterResponse>(Some(ApiKey::UpdateRaftVoter)),
-    MessageType::of::<messages::InitializeShareGroupStateResponse>(Some(
-        ApiKey::InitializeShareGroupState,
-    )),
+    MessageType::of::<messages::InitializeShareGroupStateResponse>(Some(ApiKey::InitializeShareGroupState)),
     MessageType::of::<messages::ReadShareGroupStateResponse>(Some(ApiKey::ReadShareGroupState)),
     MessageType::of::<messages::WriteShareGroupStateResponse>(Some(ApiKey::WriteShareGroupState)),
     MessageType::of::<messages::DeleteShareGroupStateResponse>(Some(ApiKey::DeleteShareGroupState)),
-    MessageType::of::<messages::ReadShareGroupStateSummaryResponse>(Some(
-        ApiKey::ReadShareGroupStateSummary,
-    )),
+    MessageType::of::<messages::ReadShareGroupStateSummaryResponse>(Some(ApiKey::ReadShareGroupStateSummary)),
     MessageType::of::<messages::StreamsGroupHeartbeatResponse>(Some(ApiKey::StreamsGroupHeartbeat)),
     MessageType::of::<messages::StreamsGroupDescribeResponse>(Some(ApiKey::StreamsGroupDescribe)),
-    MessageType::of::<messages::DescribeShareGroupOffsetsResponse>(Some(
-        ApiKey::DescribeShareGroupOffsets,
-    )),
-    MessageType::of::<messages::AlterShareGroupOffsetsResponse>(Some(
-        ApiKey::AlterShareGroupOffsets,
-    )),
-    MessageType::of::<messages::DeleteShareGroupOffsetsResponse>(Some(
-        ApiKey::DeleteShareGroupOffsets,
-    )),
+    MessageType::of::<messages::DescribeShareGroupOffsetsResponse>(Some(ApiKey::DescribeShareGroupOffsets)),
+    MessageType::of::<messages::AlterShareGroupOffsetsResponse>(Some(ApiKey::AlterShareGroupOffsets)),
+    MessageType::of::<messages::DeleteShareGroupOffsetsResponse>(Some(ApiKey::DeleteShareGroupOffsets)),
     MessageType::of::<messages::StreamsGroupTopologyDescriptionUpdateResponse>(Some(
         ApiKey::StreamsGroupTopologyDescriptionUpdate,
     )),

@@ -681,9 +681,7 @@ impl ErrorCode {
             ErrorCode::InvalidTransactionTimeout => "INVALID_TRANSACTION_TIMEOUT",
             ErrorCode::ConcurrentTransactions => "CONCURRENT_TRANSACTIONS",
             ErrorCode::TransactionCoordinatorFenced => "TRANSACTION_COORDINATOR_FENCED",
-            ErrorCode::TransactionalIdAuthorizationFailed => {
-                "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
-            }
+            ErrorCode::TransactionalIdAuthorizationFailed => "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
             ErrorCode::SecurityDisabled => "SECURITY_DISABLED",
             ErrorCode::OperationNotAttempted => "OPERATION_NOT_ATTEMPTED",
             ErrorCode::KafkaStorageError => "KAFKA_STORAGE_ERROR",
@@ -695,9 +693,7 @@ impl ErrorCode {
             ErrorCode::DelegationTokenNotFound => "DELEGATION_TOKEN_NOT_FOUND",
             ErrorCode::DelegationTokenOwnerMismatch => "DELEGATION_TOKEN_OWNER_MISMATCH",
             ErrorCode::DelegationTokenRequestNotAllowed => "DELEGATION_TOKEN_REQUEST_NOT_ALLOWED",
-            ErrorCode::DelegationTokenAuthorizationFailed => {
-                "DELEGATION_TOKEN_AUTHORIZATION_FAILED"
-            }
+            ErrorCode::DelegationTokenAuthorizationFailed => "DELEGATION_TOKEN_AUTHORIZATION_FAILED",
             ErrorCode::DelegationTokenExpired => "DELEGATION_TOKEN_EXPIRED",
             ErrorCode::InvalidPrincipalType => "INVALID_PRINCIPAL_TYPE",
             ErrorCode::NonEmptyGroup => "NON_EMPTY_GROUP",
@@ -767,9 +763,7 @@ impl ErrorCode {
             ErrorCode::StreamsTopologyFenced => "STREAMS_TOPOLOGY_FENCED",
             ErrorCode::ShareSessionLimitReached => "SHARE_SESSION_LIMIT_REACHED",
             ErrorCode::GroupDeletionFailed => "GROUP_DELETION_FAILED",
-            ErrorCode::StreamsTopologyDescriptionUpdateFailed => {
-                "STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED"
-            }
+            ErrorCode::StreamsTopologyDescriptionUpdateFailed => "STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED",
             ErrorCode::ControllerIdNotRegistered => "CONTROLLER_ID_NOT_REGISTERED",
         }
     }
@@ -831,9 +825,7 @@ impl ErrorCode {
             ErrorCode::InvalidTransactionTimeout => "InvalidTxnTimeoutException",
             ErrorCode::ConcurrentTransactions => "ConcurrentTransactionsException",
             ErrorCode::TransactionCoordinatorFenced => "TransactionCoordinatorFencedException",
-            ErrorCode::TransactionalIdAuthorizationFailed => {
-                "TransactionalIdAuthorizationException"
-            }
+            ErrorCode::TransactionalIdAuthorizationFailed => "TransactionalIdAuthorizationException",
             ErrorCode::SecurityDisabled => "SecurityDisabledException",
             ErrorCode::OperationNotAttempted => "OperationNotAttemptedException",
             ErrorCode::KafkaStorageError => "KafkaStorageException",
@@ -845,9 +837,7 @@ impl ErrorCode {
             ErrorCode::DelegationTokenNotFound => "DelegationTokenNotFoundException",
             ErrorCode::DelegationTokenOwnerMismatch => "DelegationTokenOwnerMismatchException",
             ErrorCode::DelegationTokenRequestNotAllowed => "UnsupportedByAuthenticationException",
-            ErrorCode::DelegationTokenAuthorizationFailed => {
-                "DelegationTokenAuthorizationException"
-            }
+            ErrorCode::DelegationTokenAuthorizationFailed => "DelegationTokenAuthorizationException",
             ErrorCode::DelegationTokenExpired => "DelegationTokenExpiredException",
             ErrorCode::InvalidPrincipalType => "InvalidPrincipalTypeException",
             ErrorCode::NonEmptyGroup => "GroupNotEmptyException",
@@ -917,9 +907,7 @@ impl ErrorCode {
             ErrorCode::StreamsTopologyFenced => "StreamsTopologyFencedException",
             ErrorCode::ShareSessionLimitReached => "ShareSessionLimitReachedException",
             ErrorCode::GroupDeletionFailed => "GroupDeletionFailedException",
-            ErrorCode::StreamsTopologyDescriptionUpdateFailed => {
-                "StreamsTopologyDescriptionUpdateFailedException"
-            }
+            ErrorCode::StreamsTopologyDescriptionUpdateFailed => "StreamsTopologyDescriptionUpdateFailedException",
             ErrorCode::ControllerIdNotRegistered => "ControllerIdNotRegisteredException",
         }
     }
@@ -927,9 +915,7 @@ impl ErrorCode {
     /// A description for people.
     pub fn message(self) -> &'static str {
         match self {
-            ErrorCode::UnknownServerError => {
-                "The server experienced an unexpected error when processing the request."
-            }
+            ErrorCode::UnknownServerError => "The server experienced an unexpected error when processing the request.",
             ErrorCode::None => "Success.",
             ErrorCode::OffsetOutOfRange => {
                 "The requested offset is not within the range of offsets maintained by the server."
@@ -947,27 +933,17 @@ impl ErrorCode {
             }
             ErrorCode::RequestTimedOut => "The request timed out.",
             ErrorCode::BrokerNotAvailable => "The broker is not available.",
-            ErrorCode::ReplicaNotAvailable => {
-                "The replica is not available for the requested topic-partition."
-            }
+            ErrorCode::ReplicaNotAvailable => "The replica is not available for the requested topic-partition.",
             ErrorCode::MessageTooLarge => {
                 "The request included a message larger than the max message size the server will accept."
             }
             ErrorCode::StaleControllerEpoch => "The controller moved to another broker.",
-            ErrorCode::OffsetMetadataTooLarge => {
-                "The metadata field of the offset request was too large."
-            }
-            ErrorCode::NetworkException => {
-                "The server disconnected before a response was received."
-            }
-            ErrorCode::CoordinatorLoadInProgress => {
-                "The coordinator is loading and hence can't process requests."
-            }
+            ErrorCode::OffsetMetadataTooLarge => "The metadata field of the offset request was too large.",
+            ErrorCode::NetworkException => "The server disconnected before a response was received.",
+            ErrorCode::CoordinatorLoadInProgress => "The coordinator is loading and hence can't process requests.",
             ErrorCode::CoordinatorNotAvailable => "The coordinator is not available.",
             ErrorCode::NotCoordinator => "This is not the correct coordinator.",
-            ErrorCode::InvalidTopicException => {
-                "The request attempted to perform an operation on an invalid topic."
-            }
+            ErrorCode::InvalidTopicException => "The request attempted to perform an operation on an invalid topic.",
             ErrorCode::RecordListTooLarge => {
                 "The request included message batch larger than the configured segment size on the server."
             }
@@ -977,29 +953,21 @@ impl ErrorCode {
             ErrorCode::NotEnoughReplicasAfterAppend => {
                 "Messages are written to the log, but to fewer in-sync replicas than required."
             }
-            ErrorCode::InvalidRequiredAcks => {
-                "Produce request specified an invalid value for required acks."
-            }
+            ErrorCode::InvalidRequiredAcks => "Produce request specified an invalid value for required acks.",
             ErrorCode::IllegalGeneration => "Specified group generation id is not valid.",
             ErrorCode::InconsistentGroupProtocol => {
                 "The group member's supported protocols are incompatible with those of existing members."
             }
             ErrorCode::InvalidGroupId => "The group id is invalid.",
             ErrorCode::UnknownMemberId => "The coordinator is not aware of this member.",
-            ErrorCode::InvalidSessionTimeout => {
-                "The session timeout is not within the range allowed by the broker."
-            }
+            ErrorCode::InvalidSessionTimeout => "The session timeout is not within the range allowed by the broker.",
             ErrorCode::RebalanceInProgress => "The group is rebalancing, so a rejoin is needed.",
             ErrorCode::InvalidCommitOffsetSize => "The committing offset data size is not valid.",
             ErrorCode::TopicAuthorizationFailed => "Topic authorization failed.",
             ErrorCode::GroupAuthorizationFailed => "Group authorization failed.",
             ErrorCode::ClusterAuthorizationFailed => "Cluster authorization failed.",
-            ErrorCode::InvalidTimestamp => {
-                "The timestamp of the message is out of acceptable range."
-            }
-            ErrorCode::UnsupportedSaslMechanism => {
-                "The broker does not support the requested SASL mechanism."
-            }
+            ErrorCode::InvalidTimestamp => "The timestamp of the message is out of acceptable range.",
+            ErrorCode::UnsupportedSaslMechanism => "The broker does not support the requested SASL mechanism.",
             ErrorCode::IllegalSaslState => "Request is not valid given the current SASL state.",
             ErrorCode::UnsupportedVersion => "The version of API is not supported.",
             ErrorCode::TopicAlreadyExists => "Topic with this name already exists.",
@@ -1016,19 +984,11 @@ impl ErrorCode {
             ErrorCode::UnsupportedForMessageFormat => {
                 "The message format version on the broker does not support the request."
             }
-            ErrorCode::PolicyViolation => {
-                "Request parameters do not satisfy the configured policy."
-            }
-            ErrorCode::OutOfOrderSequenceNumber => {
-                "The broker received an out of order sequence number."
-            }
-            ErrorCode::DuplicateSequenceNumber => {
-                "The broker received a duplicate sequence number."
-            }
+            ErrorCode::PolicyViolation => "Request parameters do not satisfy the configured policy.",
+            ErrorCode::OutOfOrderSequenceNumber => "The broker received an out of order sequence number.",
+            ErrorCode::DuplicateSequenceNumber => "The broker received a duplicate sequence number.",
             ErrorCode::InvalidProducerEpoch => "Producer attempted to produce with an old epoch.",
-            ErrorCode::InvalidTxnState => {
-                "The producer attempted a transactional operation in an invalid state."
-            }
+            ErrorCode::InvalidTxnState => "The producer attempted a transactional operation in an invalid state.",
             ErrorCode::InvalidProducerIdMapping => {
                 "The producer attempted to use a producer id which is not currently assigned to its transactional id."
             }
@@ -1041,19 +1001,13 @@ impl ErrorCode {
             ErrorCode::TransactionCoordinatorFenced => {
                 "The transaction coordinator sending a marker is no longer the current coordinator for the producer."
             }
-            ErrorCode::TransactionalIdAuthorizationFailed => {
-                "Transactional Id authorization failed."
-            }
+            ErrorCode::TransactionalIdAuthorizationFailed => "Transactional Id authorization failed.",
             ErrorCode::SecurityDisabled => "Security features are disabled.",
             ErrorCode::OperationNotAttempted => {
                 "The broker did not attempt to execute this operation, perhaps because another operation of the batch failed."
             }
-            ErrorCode::KafkaStorageError => {
-                "Disk error when trying to access log file on the disk."
-            }
-            ErrorCode::LogDirNotFound => {
-                "The user-specified log directory is not found in the broker config."
-            }
+            ErrorCode::KafkaStorageError => "Disk error when trying to access log file on the disk.",
+            ErrorCode::LogDirNotFound => "The user-specified log directory is not found in the broker config.",
             ErrorCode::SaslAuthenticationFailed => "SASL Authentication failed.",
             ErrorCode::UnknownProducerId => {
                 "The broker could not locate the producer metadata associated with the producer id."
@@ -1061,15 +1015,11 @@ impl ErrorCode {
             ErrorCode::ReassignmentInProgress => "A partition reassignment is in progress.",
             ErrorCode::DelegationTokenAuthDisabled => "Delegation Token feature is not enabled.",
             ErrorCode::DelegationTokenNotFound => "Delegation Token is not found on server.",
-            ErrorCode::DelegationTokenOwnerMismatch => {
-                "Specified Principal is not valid Owner/Renewer."
-            }
+            ErrorCode::DelegationTokenOwnerMismatch => "Specified Principal is not valid Owner/Renewer.",
             ErrorCode::DelegationTokenRequestNotAllowed => {
                 "Delegation Token requests are not allowed on PLAINTEXT or one-way SSL channels, nor on channels authenticated by a delegation token."
             }
-            ErrorCode::DelegationTokenAuthorizationFailed => {
-                "Delegation Token authorization failed."
-            }
+            ErrorCode::DelegationTokenAuthorizationFailed => "Delegation Token authorization failed.",
             ErrorCode::DelegationTokenExpired => "Delegation Token is expired.",
             ErrorCode::InvalidPrincipalType => "Supplied principalType is not supported.",
             ErrorCode::NonEmptyGroup => "The group is not empty.",
@@ -1080,12 +1030,8 @@ impl ErrorCode {
                 "There is no listener on the leader broker that matches the listener on which the request was processed."
             }
             ErrorCode::TopicDeletionDisabled => "Topic deletion is disabled.",
-            ErrorCode::FencedLeaderEpoch => {
-                "The leader epoch in the request is older than the epoch on the broker."
-            }
-            ErrorCode::UnknownLeaderEpoch => {
-                "The leader epoch in the request is newer than the epoch on the broker."
-            }
+            ErrorCode::FencedLeaderEpoch => "The leader epoch in the request is older than the epoch on the broker.",
+            ErrorCode::UnknownLeaderEpoch => "The leader epoch in the request is newer than the epoch on the broker.",
             ErrorCode::UnsupportedCompressionType => {
                 "The requesting client does not support the compression type of the given partition."
             }
@@ -1101,43 +1047,27 @@ impl ErrorCode {
             ErrorCode::FencedInstanceId => {
                 "The broker rejected this static consumer since another consumer with the same group.instance.id has registered with a different member.id."
             }
-            ErrorCode::EligibleLeadersNotAvailable => {
-                "Eligible topic partition leaders are not available."
-            }
+            ErrorCode::EligibleLeadersNotAvailable => "Eligible topic partition leaders are not available.",
             ErrorCode::ElectionNotNeeded => "Leader election not needed for topic partition.",
             ErrorCode::NoReassignmentInProgress => "No partition reassignment is in progress.",
             ErrorCode::GroupSubscribedToTopic => {
                 "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it."
             }
-            ErrorCode::InvalidRecord => {
-                "This record has failed the validation on broker and hence will be rejected."
-            }
-            ErrorCode::UnstableOffsetCommit => {
-                "There are unstable offsets that need to be cleared."
-            }
+            ErrorCode::InvalidRecord => "This record has failed the validation on broker and hence will be rejected.",
+            ErrorCode::UnstableOffsetCommit => "There are unstable offsets that need to be cleared.",
             ErrorCode::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
             ErrorCode::ProducerFenced => {
                 "There is a newer producer with the same transactional id which fences the current one."
             }
-            ErrorCode::ResourceNotFound => {
-                "A request illegally referred to a resource that does not exist."
-            }
-            ErrorCode::DuplicateResource => {
-                "A request illegally referred to the same resource twice."
-            }
-            ErrorCode::UnacceptableCredential => {
-                "Requested credential would not meet criteria for acceptability."
-            }
+            ErrorCode::ResourceNotFound => "A request illegally referred to a resource that does not exist.",
+            ErrorCode::DuplicateResource => "A request illegally referred to the same resource twice.",
+            ErrorCode::UnacceptableCredential => "Requested credential would not meet criteria for acceptability.",
             ErrorCode::InconsistentVoterSet => {
                 "The set of voters in the request differs from the expected set of voters."
             }
             ErrorCode::InvalidUpdateVersion => "The given update version was invalid.",
-            ErrorCode::FeatureUpdateFailed => {
-                "Unable to update finalized features due to an unexpected server error."
-            }
-            ErrorCode::PrincipalDeserializationFailure => {
-                "Request principal deserialization failed during forwarding."
-            }
+            ErrorCode::FeatureUpdateFailed => "Unable to update finalized features due to an unexpected server error.",
+            ErrorCode::PrincipalDeserializationFailure => "Request principal deserialization failed during forwarding.",
             ErrorCode::SnapshotNotFound => "Requested snapshot was not found.",
             ErrorCode::PositionOutOfRange => {
                 "Requested position is not greater than or equal to zero, and less than the size of the snapshot."
@@ -1145,23 +1075,13 @@ impl ErrorCode {
             ErrorCode::UnknownTopicId => "This server does not host this topic ID.",
             ErrorCode::DuplicateBrokerRegistration => "This broker ID is already in use.",
             ErrorCode::BrokerIdNotRegistered => "The given broker ID was not registered.",
-            ErrorCode::InconsistentTopicId => {
-                "The log's topic ID did not match the topic ID in the request."
-            }
-            ErrorCode::InconsistentClusterId => {
-                "The clusterId in the request does not match that found on the server."
-            }
+            ErrorCode::InconsistentTopicId => "The log's topic ID did not match the topic ID in the request.",
+            ErrorCode::InconsistentClusterId => "The clusterId in the request does not match that found on the server.",
             ErrorCode::TransactionalIdNotFound => "The transactionalId could not be found.",
-            ErrorCode::FetchSessionTopicIdError => {
-                "The fetch session encountered inconsistent topic ID usage."
-            }
+            ErrorCode::FetchSessionTopicIdError => "The fetch session encountered inconsistent topic ID usage.",
             ErrorCode::IneligibleReplica => "The new ISR contains at least one ineligible replica.",
-            ErrorCode::NewLeaderElected => {
-                "The partition change completed, but a new leader was elected by it."
-            }
-            ErrorCode::OffsetMovedToTieredStorage => {
-                "The requested offset is moved to tiered storage."
-            }
+            ErrorCode::NewLeaderElected => "The partition change completed, but a new leader was elected by it.",
+            ErrorCode::OffsetMovedToTieredStorage => "The requested offset is moved to tiered storage.",
             ErrorCode::FencedMemberEpoch => {
                 "The member epoch is fenced by the group coordinator. The member must abandon all its partitions and rejoin."
             }
@@ -1174,9 +1094,7 @@ impl ErrorCode {
             ErrorCode::StaleMemberEpoch => {
                 "The member epoch is stale. The member must retry after receiving its updated member epoch via the heartbeat API."
             }
-            ErrorCode::MismatchedEndpointType => {
-                "The request was sent to an endpoint of the wrong type."
-            }
+            ErrorCode::MismatchedEndpointType => "The request was sent to an endpoint of the wrong type.",
             ErrorCode::UnsupportedEndpointType => "This endpoint type is not supported yet.",
             ErrorCode::UnknownControllerId => "This controller ID is not known.",
             ErrorCode::UnknownSubscriptionId => {
@@ -1185,9 +1103,7 @@ impl ErrorCode {
             ErrorCode::TelemetryTooLarge => {
                 "The client sent a push telemetry request larger than the maximum size the broker will accept."
             }
-            ErrorCode::InvalidRegistration => {
-                "The controller has considered the broker registration to be invalid."
-            }
+            ErrorCode::InvalidRegistration => "The controller has considered the broker registration to be invalid.",
             ErrorCode::TransactionAbortable => {
                 "The server encountered an error with the transaction. The client can abort the transaction to continue using this transactional ID."
             }
@@ -1199,9 +1115,7 @@ impl ErrorCode {
             ErrorCode::FencedStateEpoch => {
                 "The share coordinator rejected the request because the share-group state epoch did not match."
             }
-            ErrorCode::InvalidVoterKey => {
-                "The voter key doesn't match the receiving replica's key."
-            }
+            ErrorCode::InvalidVoterKey => "The voter key doesn't match the receiving replica's key.",
             ErrorCode::DuplicateVoter => "The voter is already part of the set of voters.",
             ErrorCode::VoterNotFound => "The voter is not part of the set of voters.",
             ErrorCode::InvalidRegularExpression => "The regular expression is not valid.",
@@ -1213,9 +1127,7 @@ impl ErrorCode {
             ErrorCode::StreamsTopologyFenced => "The supplied topology epoch is outdated.",
             ErrorCode::ShareSessionLimitReached => "The limit of share sessions has been reached.",
             ErrorCode::GroupDeletionFailed => "The group could not be deleted.",
-            ErrorCode::StreamsTopologyDescriptionUpdateFailed => {
-                "The topology description could not be stored."
-            }
+            ErrorCode::StreamsTopologyDescriptionUpdateFailed => "The topology description could not be stored.",
             ErrorCode::ControllerIdNotRegistered => "This controller ID is not registered.",
         }
     }

@@ -75,9 +75,7 @@ impl Sample for Uuid {
 impl Sample for String {
     fn sample(s: &mut Samples) -> String {
         const LETTERS: [char; 8] = ['a', 'B', '9', '.', '-', 'é', '漢', '🦀'];
-        (0..s.below(6))
-            .map(|_| LETTERS[s.below(LETTERS.len())])
-            .collect()
+        (0..s.below(6)).map(|_| LETTERS[s.below(LETTERS.len())]).collect()
     }
 }
 

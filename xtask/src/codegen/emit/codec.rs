@@ -9,8 +9,7 @@ use super::{default_value, uses_word};
 /// The `impl` with the functions `read` and `write`.
 pub fn struct_impl(item: &Struct, message: &Message) -> anyhow::Result<String> {
     let whole = message.versions;
-    let (tagged, plain): (Vec<&Field>, Vec<&Field>) =
-        item.fields.iter().partition(|field| field.tag.is_some());
+    let (tagged, plain): (Vec<&Field>, Vec<&Field>) = item.fields.iter().partition(|field| field.tag.is_some());
     let (mut read, mut write) = (Statements::default(), Statements::default());
     for field in plain {
         let condition = field.versions.condition(whole);
@@ -32,11 +31,7 @@ pub fn struct_impl(item: &Struct, message: &Message) -> anyhow::Result<String> {
         true => "version",
         false => "_version",
     };
-    let default = if read.is_empty() {
-        "let m"
-    } else {
-        "let mut m"
-    };
+    let default = if read.is_empty() { "let m" } else { "let mut m" };
     Ok(format!(
         "impl {name} {{
             fn read(r: &mut Reader, {rv}: i16) -> DecodeResult<Self> {{
@@ -62,17 +57,10 @@ fn read_tagged(tagged: &[&Field], whole: Versions) -> anyhow::Result<String> {
     }
     let mut arms = String::new();
     for field in tagged {
-        let guard = field
-            .versions
-            .condition(whole)
-            .map_or(String::new(), |c| format!(" if {c}"));
+        let guard = field.versions.condition(whole).map_or(String::new(), |c| format!(" if {c}"));
         let ident = names::field_ident(&field.name);
         let tag = field.tag.unwrap_or_default();
-        writeln!(
-            arms,
-            "{tag}{guard} => m.{ident} = {},",
-            read_field(field, whole)
-        )?;
+        writeln!(arms, "{tag}{guard} => m.{ident} = {},", read_field(field, whole))?;
     }
     Ok(format!(
         "if flexible {{ r.tagged_fields(|tag, r| {{
@@ -93,18 +81,12 @@ fn write_tagged(mut tagged: Vec<&Field>, whole: Versions) -> anyhow::Result<Stri
     for field in tagged {
         let ident = names::field_ident(&field.name);
         let local = format!("has_{}", ident.trim_start_matches("r#"));
-        let present = both(
-            field.versions.condition(whole),
-            Some(differs_from_default(field)),
-        );
+        let present = both(field.versions.condition(whole), Some(differs_from_default(field)));
         writeln!(out, "let {local} = {};", present.unwrap_or_default())?;
         counts.push(format!("u32::from({local})"));
         let tag = field.tag.unwrap_or_default();
         let write = write_field(field, whole);
-        writeln!(
-            writes,
-            "if {local} {{ w.tagged_field({tag}, |w| {{ {write} Ok(()) }})?; }}"
-        )?;
+        writeln!(writes, "if {local} {{ w.tagged_field({tag}, |w| {{ {write} Ok(()) }})?; }}")?;
     }
     writeln!(out, "w.uvarint({});\n{writes}}}", counts.join(" + "))?;
     Ok(out)

@@ -13,29 +13,15 @@ pub fn json_impl(item: &Struct, message: &Message) -> String {
     let mut body = Statements::default();
     for field in &item.fields {
         let present = match field.tag {
-            Some(_) => both(
-                field.versions.condition(whole),
-                Some(differs_from_default(field)),
-            ),
+            Some(_) => both(field.versions.condition(whole), Some(differs_from_default(field))),
             None => field.versions.condition(whole),
         };
         let key = names::camel(&field.name);
-        body.add(
-            present,
-            &format!("o.insert(\"{key}\".into(), {});", json_field(field)),
-        );
+        body.add(present, &format!("o.insert(\"{key}\".into(), {});", json_field(field)));
     }
     let body = body.finish();
-    let version = if uses_word(&body, "version") {
-        "version"
-    } else {
-        "_version"
-    };
-    let binding = if body.is_empty() {
-        "let o"
-    } else {
-        "let mut o"
-    };
+    let version = if uses_word(&body, "version") { "version" } else { "_version" };
+    let binding = if body.is_empty() { "let o" } else { "let mut o" };
     format!(
         "#[cfg(feature = \"json\")]
         impl ToJson for {} {{

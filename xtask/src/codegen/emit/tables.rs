@@ -26,14 +26,7 @@ pub fn api_keys(apis: &[Api]) -> anyhow::Result<String> {
     let mut variants = String::new();
     let (mut all, mut from, mut name) = (String::new(), String::new(), String::new());
     let (mut versions, mut flexible, mut broker) = (String::new(), String::new(), String::new());
-    for Api {
-        key,
-        name: api,
-        on_broker,
-        request,
-        ..
-    } in apis
-    {
+    for Api { key, name: api, on_broker, request, .. } in apis {
         let range = request.versions;
         let (first, last) = (range.first, range.last.unwrap_or(range.first));
         writeln!(variants, "/// Key {key}, {range}.\n{api} = {key},")?;
@@ -41,16 +34,10 @@ pub fn api_keys(apis: &[Api]) -> anyhow::Result<String> {
         writeln!(from, "{key} => ApiKey::{api},")?;
         writeln!(name, "ApiKey::{api} => \"{api}\",")?;
         writeln!(versions, "ApiKey::{api} => {first}..={last},")?;
-        let first_flexible = request
-            .flexible
-            .map_or("None".to_owned(), |v| format!("Some({v})"));
+        let first_flexible = request.flexible.map_or("None".to_owned(), |v| format!("Some({v})"));
         writeln!(flexible, "ApiKey::{api} => {first_flexible},")?;
         if *on_broker {
-            write!(
-                broker,
-                "{}ApiKey::{api}",
-                if broker.is_empty() { "" } else { " | " }
-            )?;
+            write!(broker, "{}ApiKey::{api}", if broker.is_empty() { "" } else { " | " })?;
         }
     }
     Ok(format!(
@@ -120,19 +107,11 @@ pub fn error_codes(errors: &[ErrorCode]) -> anyhow::Result<String> {
         let variant = names::pascal_from_screaming(&error.name);
         let path = format!("ErrorCode::{variant}");
         let default = if error.code == 0 { "#[default]\n" } else { "" };
-        writeln!(
-            variants,
-            "/// {}\n{default}{variant} = {},",
-            error.message, error.code
-        )?;
+        writeln!(variants, "/// {}\n{default}{variant} = {},", error.message, error.code)?;
         writeln!(all, "{path},")?;
         writeln!(from, "{} => {path},", error.code)?;
         writeln!(name, "{path} => \"{}\",", error.name)?;
-        let class = if error.exception == "-" {
-            ""
-        } else {
-            error.exception.as_str()
-        };
+        let class = if error.exception == "-" { "" } else { error.exception.as_str() };
         writeln!(exception, "{path} => {class:?},")?;
         writeln!(message, "{path} => {:?},", error.message)?;
         if error.retriable {
@@ -192,16 +171,8 @@ pub fn catalog(schema: &Schema) -> anyhow::Result<String> {
     let (mut requests, mut responses, mut data) = (String::new(), String::new(), String::new());
     for api in &schema.apis {
         let key = format!("Some(ApiKey::{})", api.name);
-        writeln!(
-            requests,
-            "MessageType::of::<messages::{}>({key}),",
-            api.request.name
-        )?;
-        writeln!(
-            responses,
-            "MessageType::of::<messages::{}>({key}),",
-            api.response.name
-        )?;
+        writeln!(requests, "MessageType::of::<messages::{}>({key}),", api.request.name)?;
+        writeln!(responses, "MessageType::of::<messages::{}>({key}),", api.response.name)?;
     }
     for message in &schema.data {
         writeln!(data, "MessageType::of::<messages::{}>(None),", message.name)?;

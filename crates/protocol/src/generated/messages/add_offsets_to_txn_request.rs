@@ -31,20 +31,14 @@ impl Message for AddOffsetsToTxnRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -86,10 +80,7 @@ impl AddOffsetsToTxnRequest {
 impl ToJson for AddOffsetsToTxnRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalId".into(),
-            self.transactional_id.as_str().into(),
-        );
+        o.insert("transactionalId".into(), self.transactional_id.as_str().into());
         o.insert("producerId".into(), self.producer_id.into());
         o.insert("producerEpoch".into(), self.producer_epoch.into());
         o.insert("groupId".into(), self.group_id.as_str().into());

@@ -33,20 +33,14 @@ impl Message for AddPartitionsToTxnRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -68,8 +62,7 @@ impl AddPartitionsToTxnRequest {
             m.v3_and_below_transactional_id = r.string(flexible)?;
             m.v3_and_below_producer_id = r.i64()?;
             m.v3_and_below_producer_epoch = r.i16()?;
-            m.v3_and_below_topics =
-                r.array(flexible, |r| AddPartitionsToTxnTopic::read(r, version))?;
+            m.v3_and_below_topics = r.array(flexible, |r| AddPartitionsToTxnTopic::read(r, version))?;
         }
         if flexible {
             r.skip_tagged_fields()?;
@@ -86,9 +79,7 @@ impl AddPartitionsToTxnRequest {
             w.string(&self.v3_and_below_transactional_id, flexible)?;
             w.i64(self.v3_and_below_producer_id);
             w.i16(self.v3_and_below_producer_epoch);
-            w.array(&self.v3_and_below_topics, flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.array(&self.v3_and_below_topics, flexible, |w, v| v.write(w, version))?;
         }
         if flexible {
             w.uvarint(0);
@@ -102,28 +93,13 @@ impl ToJson for AddPartitionsToTxnRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 4 {
-            o.insert(
-                "transactions".into(),
-                inspect::array(&self.transactions, |v| v.to_json(version)),
-            );
+            o.insert("transactions".into(), inspect::array(&self.transactions, |v| v.to_json(version)));
         }
         if version <= 3 {
-            o.insert(
-                "v3AndBelowTransactionalId".into(),
-                self.v3_and_below_transactional_id.as_str().into(),
-            );
-            o.insert(
-                "v3AndBelowProducerId".into(),
-                self.v3_and_below_producer_id.into(),
-            );
-            o.insert(
-                "v3AndBelowProducerEpoch".into(),
-                self.v3_and_below_producer_epoch.into(),
-            );
-            o.insert(
-                "v3AndBelowTopics".into(),
-                inspect::array(&self.v3_and_below_topics, |v| v.to_json(version)),
-            );
+            o.insert("v3AndBelowTransactionalId".into(), self.v3_and_below_transactional_id.as_str().into());
+            o.insert("v3AndBelowProducerId".into(), self.v3_and_below_producer_id.into());
+            o.insert("v3AndBelowProducerEpoch".into(), self.v3_and_below_producer_epoch.into());
+            o.insert("v3AndBelowTopics".into(), inspect::array(&self.v3_and_below_topics, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -190,17 +166,11 @@ impl Transaction {
 impl ToJson for Transaction {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalId".into(),
-            self.transactional_id.as_str().into(),
-        );
+        o.insert("transactionalId".into(), self.transactional_id.as_str().into());
         o.insert("producerId".into(), self.producer_id.into());
         o.insert("producerEpoch".into(), self.producer_epoch.into());
         o.insert("verifyOnly".into(), self.verify_only.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -258,10 +228,7 @@ impl ToJson for AddPartitionsToTxnTopic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -269,10 +236,7 @@ impl ToJson for AddPartitionsToTxnTopic {
 #[cfg(feature = "json")]
 impl Sample for AddPartitionsToTxnTopic {
     fn sample(s: &mut Samples) -> Self {
-        AddPartitionsToTxnTopic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        AddPartitionsToTxnTopic { name: s.draw(), partitions: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for AddPartitionsToTxnResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -57,13 +51,10 @@ impl AddPartitionsToTxnResponse {
         m.throttle_time_ms = r.i32()?;
         if version >= 4 {
             m.error_code = r.i16()?;
-            m.results_by_transaction =
-                r.array(flexible, |r| ResultsByTransaction::read(r, version))?;
+            m.results_by_transaction = r.array(flexible, |r| ResultsByTransaction::read(r, version))?;
         }
         if version <= 3 {
-            m.results_by_topic_v3_and_below = r.array(flexible, |r| {
-                AddPartitionsToTxnTopicResult::read(r, version)
-            })?;
+            m.results_by_topic_v3_and_below = r.array(flexible, |r| AddPartitionsToTxnTopicResult::read(r, version))?;
         }
         if flexible {
             r.skip_tagged_fields()?;
@@ -76,14 +67,10 @@ impl AddPartitionsToTxnResponse {
         w.i32(self.throttle_time_ms);
         if version >= 4 {
             w.i16(self.error_code);
-            w.array(&self.results_by_transaction, flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.array(&self.results_by_transaction, flexible, |w, v| v.write(w, version))?;
         }
         if version <= 3 {
-            w.array(&self.results_by_topic_v3_and_below, flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.array(&self.results_by_topic_v3_and_below, flexible, |w, v| v.write(w, version))?;
         }
         if flexible {
             w.uvarint(0);
@@ -140,9 +127,7 @@ impl ResultsByTransaction {
         let flexible = is_flexible(version);
         let mut m = Self::default();
         m.transactional_id = r.string(flexible)?;
-        m.topic_results = r.array(flexible, |r| {
-            AddPartitionsToTxnTopicResult::read(r, version)
-        })?;
+        m.topic_results = r.array(flexible, |r| AddPartitionsToTxnTopicResult::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -164,14 +149,8 @@ impl ResultsByTransaction {
 impl ToJson for ResultsByTransaction {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalId".into(),
-            self.transactional_id.as_str().into(),
-        );
-        o.insert(
-            "topicResults".into(),
-            inspect::array(&self.topic_results, |v| v.to_json(version)),
-        );
+        o.insert("transactionalId".into(), self.transactional_id.as_str().into());
+        o.insert("topicResults".into(), inspect::array(&self.topic_results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -179,10 +158,7 @@ impl ToJson for ResultsByTransaction {
 #[cfg(feature = "json")]
 impl Sample for ResultsByTransaction {
     fn sample(s: &mut Samples) -> Self {
-        ResultsByTransaction {
-            transactional_id: s.draw(),
-            topic_results: s.draw(),
-        }
+        ResultsByTransaction { transactional_id: s.draw(), topic_results: s.draw() }
     }
 }
 
@@ -200,9 +176,7 @@ impl AddPartitionsToTxnTopicResult {
         let flexible = is_flexible(version);
         let mut m = Self::default();
         m.name = r.string(flexible)?;
-        m.results_by_partition = r.array(flexible, |r| {
-            AddPartitionsToTxnPartitionResult::read(r, version)
-        })?;
+        m.results_by_partition = r.array(flexible, |r| AddPartitionsToTxnPartitionResult::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -212,9 +186,7 @@ impl AddPartitionsToTxnTopicResult {
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
         w.string(&self.name, flexible)?;
-        w.array(&self.results_by_partition, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.results_by_partition, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -227,10 +199,7 @@ impl ToJson for AddPartitionsToTxnTopicResult {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "resultsByPartition".into(),
-            inspect::array(&self.results_by_partition, |v| v.to_json(version)),
-        );
+        o.insert("resultsByPartition".into(), inspect::array(&self.results_by_partition, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -238,10 +207,7 @@ impl ToJson for AddPartitionsToTxnTopicResult {
 #[cfg(feature = "json")]
 impl Sample for AddPartitionsToTxnTopicResult {
     fn sample(s: &mut Samples) -> Self {
-        AddPartitionsToTxnTopicResult {
-            name: s.draw(),
-            results_by_partition: s.draw(),
-        }
+        AddPartitionsToTxnTopicResult { name: s.draw(), results_by_partition: s.draw() }
     }
 }
 
@@ -282,10 +248,7 @@ impl ToJson for AddPartitionsToTxnPartitionResult {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
-        o.insert(
-            "partitionErrorCode".into(),
-            self.partition_error_code.into(),
-        );
+        o.insert("partitionErrorCode".into(), self.partition_error_code.into());
         serde_json::Value::Object(o)
     }
 }
@@ -293,10 +256,7 @@ impl ToJson for AddPartitionsToTxnPartitionResult {
 #[cfg(feature = "json")]
 impl Sample for AddPartitionsToTxnPartitionResult {
     fn sample(s: &mut Samples) -> Self {
-        AddPartitionsToTxnPartitionResult {
-            partition_index: s.draw(),
-            partition_error_code: s.draw(),
-        }
+        AddPartitionsToTxnPartitionResult { partition_index: s.draw(), partition_error_code: s.draw() }
     }
 }
 

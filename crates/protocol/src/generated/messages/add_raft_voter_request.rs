@@ -48,20 +48,14 @@ impl Message for AddRaftVoterRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -111,20 +105,11 @@ impl AddRaftVoterRequest {
 impl ToJson for AddRaftVoterRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clusterId".into(),
-            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         o.insert("voterId".into(), self.voter_id.into());
-        o.insert(
-            "voterDirectoryId".into(),
-            self.voter_directory_id.to_string().into(),
-        );
-        o.insert(
-            "listeners".into(),
-            inspect::array(&self.listeners, |v| v.to_json(version)),
-        );
+        o.insert("voterDirectoryId".into(), self.voter_directory_id.to_string().into());
+        o.insert("listeners".into(), inspect::array(&self.listeners, |v| v.to_json(version)));
         if version >= 1 {
             o.insert("ackWhenCommitted".into(), self.ack_when_committed.into());
         }
@@ -196,11 +181,7 @@ impl ToJson for Listener {
 #[cfg(feature = "json")]
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
-        Listener {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Listener { name: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for AddRaftVoterResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -79,10 +73,7 @@ impl ToJson for AddRaftVoterResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -90,11 +81,7 @@ impl ToJson for AddRaftVoterResponse {
 #[cfg(feature = "json")]
 impl Sample for AddRaftVoterResponse {
     fn sample(s: &mut Samples) -> Self {
-        AddRaftVoterResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        AddRaftVoterResponse { throttle_time_ms: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

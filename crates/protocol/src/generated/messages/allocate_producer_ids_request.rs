@@ -18,10 +18,7 @@ pub struct AllocateProducerIdsRequest {
 
 impl Default for AllocateProducerIdsRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-        }
+        Self { broker_id: Default::default(), broker_epoch: -1 }
     }
 }
 
@@ -36,20 +33,14 @@ impl Message for AllocateProducerIdsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -96,10 +87,7 @@ impl ToJson for AllocateProducerIdsRequest {
 #[cfg(feature = "json")]
 impl Sample for AllocateProducerIdsRequest {
     fn sample(s: &mut Samples) -> Self {
-        AllocateProducerIdsRequest {
-            broker_id: s.draw(),
-            broker_epoch: s.draw(),
-        }
+        AllocateProducerIdsRequest { broker_id: s.draw(), broker_epoch: s.draw() }
     }
 }
 

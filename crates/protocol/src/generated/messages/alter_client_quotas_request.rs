@@ -27,20 +27,14 @@ impl Message for AlterClientQuotasRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -78,10 +72,7 @@ impl AlterClientQuotasRequest {
 impl ToJson for AlterClientQuotasRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "entries".into(),
-            inspect::array(&self.entries, |v| v.to_json(version)),
-        );
+        o.insert("entries".into(), inspect::array(&self.entries, |v| v.to_json(version)));
         o.insert("validateOnly".into(), self.validate_only.into());
         serde_json::Value::Object(o)
     }
@@ -90,10 +81,7 @@ impl ToJson for AlterClientQuotasRequest {
 #[cfg(feature = "json")]
 impl Sample for AlterClientQuotasRequest {
     fn sample(s: &mut Samples) -> Self {
-        AlterClientQuotasRequest {
-            entries: s.draw(),
-            validate_only: s.draw(),
-        }
+        AlterClientQuotasRequest { entries: s.draw(), validate_only: s.draw() }
     }
 }
 
@@ -133,14 +121,8 @@ impl Entry {
 impl ToJson for Entry {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "entity".into(),
-            inspect::array(&self.entity, |v| v.to_json(version)),
-        );
-        o.insert(
-            "ops".into(),
-            inspect::array(&self.ops, |v| v.to_json(version)),
-        );
+        o.insert("entity".into(), inspect::array(&self.entity, |v| v.to_json(version)));
+        o.insert("ops".into(), inspect::array(&self.ops, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -148,10 +130,7 @@ impl ToJson for Entry {
 #[cfg(feature = "json")]
 impl Sample for Entry {
     fn sample(s: &mut Samples) -> Self {
-        Entry {
-            entity: s.draw(),
-            ops: s.draw(),
-        }
+        Entry { entity: s.draw(), ops: s.draw() }
     }
 }
 
@@ -192,10 +171,7 @@ impl ToJson for Entity {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("entityType".into(), self.entity_type.as_str().into());
-        o.insert(
-            "entityName".into(),
-            inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("entityName".into(), inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -203,10 +179,7 @@ impl ToJson for Entity {
 #[cfg(feature = "json")]
 impl Sample for Entity {
     fn sample(s: &mut Samples) -> Self {
-        Entity {
-            entity_type: s.draw(),
-            entity_name: s.draw(),
-        }
+        Entity { entity_type: s.draw(), entity_name: s.draw() }
     }
 }
 
@@ -260,11 +233,7 @@ impl ToJson for Op {
 #[cfg(feature = "json")]
 impl Sample for Op {
     fn sample(s: &mut Samples) -> Self {
-        Op {
-            key: s.draw(),
-            value: s.draw(),
-            remove: s.draw(),
-        }
+        Op { key: s.draw(), value: s.draw(), remove: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for AlterClientQuotasResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for AlterClientQuotasResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "entries".into(),
-            inspect::array(&self.entries, |v| v.to_json(version)),
-        );
+        o.insert("entries".into(), inspect::array(&self.entries, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for AlterClientQuotasResponse {
 #[cfg(feature = "json")]
 impl Sample for AlterClientQuotasResponse {
     fn sample(s: &mut Samples) -> Self {
-        AlterClientQuotasResponse {
-            throttle_time_ms: s.draw(),
-            entries: s.draw(),
-        }
+        AlterClientQuotasResponse { throttle_time_ms: s.draw(), entries: s.draw() }
     }
 }
 
@@ -133,14 +121,8 @@ impl ToJson for Entry {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "entity".into(),
-            inspect::array(&self.entity, |v| v.to_json(version)),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("entity".into(), inspect::array(&self.entity, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -148,11 +130,7 @@ impl ToJson for Entry {
 #[cfg(feature = "json")]
 impl Sample for Entry {
     fn sample(s: &mut Samples) -> Self {
-        Entry {
-            error_code: s.draw(),
-            error_message: s.draw(),
-            entity: s.draw(),
-        }
+        Entry { error_code: s.draw(), error_message: s.draw(), entity: s.draw() }
     }
 }
 
@@ -193,10 +171,7 @@ impl ToJson for Entity {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("entityType".into(), self.entity_type.as_str().into());
-        o.insert(
-            "entityName".into(),
-            inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("entityName".into(), inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -204,10 +179,7 @@ impl ToJson for Entity {
 #[cfg(feature = "json")]
 impl Sample for Entity {
     fn sample(s: &mut Samples) -> Self {
-        Entity {
-            entity_type: s.draw(),
-            entity_name: s.draw(),
-        }
+        Entity { entity_type: s.draw(), entity_name: s.draw() }
     }
 }
 

@@ -20,11 +20,7 @@ pub struct AlterPartitionReassignmentsRequest {
 
 impl Default for AlterPartitionReassignmentsRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            allow_replication_factor_change: true,
-            topics: Default::default(),
-        }
+        Self { timeout_ms: 60000, allow_replication_factor_change: true, topics: Default::default() }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for AlterPartitionReassignmentsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -98,15 +88,9 @@ impl ToJson for AlterPartitionReassignmentsRequest {
         let mut o = serde_json::Map::new();
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         if version >= 1 {
-            o.insert(
-                "allowReplicationFactorChange".into(),
-                self.allow_replication_factor_change.into(),
-            );
+            o.insert("allowReplicationFactorChange".into(), self.allow_replication_factor_change.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -159,10 +143,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -170,10 +151,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -217,12 +195,7 @@ impl ToJson for Partition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
-        o.insert(
-            "replicas".into(),
-            inspect::nullable(self.replicas.as_ref(), |v| {
-                inspect::array(v, |v| (*v).into())
-            }),
-        );
+        o.insert("replicas".into(), inspect::nullable(self.replicas.as_ref(), |v| inspect::array(v, |v| (*v).into())));
         serde_json::Value::Object(o)
     }
 }
@@ -230,10 +203,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            replicas: s.draw(),
-        }
+        Partition { partition_index: s.draw(), replicas: s.draw() }
     }
 }
 

@@ -20,11 +20,7 @@ pub struct AlterPartitionRequest {
 
 impl Default for AlterPartitionRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-            topics: Default::default(),
-        }
+        Self { broker_id: Default::default(), broker_epoch: -1, topics: Default::default() }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for AlterPartitionRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -94,10 +84,7 @@ impl ToJson for AlterPartitionRequest {
         let mut o = serde_json::Map::new();
         o.insert("brokerId".into(), self.broker_id.into());
         o.insert("brokerEpoch".into(), self.broker_epoch.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -105,11 +92,7 @@ impl ToJson for AlterPartitionRequest {
 #[cfg(feature = "json")]
 impl Sample for AlterPartitionRequest {
     fn sample(s: &mut Samples) -> Self {
-        AlterPartitionRequest {
-            broker_id: s.draw(),
-            broker_epoch: s.draw(),
-            topics: s.draw(),
-        }
+        AlterPartitionRequest { broker_id: s.draw(), broker_epoch: s.draw(), topics: s.draw() }
     }
 }
 
@@ -167,10 +150,7 @@ impl ToJson for Topic {
         if version >= 2 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -178,11 +158,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -236,9 +212,7 @@ impl Partition {
             })?;
         }
         if version >= 3 {
-            w.array(&self.new_isr_with_epochs, flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.array(&self.new_isr_with_epochs, flexible, |w, v| v.write(w, version))?;
         }
         if version >= 1 {
             w.i8(self.leader_recovery_state);
@@ -258,22 +232,13 @@ impl ToJson for Partition {
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
         if version <= 2 {
-            o.insert(
-                "newIsr".into(),
-                inspect::array(&self.new_isr, |v| (*v).into()),
-            );
+            o.insert("newIsr".into(), inspect::array(&self.new_isr, |v| (*v).into()));
         }
         if version >= 3 {
-            o.insert(
-                "newIsrWithEpochs".into(),
-                inspect::array(&self.new_isr_with_epochs, |v| v.to_json(version)),
-            );
+            o.insert("newIsrWithEpochs".into(), inspect::array(&self.new_isr_with_epochs, |v| v.to_json(version)));
         }
         if version >= 1 {
-            o.insert(
-                "leaderRecoveryState".into(),
-                self.leader_recovery_state.into(),
-            );
+            o.insert("leaderRecoveryState".into(), self.leader_recovery_state.into());
         }
         o.insert("partitionEpoch".into(), self.partition_epoch.into());
         serde_json::Value::Object(o)
@@ -305,10 +270,7 @@ pub struct NewIsrWithEpoch {
 
 impl Default for NewIsrWithEpoch {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-        }
+        Self { broker_id: Default::default(), broker_epoch: -1 }
     }
 }
 
@@ -348,10 +310,7 @@ impl ToJson for NewIsrWithEpoch {
 #[cfg(feature = "json")]
 impl Sample for NewIsrWithEpoch {
     fn sample(s: &mut Samples) -> Self {
-        NewIsrWithEpoch {
-            broker_id: s.draw(),
-            broker_epoch: s.draw(),
-        }
+        NewIsrWithEpoch { broker_id: s.draw(), broker_epoch: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for AlterPartitionResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -79,10 +73,7 @@ impl ToJson for AlterPartitionResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -90,11 +81,7 @@ impl ToJson for AlterPartitionResponse {
 #[cfg(feature = "json")]
 impl Sample for AlterPartitionResponse {
     fn sample(s: &mut Samples) -> Self {
-        AlterPartitionResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            topics: s.draw(),
-        }
+        AlterPartitionResponse { throttle_time_ms: s.draw(), error_code: s.draw(), topics: s.draw() }
     }
 }
 
@@ -152,10 +139,7 @@ impl ToJson for Topic {
         if version >= 2 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -163,11 +147,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -240,10 +220,7 @@ impl ToJson for Partition {
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
         o.insert("isr".into(), inspect::array(&self.isr, |v| (*v).into()));
         if version >= 1 {
-            o.insert(
-                "leaderRecoveryState".into(),
-                self.leader_recovery_state.into(),
-            );
+            o.insert("leaderRecoveryState".into(), self.leader_recovery_state.into());
         }
         o.insert("partitionEpoch".into(), self.partition_epoch.into());
         serde_json::Value::Object(o)

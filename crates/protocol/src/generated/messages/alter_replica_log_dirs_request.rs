@@ -25,20 +25,14 @@ impl Message for AlterReplicaLogDirsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl AlterReplicaLogDirsRequest {
 impl ToJson for AlterReplicaLogDirsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "dirs".into(),
-            inspect::array(&self.dirs, |v| v.to_json(version)),
-        );
+        o.insert("dirs".into(), inspect::array(&self.dirs, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -126,10 +117,7 @@ impl ToJson for Dir {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("path".into(), self.path.as_str().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -137,10 +125,7 @@ impl ToJson for Dir {
 #[cfg(feature = "json")]
 impl Sample for Dir {
     fn sample(s: &mut Samples) -> Self {
-        Dir {
-            path: s.draw(),
-            topics: s.draw(),
-        }
+        Dir { path: s.draw(), topics: s.draw() }
     }
 }
 
@@ -184,10 +169,7 @@ impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -195,10 +177,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for AlterReplicaLogDirsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for AlterReplicaLogDirsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for AlterReplicaLogDirsResponse {
 #[cfg(feature = "json")]
 impl Sample for AlterReplicaLogDirsResponse {
     fn sample(s: &mut Samples) -> Self {
-        AlterReplicaLogDirsResponse {
-            throttle_time_ms: s.draw(),
-            results: s.draw(),
-        }
+        AlterReplicaLogDirsResponse { throttle_time_ms: s.draw(), results: s.draw() }
     }
 }
 
@@ -129,10 +117,7 @@ impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -140,10 +125,7 @@ impl ToJson for Result {
 #[cfg(feature = "json")]
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
-        Result {
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        Result { topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -192,10 +174,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            error_code: s.draw(),
-        }
+        Partition { partition_index: s.draw(), error_code: s.draw() }
     }
 }
 

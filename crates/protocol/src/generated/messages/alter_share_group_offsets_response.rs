@@ -31,20 +31,14 @@ impl Message for AlterShareGroupOffsetsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -83,14 +77,8 @@ impl ToJson for AlterShareGroupOffsetsResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "responses".into(),
-            inspect::array(&self.responses, |v| v.to_json(version)),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("responses".into(), inspect::array(&self.responses, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -149,10 +137,7 @@ impl ToJson for Response {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -160,11 +145,7 @@ impl ToJson for Response {
 #[cfg(feature = "json")]
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
-        Response {
-            topic_name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Response { topic_name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -210,10 +191,7 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -221,11 +199,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Partition { partition_index: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for AlterUserScramCredentialsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -80,14 +74,8 @@ impl AlterUserScramCredentialsRequest {
 impl ToJson for AlterUserScramCredentialsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "deletions".into(),
-            inspect::array(&self.deletions, |v| v.to_json(version)),
-        );
-        o.insert(
-            "upsertions".into(),
-            inspect::array(&self.upsertions, |v| v.to_json(version)),
-        );
+        o.insert("deletions".into(), inspect::array(&self.deletions, |v| v.to_json(version)));
+        o.insert("upsertions".into(), inspect::array(&self.upsertions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -95,10 +83,7 @@ impl ToJson for AlterUserScramCredentialsRequest {
 #[cfg(feature = "json")]
 impl Sample for AlterUserScramCredentialsRequest {
     fn sample(s: &mut Samples) -> Self {
-        AlterUserScramCredentialsRequest {
-            deletions: s.draw(),
-            upsertions: s.draw(),
-        }
+        AlterUserScramCredentialsRequest { deletions: s.draw(), upsertions: s.draw() }
     }
 }
 
@@ -147,10 +132,7 @@ impl ToJson for Deletion {
 #[cfg(feature = "json")]
 impl Sample for Deletion {
     fn sample(s: &mut Samples) -> Self {
-        Deletion {
-            name: s.draw(),
-            mechanism: s.draw(),
-        }
+        Deletion { name: s.draw(), mechanism: s.draw() }
     }
 }
 
@@ -206,10 +188,7 @@ impl ToJson for Upsertion {
         o.insert("mechanism".into(), self.mechanism.into());
         o.insert("iterations".into(), self.iterations.into());
         o.insert("salt".into(), inspect::base64(&self.salt));
-        o.insert(
-            "saltedPassword".into(),
-            inspect::base64(&self.salted_password),
-        );
+        o.insert("saltedPassword".into(), inspect::base64(&self.salted_password));
         serde_json::Value::Object(o)
     }
 }

@@ -27,20 +27,14 @@ impl Message for AlterUserScramCredentialsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for AlterUserScramCredentialsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for AlterUserScramCredentialsResponse {
 #[cfg(feature = "json")]
 impl Sample for AlterUserScramCredentialsResponse {
     fn sample(s: &mut Samples) -> Self {
-        AlterUserScramCredentialsResponse {
-            throttle_time_ms: s.draw(),
-            results: s.draw(),
-        }
+        AlterUserScramCredentialsResponse { throttle_time_ms: s.draw(), results: s.draw() }
     }
 }
 
@@ -134,10 +122,7 @@ impl ToJson for Result {
         let mut o = serde_json::Map::new();
         o.insert("user".into(), self.user.as_str().into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -145,11 +130,7 @@ impl ToJson for Result {
 #[cfg(feature = "json")]
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
-        Result {
-            user: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Result { user: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

@@ -42,20 +42,14 @@ impl Message for ApiVersionsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -106,20 +100,11 @@ impl ToJson for ApiVersionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 3 {
-            o.insert(
-                "clientSoftwareName".into(),
-                self.client_software_name.as_str().into(),
-            );
-            o.insert(
-                "clientSoftwareVersion".into(),
-                self.client_software_version.as_str().into(),
-            );
+            o.insert("clientSoftwareName".into(), self.client_software_name.as_str().into());
+            o.insert("clientSoftwareVersion".into(), self.client_software_version.as_str().into());
         }
         if version >= 5 {
-            o.insert(
-                "clusterId".into(),
-                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
             o.insert("nodeId".into(), self.node_id.into());
         }
         serde_json::Value::Object(o)

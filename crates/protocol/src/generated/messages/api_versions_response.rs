@@ -51,20 +51,14 @@ impl Message for ApiVersionsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -83,13 +77,11 @@ impl ApiVersionsResponse {
             r.tagged_fields(|tag, r| {
                 match tag {
                     0 if version >= 3 => {
-                        m.supported_features =
-                            r.array(flexible, |r| SupportedFeature::read(r, version))?
+                        m.supported_features = r.array(flexible, |r| SupportedFeature::read(r, version))?
                     }
                     1 if version >= 3 => m.finalized_features_epoch = r.i64()?,
                     2 if version >= 3 => {
-                        m.finalized_features =
-                            r.array(flexible, |r| FinalizedFeature::read(r, version))?
+                        m.finalized_features = r.array(flexible, |r| FinalizedFeature::read(r, version))?
                     }
                     3 if version >= 3 => m.zk_migration_ready = r.bool()?,
                     _ => return Ok(false),
@@ -120,9 +112,7 @@ impl ApiVersionsResponse {
             );
             if has_supported_features {
                 w.tagged_field(0, |w| {
-                    w.array(&self.supported_features, flexible, |w, v| {
-                        v.write(w, version)
-                    })?;
+                    w.array(&self.supported_features, flexible, |w, v| v.write(w, version))?;
                     Ok(())
                 })?;
             }
@@ -134,9 +124,7 @@ impl ApiVersionsResponse {
             }
             if has_finalized_features {
                 w.tagged_field(2, |w| {
-                    w.array(&self.finalized_features, flexible, |w, v| {
-                        v.write(w, version)
-                    })?;
+                    w.array(&self.finalized_features, flexible, |w, v| v.write(w, version))?;
                     Ok(())
                 })?;
             }
@@ -156,30 +144,18 @@ impl ToJson for ApiVersionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "apiKeys".into(),
-            inspect::array(&self.api_keys, |v| v.to_json(version)),
-        );
+        o.insert("apiKeys".into(), inspect::array(&self.api_keys, |v| v.to_json(version)));
         if version >= 1 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version >= 3 && !self.supported_features.is_empty() {
-            o.insert(
-                "supportedFeatures".into(),
-                inspect::array(&self.supported_features, |v| v.to_json(version)),
-            );
+            o.insert("supportedFeatures".into(), inspect::array(&self.supported_features, |v| v.to_json(version)));
         }
         if version >= 3 && self.finalized_features_epoch != -1 {
-            o.insert(
-                "finalizedFeaturesEpoch".into(),
-                self.finalized_features_epoch.into(),
-            );
+            o.insert("finalizedFeaturesEpoch".into(), self.finalized_features_epoch.into());
         }
         if version >= 3 && !self.finalized_features.is_empty() {
-            o.insert(
-                "finalizedFeatures".into(),
-                inspect::array(&self.finalized_features, |v| v.to_json(version)),
-            );
+            o.insert("finalizedFeatures".into(), inspect::array(&self.finalized_features, |v| v.to_json(version)));
         }
         if version >= 3 && self.zk_migration_ready {
             o.insert("zkMigrationReady".into(), self.zk_migration_ready.into());
@@ -253,11 +229,7 @@ impl ToJson for ApiKey {
 #[cfg(feature = "json")]
 impl Sample for ApiKey {
     fn sample(s: &mut Samples) -> Self {
-        ApiKey {
-            api_key: s.draw(),
-            min_version: s.draw(),
-            max_version: s.draw(),
-        }
+        ApiKey { api_key: s.draw(), min_version: s.draw(), max_version: s.draw() }
     }
 }
 
@@ -311,11 +283,7 @@ impl ToJson for SupportedFeature {
 #[cfg(feature = "json")]
 impl Sample for SupportedFeature {
     fn sample(s: &mut Samples) -> Self {
-        SupportedFeature {
-            name: s.draw(),
-            min_version: s.draw(),
-            max_version: s.draw(),
-        }
+        SupportedFeature { name: s.draw(), min_version: s.draw(), max_version: s.draw() }
     }
 }
 
@@ -369,11 +337,7 @@ impl ToJson for FinalizedFeature {
 #[cfg(feature = "json")]
 impl Sample for FinalizedFeature {
     fn sample(s: &mut Samples) -> Self {
-        FinalizedFeature {
-            name: s.draw(),
-            max_version_level: s.draw(),
-            min_version_level: s.draw(),
-        }
+        FinalizedFeature { name: s.draw(), max_version_level: s.draw(), min_version_level: s.draw() }
     }
 }
 

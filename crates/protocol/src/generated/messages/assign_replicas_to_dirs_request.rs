@@ -20,11 +20,7 @@ pub struct AssignReplicasToDirsRequest {
 
 impl Default for AssignReplicasToDirsRequest {
     fn default() -> Self {
-        Self {
-            broker_id: Default::default(),
-            broker_epoch: -1,
-            directories: Default::default(),
-        }
+        Self { broker_id: Default::default(), broker_epoch: -1, directories: Default::default() }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for AssignReplicasToDirsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -94,10 +84,7 @@ impl ToJson for AssignReplicasToDirsRequest {
         let mut o = serde_json::Map::new();
         o.insert("brokerId".into(), self.broker_id.into());
         o.insert("brokerEpoch".into(), self.broker_epoch.into());
-        o.insert(
-            "directories".into(),
-            inspect::array(&self.directories, |v| v.to_json(version)),
-        );
+        o.insert("directories".into(), inspect::array(&self.directories, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -105,11 +92,7 @@ impl ToJson for AssignReplicasToDirsRequest {
 #[cfg(feature = "json")]
 impl Sample for AssignReplicasToDirsRequest {
     fn sample(s: &mut Samples) -> Self {
-        AssignReplicasToDirsRequest {
-            broker_id: s.draw(),
-            broker_epoch: s.draw(),
-            directories: s.draw(),
-        }
+        AssignReplicasToDirsRequest { broker_id: s.draw(), broker_epoch: s.draw(), directories: s.draw() }
     }
 }
 
@@ -150,10 +133,7 @@ impl ToJson for Directory {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("id".into(), self.id.to_string().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -161,10 +141,7 @@ impl ToJson for Directory {
 #[cfg(feature = "json")]
 impl Sample for Directory {
     fn sample(s: &mut Samples) -> Self {
-        Directory {
-            id: s.draw(),
-            topics: s.draw(),
-        }
+        Directory { id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -205,10 +182,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -216,10 +190,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -263,9 +234,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-        }
+        Partition { partition_index: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for AssignReplicasToDirsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -79,10 +73,7 @@ impl ToJson for AssignReplicasToDirsResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "directories".into(),
-            inspect::array(&self.directories, |v| v.to_json(version)),
-        );
+        o.insert("directories".into(), inspect::array(&self.directories, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -90,11 +81,7 @@ impl ToJson for AssignReplicasToDirsResponse {
 #[cfg(feature = "json")]
 impl Sample for AssignReplicasToDirsResponse {
     fn sample(s: &mut Samples) -> Self {
-        AssignReplicasToDirsResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            directories: s.draw(),
-        }
+        AssignReplicasToDirsResponse { throttle_time_ms: s.draw(), error_code: s.draw(), directories: s.draw() }
     }
 }
 
@@ -135,10 +122,7 @@ impl ToJson for Directory {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("id".into(), self.id.to_string().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -146,10 +130,7 @@ impl ToJson for Directory {
 #[cfg(feature = "json")]
 impl Sample for Directory {
     fn sample(s: &mut Samples) -> Self {
-        Directory {
-            id: s.draw(),
-            topics: s.draw(),
-        }
+        Directory { id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -190,10 +171,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -201,10 +179,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -253,10 +228,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            error_code: s.draw(),
-        }
+        Partition { partition_index: s.draw(), error_code: s.draw() }
     }
 }
 

@@ -42,20 +42,14 @@ impl Message for BeginQuorumEpochRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -105,22 +99,13 @@ impl BeginQuorumEpochRequest {
 impl ToJson for BeginQuorumEpochRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clusterId".into(),
-            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
         if version >= 1 {
             o.insert("voterId".into(), self.voter_id.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 1 {
-            o.insert(
-                "leaderEndpoints".into(),
-                inspect::array(&self.leader_endpoints, |v| v.to_json(version)),
-            );
+            o.insert("leaderEndpoints".into(), inspect::array(&self.leader_endpoints, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -175,10 +160,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -186,10 +168,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -243,10 +222,7 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
         if version >= 1 {
-            o.insert(
-                "voterDirectoryId".into(),
-                self.voter_directory_id.to_string().into(),
-            );
+            o.insert("voterDirectoryId".into(), self.voter_directory_id.to_string().into());
         }
         o.insert("leaderId".into(), self.leader_id.into());
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
@@ -316,11 +292,7 @@ impl ToJson for LeaderEndpoint {
 #[cfg(feature = "json")]
 impl Sample for LeaderEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        LeaderEndpoint {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        LeaderEndpoint { name: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for BeginQuorumEpochResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -57,9 +51,7 @@ impl BeginQuorumEpochResponse {
         if flexible {
             r.tagged_fields(|tag, r| {
                 match tag {
-                    0 if version >= 1 => {
-                        m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?
-                    }
+                    0 if version >= 1 => m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?,
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -91,15 +83,9 @@ impl ToJson for BeginQuorumEpochResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 1 && !self.node_endpoints.is_empty() {
-            o.insert(
-                "nodeEndpoints".into(),
-                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
-            );
+            o.insert("nodeEndpoints".into(), inspect::array(&self.node_endpoints, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -108,11 +94,7 @@ impl ToJson for BeginQuorumEpochResponse {
 #[cfg(feature = "json")]
 impl Sample for BeginQuorumEpochResponse {
     fn sample(s: &mut Samples) -> Self {
-        BeginQuorumEpochResponse {
-            error_code: s.draw(),
-            topics: s.draw(),
-            node_endpoints: s.draw(),
-        }
+        BeginQuorumEpochResponse { error_code: s.draw(), topics: s.draw(), node_endpoints: s.draw() }
     }
 }
 
@@ -153,10 +135,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -164,10 +143,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -226,12 +202,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            error_code: s.draw(),
-            leader_id: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        Partition { partition_index: s.draw(), error_code: s.draw(), leader_id: s.draw(), leader_epoch: s.draw() }
     }
 }
 
@@ -285,11 +256,7 @@ impl ToJson for NodeEndpoint {
 #[cfg(feature = "json")]
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        NodeEndpoint {
-            node_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        NodeEndpoint { node_id: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 

@@ -51,20 +51,14 @@ impl Message for BrokerHeartbeatRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -88,9 +82,7 @@ impl BrokerHeartbeatRequest {
             r.tagged_fields(|tag, r| {
                 match tag {
                     0 if version >= 1 => m.offline_log_dirs = r.array(flexible, Reader::uuid)?,
-                    1 if version >= 2 => {
-                        m.cordoned_log_dirs = r.nullable_array(flexible, Reader::uuid)?
-                    }
+                    1 if version >= 2 => m.cordoned_log_dirs = r.nullable_array(flexible, Reader::uuid)?,
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -139,24 +131,16 @@ impl ToJson for BrokerHeartbeatRequest {
         let mut o = serde_json::Map::new();
         o.insert("brokerId".into(), self.broker_id.into());
         o.insert("brokerEpoch".into(), self.broker_epoch.into());
-        o.insert(
-            "currentMetadataOffset".into(),
-            self.current_metadata_offset.into(),
-        );
+        o.insert("currentMetadataOffset".into(), self.current_metadata_offset.into());
         o.insert("wantFence".into(), self.want_fence.into());
         o.insert("wantShutDown".into(), self.want_shut_down.into());
         if version >= 1 && !self.offline_log_dirs.is_empty() {
-            o.insert(
-                "offlineLogDirs".into(),
-                inspect::array(&self.offline_log_dirs, |v| v.to_string().into()),
-            );
+            o.insert("offlineLogDirs".into(), inspect::array(&self.offline_log_dirs, |v| v.to_string().into()));
         }
         if version >= 2 && self.cordoned_log_dirs.is_some() {
             o.insert(
                 "cordonedLogDirs".into(),
-                inspect::nullable(self.cordoned_log_dirs.as_ref(), |v| {
-                    inspect::array(v, |v| v.to_string().into())
-                }),
+                inspect::nullable(self.cordoned_log_dirs.as_ref(), |v| inspect::array(v, |v| v.to_string().into())),
             );
         }
         serde_json::Value::Object(o)

@@ -57,20 +57,14 @@ impl Message for BrokerRegistrationRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -139,39 +133,18 @@ impl ToJson for BrokerRegistrationRequest {
         let mut o = serde_json::Map::new();
         o.insert("brokerId".into(), self.broker_id.into());
         o.insert("clusterId".into(), self.cluster_id.as_str().into());
-        o.insert(
-            "incarnationId".into(),
-            self.incarnation_id.to_string().into(),
-        );
-        o.insert(
-            "listeners".into(),
-            inspect::array(&self.listeners, |v| v.to_json(version)),
-        );
-        o.insert(
-            "features".into(),
-            inspect::array(&self.features, |v| v.to_json(version)),
-        );
-        o.insert(
-            "rack".into(),
-            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("incarnationId".into(), self.incarnation_id.to_string().into());
+        o.insert("listeners".into(), inspect::array(&self.listeners, |v| v.to_json(version)));
+        o.insert("features".into(), inspect::array(&self.features, |v| v.to_json(version)));
+        o.insert("rack".into(), inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()));
         if version >= 1 {
-            o.insert(
-                "isMigratingZkBroker".into(),
-                self.is_migrating_zk_broker.into(),
-            );
+            o.insert("isMigratingZkBroker".into(), self.is_migrating_zk_broker.into());
         }
         if version >= 2 {
-            o.insert(
-                "logDirs".into(),
-                inspect::array(&self.log_dirs, |v| v.to_string().into()),
-            );
+            o.insert("logDirs".into(), inspect::array(&self.log_dirs, |v| v.to_string().into()));
         }
         if version >= 3 {
-            o.insert(
-                "previousBrokerEpoch".into(),
-                self.previous_broker_epoch.into(),
-            );
+            o.insert("previousBrokerEpoch".into(), self.previous_broker_epoch.into());
         }
         serde_json::Value::Object(o)
     }
@@ -249,12 +222,7 @@ impl ToJson for Listener {
 #[cfg(feature = "json")]
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
-        Listener {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            security_protocol: s.draw(),
-        }
+        Listener { name: s.draw(), host: s.draw(), port: s.draw(), security_protocol: s.draw() }
     }
 }
 
@@ -299,14 +267,8 @@ impl ToJson for Feature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "minSupportedVersion".into(),
-            self.min_supported_version.into(),
-        );
-        o.insert(
-            "maxSupportedVersion".into(),
-            self.max_supported_version.into(),
-        );
+        o.insert("minSupportedVersion".into(), self.min_supported_version.into());
+        o.insert("maxSupportedVersion".into(), self.max_supported_version.into());
         serde_json::Value::Object(o)
     }
 }
@@ -314,11 +276,7 @@ impl ToJson for Feature {
 #[cfg(feature = "json")]
 impl Sample for Feature {
     fn sample(s: &mut Samples) -> Self {
-        Feature {
-            name: s.draw(),
-            min_supported_version: s.draw(),
-            max_supported_version: s.draw(),
-        }
+        Feature { name: s.draw(), min_supported_version: s.draw(), max_supported_version: s.draw() }
     }
 }
 

@@ -20,11 +20,7 @@ pub struct BrokerRegistrationResponse {
 
 impl Default for BrokerRegistrationResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: Default::default(),
-            error_code: Default::default(),
-            broker_epoch: -1,
-        }
+        Self { throttle_time_ms: Default::default(), error_code: Default::default(), broker_epoch: -1 }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for BrokerRegistrationResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -97,11 +87,7 @@ impl ToJson for BrokerRegistrationResponse {
 #[cfg(feature = "json")]
 impl Sample for BrokerRegistrationResponse {
     fn sample(s: &mut Samples) -> Self {
-        BrokerRegistrationResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            broker_epoch: s.draw(),
-        }
+        BrokerRegistrationResponse { throttle_time_ms: s.draw(), error_code: s.draw(), broker_epoch: s.draw() }
     }
 }
 

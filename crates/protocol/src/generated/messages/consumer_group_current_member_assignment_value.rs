@@ -33,20 +33,14 @@ impl Message for ConsumerGroupCurrentMemberAssignmentValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -60,8 +54,7 @@ impl ConsumerGroupCurrentMemberAssignmentValue {
         m.previous_member_epoch = r.i32()?;
         m.state = r.i8()?;
         m.assigned_partitions = r.array(flexible, |r| TopicPartitions::read(r, version))?;
-        m.partitions_pending_revocation =
-            r.array(flexible, |r| TopicPartitions::read(r, version))?;
+        m.partitions_pending_revocation = r.array(flexible, |r| TopicPartitions::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -73,12 +66,8 @@ impl ConsumerGroupCurrentMemberAssignmentValue {
         w.i32(self.member_epoch);
         w.i32(self.previous_member_epoch);
         w.i8(self.state);
-        w.array(&self.assigned_partitions, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.partitions_pending_revocation, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.assigned_partitions, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.partitions_pending_revocation, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -91,15 +80,9 @@ impl ToJson for ConsumerGroupCurrentMemberAssignmentValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "previousMemberEpoch".into(),
-            self.previous_member_epoch.into(),
-        );
+        o.insert("previousMemberEpoch".into(), self.previous_member_epoch.into());
         o.insert("state".into(), self.state.into());
-        o.insert(
-            "assignedPartitions".into(),
-            inspect::array(&self.assigned_partitions, |v| v.to_json(version)),
-        );
+        o.insert("assignedPartitions".into(), inspect::array(&self.assigned_partitions, |v| v.to_json(version)));
         o.insert(
             "partitionsPendingRevocation".into(),
             inspect::array(&self.partitions_pending_revocation, |v| v.to_json(version)),
@@ -179,16 +162,11 @@ impl ToJson for TopicPartitions {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         if self.assignment_epochs.is_some() {
             o.insert(
                 "assignmentEpochs".into(),
-                inspect::nullable(self.assignment_epochs.as_ref(), |v| {
-                    inspect::array(v, |v| (*v).into())
-                }),
+                inspect::nullable(self.assignment_epochs.as_ref(), |v| inspect::array(v, |v| (*v).into())),
             );
         }
         serde_json::Value::Object(o)
@@ -198,11 +176,7 @@ impl ToJson for TopicPartitions {
 #[cfg(feature = "json")]
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartitions {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-            assignment_epochs: s.draw(),
-        }
+        TopicPartitions { topic_id: s.draw(), partitions: s.draw(), assignment_epochs: s.draw() }
     }
 }
 

@@ -60,20 +60,14 @@ impl Message for ConsumerGroupHeartbeatRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -114,16 +108,12 @@ impl ConsumerGroupHeartbeatRequest {
         w.nullable_string(self.instance_id.as_deref(), flexible)?;
         w.nullable_string(self.rack_id.as_deref(), flexible)?;
         w.i32(self.rebalance_timeout_ms);
-        w.nullable_array(self.subscribed_topic_names.as_deref(), flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.nullable_array(self.subscribed_topic_names.as_deref(), flexible, |w, v| w.string(v, flexible))?;
         if version >= 1 {
             w.nullable_string(self.subscribed_topic_regex.as_deref(), flexible)?;
         }
         w.nullable_string(self.server_assignor.as_deref(), flexible)?;
-        w.nullable_array(self.topic_partitions.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.topic_partitions.as_deref(), flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -138,23 +128,12 @@ impl ToJson for ConsumerGroupHeartbeatRequest {
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "instanceId".into(),
-            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "rebalanceTimeoutMs".into(),
-            self.rebalance_timeout_ms.into(),
-        );
+        o.insert("instanceId".into(), inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()));
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
+        o.insert("rebalanceTimeoutMs".into(), self.rebalance_timeout_ms.into());
         o.insert(
             "subscribedTopicNames".into(),
-            inspect::nullable(self.subscribed_topic_names.as_ref(), |v| {
-                inspect::array(v, |v| v.as_str().into())
-            }),
+            inspect::nullable(self.subscribed_topic_names.as_ref(), |v| inspect::array(v, |v| v.as_str().into())),
         );
         if version >= 1 {
             o.insert(
@@ -162,15 +141,10 @@ impl ToJson for ConsumerGroupHeartbeatRequest {
                 inspect::nullable(self.subscribed_topic_regex.as_ref(), |v| v.as_str().into()),
             );
         }
-        o.insert(
-            "serverAssignor".into(),
-            inspect::nullable(self.server_assignor.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("serverAssignor".into(), inspect::nullable(self.server_assignor.as_ref(), |v| v.as_str().into()));
         o.insert(
             "topicPartitions".into(),
-            inspect::nullable(self.topic_partitions.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.topic_partitions.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -234,10 +208,7 @@ impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -245,10 +216,7 @@ impl ToJson for TopicPartition {
 #[cfg(feature = "json")]
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartition {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartition { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 

@@ -59,20 +59,14 @@ impl Message for ConsumerGroupMemberMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -93,10 +87,7 @@ impl ConsumerGroupMemberMetadataValue {
         if flexible {
             r.tagged_fields(|tag, r| {
                 match tag {
-                    0 => {
-                        m.classic_member_metadata =
-                            r.nullable_struct(|r| ClassicMemberMetadata::read(r, version))?
-                    }
+                    0 => m.classic_member_metadata = r.nullable_struct(|r| ClassicMemberMetadata::read(r, version))?,
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -111,9 +102,7 @@ impl ConsumerGroupMemberMetadataValue {
         w.nullable_string(self.rack_id.as_deref(), flexible)?;
         w.string(&self.client_id, flexible)?;
         w.string(&self.client_host, flexible)?;
-        w.array(&self.subscribed_topic_names, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.array(&self.subscribed_topic_names, flexible, |w, v| w.string(v, flexible))?;
         w.nullable_string(self.subscribed_topic_regex.as_deref(), flexible)?;
         w.i32(self.rebalance_timeout_ms);
         w.nullable_string(self.server_assignor.as_deref(), flexible)?;
@@ -122,9 +111,7 @@ impl ConsumerGroupMemberMetadataValue {
             w.uvarint(u32::from(has_classic_member_metadata));
             if has_classic_member_metadata {
                 w.tagged_field(0, |w| {
-                    w.nullable_struct(self.classic_member_metadata.as_ref(), |w, v| {
-                        v.write(w, version)
-                    })?;
+                    w.nullable_struct(self.classic_member_metadata.as_ref(), |w, v| v.write(w, version))?;
                     Ok(())
                 })?;
             }
@@ -137,38 +124,21 @@ impl ConsumerGroupMemberMetadataValue {
 impl ToJson for ConsumerGroupMemberMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "instanceId".into(),
-            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("instanceId".into(), inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()));
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
         o.insert("clientId".into(), self.client_id.as_str().into());
         o.insert("clientHost".into(), self.client_host.as_str().into());
-        o.insert(
-            "subscribedTopicNames".into(),
-            inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()),
-        );
+        o.insert("subscribedTopicNames".into(), inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()));
         o.insert(
             "subscribedTopicRegex".into(),
             inspect::nullable(self.subscribed_topic_regex.as_ref(), |v| v.as_str().into()),
         );
-        o.insert(
-            "rebalanceTimeoutMs".into(),
-            self.rebalance_timeout_ms.into(),
-        );
-        o.insert(
-            "serverAssignor".into(),
-            inspect::nullable(self.server_assignor.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rebalanceTimeoutMs".into(), self.rebalance_timeout_ms.into());
+        o.insert("serverAssignor".into(), inspect::nullable(self.server_assignor.as_ref(), |v| v.as_str().into()));
         if self.classic_member_metadata.is_some() {
             o.insert(
                 "classicMemberMetadata".into(),
-                inspect::nullable(self.classic_member_metadata.as_ref(), |v| {
-                    v.to_json(version)
-                }),
+                inspect::nullable(self.classic_member_metadata.as_ref(), |v| v.to_json(version)),
             );
         }
         serde_json::Value::Object(o)
@@ -216,9 +186,7 @@ impl ClassicMemberMetadata {
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
         w.i32(self.session_timeout_ms);
-        w.array(&self.supported_protocols, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.supported_protocols, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -231,10 +199,7 @@ impl ToJson for ClassicMemberMetadata {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("sessionTimeoutMs".into(), self.session_timeout_ms.into());
-        o.insert(
-            "supportedProtocols".into(),
-            inspect::array(&self.supported_protocols, |v| v.to_json(version)),
-        );
+        o.insert("supportedProtocols".into(), inspect::array(&self.supported_protocols, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -242,10 +207,7 @@ impl ToJson for ClassicMemberMetadata {
 #[cfg(feature = "json")]
 impl Sample for ClassicMemberMetadata {
     fn sample(s: &mut Samples) -> Self {
-        ClassicMemberMetadata {
-            session_timeout_ms: s.draw(),
-            supported_protocols: s.draw(),
-        }
+        ClassicMemberMetadata { session_timeout_ms: s.draw(), supported_protocols: s.draw() }
     }
 }
 
@@ -294,10 +256,7 @@ impl ToJson for SupportedProtocol {
 #[cfg(feature = "json")]
 impl Sample for SupportedProtocol {
     fn sample(s: &mut Samples) -> Self {
-        SupportedProtocol {
-            name: s.draw(),
-            metadata: s.draw(),
-        }
+        SupportedProtocol { name: s.draw(), metadata: s.draw() }
     }
 }
 

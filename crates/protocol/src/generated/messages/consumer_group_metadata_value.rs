@@ -27,20 +27,14 @@ impl Message for ConsumerGroupMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -95,10 +89,7 @@ impl ToJson for ConsumerGroupMetadataValue {
 #[cfg(feature = "json")]
 impl Sample for ConsumerGroupMetadataValue {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerGroupMetadataValue {
-            epoch: s.draw(),
-            metadata_hash: s.draw(),
-        }
+        ConsumerGroupMetadataValue { epoch: s.draw(), metadata_hash: s.draw() }
     }
 }
 

@@ -25,20 +25,14 @@ impl Message for ConsumerGroupPartitionMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,10 +63,7 @@ impl ConsumerGroupPartitionMetadataValue {
 impl ToJson for ConsumerGroupPartitionMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -116,9 +107,7 @@ impl Topic {
         w.uuid(self.topic_id);
         w.string(&self.topic_name, flexible)?;
         w.i32(self.num_partitions);
-        w.array(&self.partition_metadata, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.partition_metadata, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -133,10 +122,7 @@ impl ToJson for Topic {
         o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert("numPartitions".into(), self.num_partitions.into());
-        o.insert(
-            "partitionMetadata".into(),
-            inspect::array(&self.partition_metadata, |v| v.to_json(version)),
-        );
+        o.insert("partitionMetadata".into(), inspect::array(&self.partition_metadata, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -144,12 +130,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            topic_name: s.draw(),
-            num_partitions: s.draw(),
-            partition_metadata: s.draw(),
-        }
+        Topic { topic_id: s.draw(), topic_name: s.draw(), num_partitions: s.draw(), partition_metadata: s.draw() }
     }
 }
 
@@ -190,10 +171,7 @@ impl ToJson for PartitionMetadata {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("partition".into(), self.partition.into());
-        o.insert(
-            "racks".into(),
-            inspect::array(&self.racks, |v| v.as_str().into()),
-        );
+        o.insert("racks".into(), inspect::array(&self.racks, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -201,10 +179,7 @@ impl ToJson for PartitionMetadata {
 #[cfg(feature = "json")]
 impl Sample for PartitionMetadata {
     fn sample(s: &mut Samples) -> Self {
-        PartitionMetadata {
-            partition: s.draw(),
-            racks: s.draw(),
-        }
+        PartitionMetadata { partition: s.draw(), racks: s.draw() }
     }
 }
 

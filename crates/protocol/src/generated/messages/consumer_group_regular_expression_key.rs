@@ -27,20 +27,14 @@ impl Message for ConsumerGroupRegularExpressionKey {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -68,10 +62,7 @@ impl ToJson for ConsumerGroupRegularExpressionKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
-        o.insert(
-            "regularExpression".into(),
-            self.regular_expression.as_str().into(),
-        );
+        o.insert("regularExpression".into(), self.regular_expression.as_str().into());
         serde_json::Value::Object(o)
     }
 }
@@ -79,10 +70,7 @@ impl ToJson for ConsumerGroupRegularExpressionKey {
 #[cfg(feature = "json")]
 impl Sample for ConsumerGroupRegularExpressionKey {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerGroupRegularExpressionKey {
-            group_id: s.draw(),
-            regular_expression: s.draw(),
-        }
+        ConsumerGroupRegularExpressionKey { group_id: s.draw(), regular_expression: s.draw() }
     }
 }
 

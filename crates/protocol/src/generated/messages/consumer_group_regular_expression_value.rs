@@ -29,20 +29,14 @@ impl Message for ConsumerGroupRegularExpressionValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -77,10 +71,7 @@ impl ConsumerGroupRegularExpressionValue {
 impl ToJson for ConsumerGroupRegularExpressionValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.as_str().into()),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.as_str().into()));
         o.insert("version".into(), self.version.into());
         o.insert("timestamp".into(), self.timestamp.into());
         serde_json::Value::Object(o)
@@ -90,11 +81,7 @@ impl ToJson for ConsumerGroupRegularExpressionValue {
 #[cfg(feature = "json")]
 impl Sample for ConsumerGroupRegularExpressionValue {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerGroupRegularExpressionValue {
-            topics: s.draw(),
-            version: s.draw(),
-            timestamp: s.draw(),
-        }
+        ConsumerGroupRegularExpressionValue { topics: s.draw(), version: s.draw(), timestamp: s.draw() }
     }
 }
 

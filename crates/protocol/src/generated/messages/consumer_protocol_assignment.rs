@@ -29,20 +29,14 @@ impl Message for ConsumerProtocolAssignment {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -59,9 +53,7 @@ impl ConsumerProtocolAssignment {
 
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
-        w.array(&self.assigned_partitions, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.assigned_partitions, flexible, |w, v| v.write(w, version))?;
         w.nullable_bytes(self.user_data.as_ref(), flexible)?;
         Ok(())
     }
@@ -71,14 +63,8 @@ impl ConsumerProtocolAssignment {
 impl ToJson for ConsumerProtocolAssignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "assignedPartitions".into(),
-            inspect::array(&self.assigned_partitions, |v| v.to_json(version)),
-        );
-        o.insert(
-            "userData".into(),
-            inspect::nullable(self.user_data.as_ref(), |v| inspect::base64(v)),
-        );
+        o.insert("assignedPartitions".into(), inspect::array(&self.assigned_partitions, |v| v.to_json(version)));
+        o.insert("userData".into(), inspect::nullable(self.user_data.as_ref(), |v| inspect::base64(v)));
         serde_json::Value::Object(o)
     }
 }
@@ -86,10 +72,7 @@ impl ToJson for ConsumerProtocolAssignment {
 #[cfg(feature = "json")]
 impl Sample for ConsumerProtocolAssignment {
     fn sample(s: &mut Samples) -> Self {
-        ConsumerProtocolAssignment {
-            assigned_partitions: s.draw(),
-            user_data: s.draw(),
-        }
+        ConsumerProtocolAssignment { assigned_partitions: s.draw(), user_data: s.draw() }
     }
 }
 
@@ -127,10 +110,7 @@ impl ToJson for AssignedPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -138,10 +118,7 @@ impl ToJson for AssignedPartition {
 #[cfg(feature = "json")]
 impl Sample for AssignedPartition {
     fn sample(s: &mut Samples) -> Self {
-        AssignedPartition {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        AssignedPartition { topic: s.draw(), partitions: s.draw() }
     }
 }
 

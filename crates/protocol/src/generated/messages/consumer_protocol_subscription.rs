@@ -47,20 +47,14 @@ impl Message for ConsumerProtocolSubscription {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -105,28 +99,16 @@ impl ConsumerProtocolSubscription {
 impl ToJson for ConsumerProtocolSubscription {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.as_str().into()),
-        );
-        o.insert(
-            "userData".into(),
-            inspect::nullable(self.user_data.as_ref(), |v| inspect::base64(v)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.as_str().into()));
+        o.insert("userData".into(), inspect::nullable(self.user_data.as_ref(), |v| inspect::base64(v)));
         if version >= 1 {
-            o.insert(
-                "ownedPartitions".into(),
-                inspect::array(&self.owned_partitions, |v| v.to_json(version)),
-            );
+            o.insert("ownedPartitions".into(), inspect::array(&self.owned_partitions, |v| v.to_json(version)));
         }
         if version >= 2 {
             o.insert("generationId".into(), self.generation_id.into());
         }
         if version >= 3 {
-            o.insert(
-                "rackId".into(),
-                inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -179,10 +161,7 @@ impl ToJson for OwnedPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -190,10 +169,7 @@ impl ToJson for OwnedPartition {
 #[cfg(feature = "json")]
 impl Sample for OwnedPartition {
     fn sample(s: &mut Samples) -> Self {
-        OwnedPartition {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        OwnedPartition { topic: s.draw(), partitions: s.draw() }
     }
 }
 

@@ -33,20 +33,14 @@ impl Message for ControllerRegistrationRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -91,19 +85,10 @@ impl ToJson for ControllerRegistrationRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("controllerId".into(), self.controller_id.into());
-        o.insert(
-            "incarnationId".into(),
-            self.incarnation_id.to_string().into(),
-        );
+        o.insert("incarnationId".into(), self.incarnation_id.to_string().into());
         o.insert("zkMigrationReady".into(), self.zk_migration_ready.into());
-        o.insert(
-            "listeners".into(),
-            inspect::array(&self.listeners, |v| v.to_json(version)),
-        );
-        o.insert(
-            "features".into(),
-            inspect::array(&self.features, |v| v.to_json(version)),
-        );
+        o.insert("listeners".into(), inspect::array(&self.listeners, |v| v.to_json(version)));
+        o.insert("features".into(), inspect::array(&self.features, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -176,12 +161,7 @@ impl ToJson for Listener {
 #[cfg(feature = "json")]
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
-        Listener {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            security_protocol: s.draw(),
-        }
+        Listener { name: s.draw(), host: s.draw(), port: s.draw(), security_protocol: s.draw() }
     }
 }
 
@@ -226,14 +206,8 @@ impl ToJson for Feature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "minSupportedVersion".into(),
-            self.min_supported_version.into(),
-        );
-        o.insert(
-            "maxSupportedVersion".into(),
-            self.max_supported_version.into(),
-        );
+        o.insert("minSupportedVersion".into(), self.min_supported_version.into());
+        o.insert("maxSupportedVersion".into(), self.max_supported_version.into());
         serde_json::Value::Object(o)
     }
 }
@@ -241,11 +215,7 @@ impl ToJson for Feature {
 #[cfg(feature = "json")]
 impl Sample for Feature {
     fn sample(s: &mut Samples) -> Self {
-        Feature {
-            name: s.draw(),
-            min_supported_version: s.draw(),
-            max_supported_version: s.draw(),
-        }
+        Feature { name: s.draw(), min_supported_version: s.draw(), max_supported_version: s.draw() }
     }
 }
 

@@ -25,20 +25,14 @@ impl Message for CreateAclsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl CreateAclsRequest {
 impl ToJson for CreateAclsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "creations".into(),
-            inspect::array(&self.creations, |v| v.to_json(version)),
-        );
+        o.insert("creations".into(), inspect::array(&self.creations, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,9 +76,7 @@ impl ToJson for CreateAclsRequest {
 #[cfg(feature = "json")]
 impl Sample for CreateAclsRequest {
     fn sample(s: &mut Samples) -> Self {
-        CreateAclsRequest {
-            creations: s.draw(),
-        }
+        CreateAclsRequest { creations: s.draw() }
     }
 }
 
@@ -168,10 +157,7 @@ impl ToJson for Creation {
         o.insert("resourceType".into(), self.resource_type.into());
         o.insert("resourceName".into(), self.resource_name.as_str().into());
         if version >= 1 {
-            o.insert(
-                "resourcePatternType".into(),
-                self.resource_pattern_type.into(),
-            );
+            o.insert("resourcePatternType".into(), self.resource_pattern_type.into());
         }
         o.insert("principal".into(), self.principal.as_str().into());
         o.insert("host".into(), self.host.as_str().into());

@@ -27,20 +27,14 @@ impl Message for CreateAclsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for CreateAclsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for CreateAclsResponse {
 #[cfg(feature = "json")]
 impl Sample for CreateAclsResponse {
     fn sample(s: &mut Samples) -> Self {
-        CreateAclsResponse {
-            throttle_time_ms: s.draw(),
-            results: s.draw(),
-        }
+        CreateAclsResponse { throttle_time_ms: s.draw(), results: s.draw() }
     }
 }
 
@@ -129,10 +117,7 @@ impl ToJson for Result {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -140,10 +125,7 @@ impl ToJson for Result {
 #[cfg(feature = "json")]
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
-        Result {
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Result { error_code: s.draw(), error_message: s.draw() }
     }
 }
 

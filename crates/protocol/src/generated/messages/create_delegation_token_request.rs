@@ -31,20 +31,14 @@ impl Message for CreateDelegationTokenRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -100,10 +94,7 @@ impl ToJson for CreateDelegationTokenRequest {
                 inspect::nullable(self.owner_principal_name.as_ref(), |v| v.as_str().into()),
             );
         }
-        o.insert(
-            "renewers".into(),
-            inspect::array(&self.renewers, |v| v.to_json(version)),
-        );
+        o.insert("renewers".into(), inspect::array(&self.renewers, |v| v.to_json(version)));
         o.insert("maxLifetimeMs".into(), self.max_lifetime_ms.into());
         serde_json::Value::Object(o)
     }
@@ -166,10 +157,7 @@ impl ToJson for Renewer {
 #[cfg(feature = "json")]
 impl Sample for Renewer {
     fn sample(s: &mut Samples) -> Self {
-        Renewer {
-            principal_type: s.draw(),
-            principal_name: s.draw(),
-        }
+        Renewer { principal_type: s.draw(), principal_name: s.draw() }
     }
 }
 

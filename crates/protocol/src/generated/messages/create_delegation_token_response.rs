@@ -47,20 +47,14 @@ impl Message for CreateDelegationTokenResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -119,14 +113,8 @@ impl ToJson for CreateDelegationTokenResponse {
         o.insert("principalType".into(), self.principal_type.as_str().into());
         o.insert("principalName".into(), self.principal_name.as_str().into());
         if version >= 3 {
-            o.insert(
-                "tokenRequesterPrincipalType".into(),
-                self.token_requester_principal_type.as_str().into(),
-            );
-            o.insert(
-                "tokenRequesterPrincipalName".into(),
-                self.token_requester_principal_name.as_str().into(),
-            );
+            o.insert("tokenRequesterPrincipalType".into(), self.token_requester_principal_type.as_str().into());
+            o.insert("tokenRequesterPrincipalName".into(), self.token_requester_principal_name.as_str().into());
         }
         o.insert("issueTimestampMs".into(), self.issue_timestamp_ms.into());
         o.insert("expiryTimestampMs".into(), self.expiry_timestamp_ms.into());

@@ -29,20 +29,14 @@ impl Message for CreatePartitionsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -82,10 +76,7 @@ impl CreatePartitionsRequest {
 impl ToJson for CreatePartitionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         o.insert("validateOnly".into(), self.validate_only.into());
         serde_json::Value::Object(o)
@@ -95,11 +86,7 @@ impl ToJson for CreatePartitionsRequest {
 #[cfg(feature = "json")]
 impl Sample for CreatePartitionsRequest {
     fn sample(s: &mut Samples) -> Self {
-        CreatePartitionsRequest {
-            topics: s.draw(),
-            timeout_ms: s.draw(),
-            validate_only: s.draw(),
-        }
+        CreatePartitionsRequest { topics: s.draw(), timeout_ms: s.draw(), validate_only: s.draw() }
     }
 }
 
@@ -131,9 +118,7 @@ impl Topic {
         let flexible = is_flexible(version);
         w.string(&self.name, flexible)?;
         w.i32(self.count);
-        w.nullable_array(self.assignments.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.assignments.as_deref(), flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -149,9 +134,7 @@ impl ToJson for Topic {
         o.insert("count".into(), self.count.into());
         o.insert(
             "assignments".into(),
-            inspect::nullable(self.assignments.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.assignments.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -160,11 +143,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            count: s.draw(),
-            assignments: s.draw(),
-        }
+        Topic { name: s.draw(), count: s.draw(), assignments: s.draw() }
     }
 }
 
@@ -203,10 +182,7 @@ impl Assignment {
 impl ToJson for Assignment {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "brokerIds".into(),
-            inspect::array(&self.broker_ids, |v| (*v).into()),
-        );
+        o.insert("brokerIds".into(), inspect::array(&self.broker_ids, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -214,9 +190,7 @@ impl ToJson for Assignment {
 #[cfg(feature = "json")]
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
-        Assignment {
-            broker_ids: s.draw(),
-        }
+        Assignment { broker_ids: s.draw() }
     }
 }
 

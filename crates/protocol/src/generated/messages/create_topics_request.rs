@@ -20,11 +20,7 @@ pub struct CreateTopicsRequest {
 
 impl Default for CreateTopicsRequest {
     fn default() -> Self {
-        Self {
-            topics: Default::default(),
-            timeout_ms: 60000,
-            validate_only: Default::default(),
-        }
+        Self { topics: Default::default(), timeout_ms: 60000, validate_only: Default::default() }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for CreateTopicsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=7).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=7).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -96,10 +86,7 @@ impl CreateTopicsRequest {
 impl ToJson for CreateTopicsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         if version >= 1 {
             o.insert("validateOnly".into(), self.validate_only.into());
@@ -111,11 +98,7 @@ impl ToJson for CreateTopicsRequest {
 #[cfg(feature = "json")]
 impl Sample for CreateTopicsRequest {
     fn sample(s: &mut Samples) -> Self {
-        CreateTopicsRequest {
-            topics: s.draw(),
-            timeout_ms: s.draw(),
-            validate_only: s.draw(),
-        }
+        CreateTopicsRequest { topics: s.draw(), timeout_ms: s.draw(), validate_only: s.draw() }
     }
 }
 
@@ -170,14 +153,8 @@ impl ToJson for Topic {
         o.insert("name".into(), self.name.as_str().into());
         o.insert("numPartitions".into(), self.num_partitions.into());
         o.insert("replicationFactor".into(), self.replication_factor.into());
-        o.insert(
-            "assignments".into(),
-            inspect::array(&self.assignments, |v| v.to_json(version)),
-        );
-        o.insert(
-            "configs".into(),
-            inspect::array(&self.configs, |v| v.to_json(version)),
-        );
+        o.insert("assignments".into(), inspect::array(&self.assignments, |v| v.to_json(version)));
+        o.insert("configs".into(), inspect::array(&self.configs, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -235,10 +212,7 @@ impl ToJson for Assignment {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
-        o.insert(
-            "brokerIds".into(),
-            inspect::array(&self.broker_ids, |v| (*v).into()),
-        );
+        o.insert("brokerIds".into(), inspect::array(&self.broker_ids, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -246,10 +220,7 @@ impl ToJson for Assignment {
 #[cfg(feature = "json")]
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
-        Assignment {
-            partition_index: s.draw(),
-            broker_ids: s.draw(),
-        }
+        Assignment { partition_index: s.draw(), broker_ids: s.draw() }
     }
 }
 
@@ -290,10 +261,7 @@ impl ToJson for Config {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "value".into(),
-            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("value".into(), inspect::nullable(self.value.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -301,10 +269,7 @@ impl ToJson for Config {
 #[cfg(feature = "json")]
 impl Sample for Config {
     fn sample(s: &mut Samples) -> Self {
-        Config {
-            name: s.draw(),
-            value: s.draw(),
-        }
+        Config { name: s.draw(), value: s.draw() }
     }
 }
 

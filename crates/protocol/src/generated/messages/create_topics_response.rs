@@ -27,20 +27,14 @@ impl Message for CreateTopicsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=7).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=7).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -80,10 +74,7 @@ impl ToJson for CreateTopicsResponse {
         if version >= 2 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -91,10 +82,7 @@ impl ToJson for CreateTopicsResponse {
 #[cfg(feature = "json")]
 impl Sample for CreateTopicsResponse {
     fn sample(s: &mut Samples) -> Self {
-        CreateTopicsResponse {
-            throttle_time_ms: s.draw(),
-            topics: s.draw(),
-        }
+        CreateTopicsResponse { throttle_time_ms: s.draw(), topics: s.draw() }
     }
 }
 
@@ -176,9 +164,7 @@ impl Topic {
         if version >= 5 {
             w.i32(self.num_partitions);
             w.i16(self.replication_factor);
-            w.nullable_array(self.configs.as_deref(), flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.nullable_array(self.configs.as_deref(), flexible, |w, v| v.write(w, version))?;
         }
         if flexible {
             let has_topic_config_error_code = version >= 5 && self.topic_config_error_code != 0;
@@ -204,25 +190,17 @@ impl ToJson for Topic {
         }
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 1 {
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
         if version >= 5 && self.topic_config_error_code != 0 {
-            o.insert(
-                "topicConfigErrorCode".into(),
-                self.topic_config_error_code.into(),
-            );
+            o.insert("topicConfigErrorCode".into(), self.topic_config_error_code.into());
         }
         if version >= 5 {
             o.insert("numPartitions".into(), self.num_partitions.into());
             o.insert("replicationFactor".into(), self.replication_factor.into());
             o.insert(
                 "configs".into(),
-                inspect::nullable(self.configs.as_ref(), |v| {
-                    inspect::array(v, |v| v.to_json(version))
-                }),
+                inspect::nullable(self.configs.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
             );
         }
         serde_json::Value::Object(o)
@@ -306,10 +284,7 @@ impl ToJson for Config {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "value".into(),
-            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("value".into(), inspect::nullable(self.value.as_ref(), |v| v.as_str().into()));
         o.insert("readOnly".into(), self.read_only.into());
         o.insert("configSource".into(), self.config_source.into());
         o.insert("isSensitive".into(), self.is_sensitive.into());
@@ -320,13 +295,7 @@ impl ToJson for Config {
 #[cfg(feature = "json")]
 impl Sample for Config {
     fn sample(s: &mut Samples) -> Self {
-        Config {
-            name: s.draw(),
-            value: s.draw(),
-            read_only: s.draw(),
-            config_source: s.draw(),
-            is_sensitive: s.draw(),
-        }
+        Config { name: s.draw(), value: s.draw(), read_only: s.draw(), config_source: s.draw(), is_sensitive: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for DefaultPrincipalData {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -87,11 +81,7 @@ impl ToJson for DefaultPrincipalData {
 #[cfg(feature = "json")]
 impl Sample for DefaultPrincipalData {
     fn sample(s: &mut Samples) -> Self {
-        DefaultPrincipalData {
-            r#type: s.draw(),
-            name: s.draw(),
-            token_authenticated: s.draw(),
-        }
+        DefaultPrincipalData { r#type: s.draw(), name: s.draw(), token_authenticated: s.draw() }
     }
 }
 

@@ -25,20 +25,14 @@ impl Message for DeleteAclsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl DeleteAclsRequest {
 impl ToJson for DeleteAclsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "filters".into(),
-            inspect::array(&self.filters, |v| v.to_json(version)),
-        );
+        o.insert("filters".into(), inspect::array(&self.filters, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -163,10 +154,7 @@ impl Filter {
 impl ToJson for Filter {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "resourceTypeFilter".into(),
-            self.resource_type_filter.into(),
-        );
+        o.insert("resourceTypeFilter".into(), self.resource_type_filter.into());
         o.insert(
             "resourceNameFilter".into(),
             inspect::nullable(self.resource_name_filter.as_ref(), |v| v.as_str().into()),
@@ -174,14 +162,8 @@ impl ToJson for Filter {
         if version >= 1 {
             o.insert("patternTypeFilter".into(), self.pattern_type_filter.into());
         }
-        o.insert(
-            "principalFilter".into(),
-            inspect::nullable(self.principal_filter.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "hostFilter".into(),
-            inspect::nullable(self.host_filter.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("principalFilter".into(), inspect::nullable(self.principal_filter.as_ref(), |v| v.as_str().into()));
+        o.insert("hostFilter".into(), inspect::nullable(self.host_filter.as_ref(), |v| v.as_str().into()));
         o.insert("operation".into(), self.operation.into());
         o.insert("permissionType".into(), self.permission_type.into());
         serde_json::Value::Object(o)

@@ -27,20 +27,14 @@ impl Message for DeleteAclsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for DeleteAclsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "filterResults".into(),
-            inspect::array(&self.filter_results, |v| v.to_json(version)),
-        );
+        o.insert("filterResults".into(), inspect::array(&self.filter_results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for DeleteAclsResponse {
 #[cfg(feature = "json")]
 impl Sample for DeleteAclsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DeleteAclsResponse {
-            throttle_time_ms: s.draw(),
-            filter_results: s.draw(),
-        }
+        DeleteAclsResponse { throttle_time_ms: s.draw(), filter_results: s.draw() }
     }
 }
 
@@ -133,14 +121,8 @@ impl ToJson for FilterResult {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "matchingAcls".into(),
-            inspect::array(&self.matching_acls, |v| v.to_json(version)),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("matchingAcls".into(), inspect::array(&self.matching_acls, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -148,11 +130,7 @@ impl ToJson for FilterResult {
 #[cfg(feature = "json")]
 impl Sample for FilterResult {
     fn sample(s: &mut Samples) -> Self {
-        FilterResult {
-            error_code: s.draw(),
-            error_message: s.draw(),
-            matching_acls: s.draw(),
-        }
+        FilterResult { error_code: s.draw(), error_message: s.draw(), matching_acls: s.draw() }
     }
 }
 
@@ -241,10 +219,7 @@ impl ToJson for MatchingAcl {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("resourceType".into(), self.resource_type.into());
         o.insert("resourceName".into(), self.resource_name.as_str().into());
         if version >= 1 {

@@ -25,20 +25,14 @@ impl Message for DeleteGroupsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl DeleteGroupsRequest {
 impl ToJson for DeleteGroupsRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupsNames".into(),
-            inspect::array(&self.groups_names, |v| v.as_str().into()),
-        );
+        o.insert("groupsNames".into(), inspect::array(&self.groups_names, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -85,9 +76,7 @@ impl ToJson for DeleteGroupsRequest {
 #[cfg(feature = "json")]
 impl Sample for DeleteGroupsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DeleteGroupsRequest {
-            groups_names: s.draw(),
-        }
+        DeleteGroupsRequest { groups_names: s.draw() }
     }
 }
 

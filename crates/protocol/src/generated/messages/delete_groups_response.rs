@@ -27,20 +27,14 @@ impl Message for DeleteGroupsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for DeleteGroupsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for DeleteGroupsResponse {
 #[cfg(feature = "json")]
 impl Sample for DeleteGroupsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DeleteGroupsResponse {
-            throttle_time_ms: s.draw(),
-            results: s.draw(),
-        }
+        DeleteGroupsResponse { throttle_time_ms: s.draw(), results: s.draw() }
     }
 }
 
@@ -139,10 +127,7 @@ impl ToJson for Result {
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 3 {
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -151,11 +136,7 @@ impl ToJson for Result {
 #[cfg(feature = "json")]
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
-        Result {
-            group_id: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Result { group_id: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

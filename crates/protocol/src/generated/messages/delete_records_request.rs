@@ -27,20 +27,14 @@ impl Message for DeleteRecordsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -78,10 +72,7 @@ impl DeleteRecordsRequest {
 impl ToJson for DeleteRecordsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         serde_json::Value::Object(o)
     }
@@ -90,10 +81,7 @@ impl ToJson for DeleteRecordsRequest {
 #[cfg(feature = "json")]
 impl Sample for DeleteRecordsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DeleteRecordsRequest {
-            topics: s.draw(),
-            timeout_ms: s.draw(),
-        }
+        DeleteRecordsRequest { topics: s.draw(), timeout_ms: s.draw() }
     }
 }
 
@@ -134,10 +122,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -145,10 +130,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -197,10 +179,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            offset: s.draw(),
-        }
+        Partition { partition_index: s.draw(), offset: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for DeleteShareGroupOffsetsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -79,10 +73,7 @@ impl ToJson for DeleteShareGroupOffsetsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -90,10 +81,7 @@ impl ToJson for DeleteShareGroupOffsetsRequest {
 #[cfg(feature = "json")]
 impl Sample for DeleteShareGroupOffsetsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DeleteShareGroupOffsetsRequest {
-            group_id: s.draw(),
-            topics: s.draw(),
-        }
+        DeleteShareGroupOffsetsRequest { group_id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -137,9 +125,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-        }
+        Topic { topic_name: s.draw() }
     }
 }
 

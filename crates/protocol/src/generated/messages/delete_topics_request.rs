@@ -29,20 +29,14 @@ impl Message for DeleteTopicsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -91,16 +85,10 @@ impl ToJson for DeleteTopicsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 6 {
-            o.insert(
-                "topics".into(),
-                inspect::array(&self.topics, |v| v.to_json(version)),
-            );
+            o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         }
         if version <= 5 {
-            o.insert(
-                "topicNames".into(),
-                inspect::array(&self.topic_names, |v| v.as_str().into()),
-            );
+            o.insert("topicNames".into(), inspect::array(&self.topic_names, |v| v.as_str().into()));
         }
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         serde_json::Value::Object(o)
@@ -110,11 +98,7 @@ impl ToJson for DeleteTopicsRequest {
 #[cfg(feature = "json")]
 impl Sample for DeleteTopicsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DeleteTopicsRequest {
-            topics: s.draw(),
-            topic_names: s.draw(),
-            timeout_ms: s.draw(),
-        }
+        DeleteTopicsRequest { topics: s.draw(), topic_names: s.draw(), timeout_ms: s.draw() }
     }
 }
 
@@ -154,10 +138,7 @@ impl Topic {
 impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".into(),
-            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("name".into(), inspect::nullable(self.name.as_ref(), |v| v.as_str().into()));
         o.insert("topicId".into(), self.topic_id.to_string().into());
         serde_json::Value::Object(o)
     }
@@ -166,10 +147,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            topic_id: s.draw(),
-        }
+        Topic { name: s.draw(), topic_id: s.draw() }
     }
 }
 

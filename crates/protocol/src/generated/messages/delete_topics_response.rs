@@ -27,20 +27,14 @@ impl Message for DeleteTopicsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -80,10 +74,7 @@ impl ToJson for DeleteTopicsResponse {
         if version >= 1 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "responses".into(),
-            inspect::array(&self.responses, |v| v.to_json(version)),
-        );
+        o.insert("responses".into(), inspect::array(&self.responses, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -91,10 +82,7 @@ impl ToJson for DeleteTopicsResponse {
 #[cfg(feature = "json")]
 impl Sample for DeleteTopicsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DeleteTopicsResponse {
-            throttle_time_ms: s.draw(),
-            responses: s.draw(),
-        }
+        DeleteTopicsResponse { throttle_time_ms: s.draw(), responses: s.draw() }
     }
 }
 
@@ -115,11 +103,7 @@ impl Response {
     fn read(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         let flexible = is_flexible(version);
         let mut m = Self::default();
-        m.name = if version >= 6 {
-            r.nullable_string(flexible)?
-        } else {
-            Some(r.string(flexible)?)
-        };
+        m.name = if version >= 6 { r.nullable_string(flexible)? } else { Some(r.string(flexible)?) };
         if version >= 6 {
             m.topic_id = r.uuid()?;
         }
@@ -158,19 +142,13 @@ impl Response {
 impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "name".into(),
-            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("name".into(), inspect::nullable(self.name.as_ref(), |v| v.as_str().into()));
         if version >= 6 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 5 {
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -179,12 +157,7 @@ impl ToJson for Response {
 #[cfg(feature = "json")]
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
-        Response {
-            name: s.draw(),
-            topic_id: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Response { name: s.draw(), topic_id: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

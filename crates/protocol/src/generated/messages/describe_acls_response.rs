@@ -31,20 +31,14 @@ impl Message for DescribeAclsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -83,14 +77,8 @@ impl ToJson for DescribeAclsResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "resources".into(),
-            inspect::array(&self.resources, |v| v.to_json(version)),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("resources".into(), inspect::array(&self.resources, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -171,10 +159,7 @@ impl ToJson for Resource {
         if version >= 1 {
             o.insert("patternType".into(), self.pattern_type.into());
         }
-        o.insert(
-            "acls".into(),
-            inspect::array(&self.acls, |v| v.to_json(version)),
-        );
+        o.insert("acls".into(), inspect::array(&self.acls, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -182,12 +167,7 @@ impl ToJson for Resource {
 #[cfg(feature = "json")]
 impl Sample for Resource {
     fn sample(s: &mut Samples) -> Self {
-        Resource {
-            resource_type: s.draw(),
-            resource_name: s.draw(),
-            pattern_type: s.draw(),
-            acls: s.draw(),
-        }
+        Resource { resource_type: s.draw(), resource_name: s.draw(), pattern_type: s.draw(), acls: s.draw() }
     }
 }
 
@@ -246,12 +226,7 @@ impl ToJson for Acl {
 #[cfg(feature = "json")]
 impl Sample for Acl {
     fn sample(s: &mut Samples) -> Self {
-        Acl {
-            principal: s.draw(),
-            host: s.draw(),
-            operation: s.draw(),
-            permission_type: s.draw(),
-        }
+        Acl { principal: s.draw(), host: s.draw(), operation: s.draw(), permission_type: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for DescribeClientQuotasRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -78,10 +72,7 @@ impl DescribeClientQuotasRequest {
 impl ToJson for DescribeClientQuotasRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "components".into(),
-            inspect::array(&self.components, |v| v.to_json(version)),
-        );
+        o.insert("components".into(), inspect::array(&self.components, |v| v.to_json(version)));
         o.insert("strict".into(), self.strict.into());
         serde_json::Value::Object(o)
     }
@@ -90,10 +81,7 @@ impl ToJson for DescribeClientQuotasRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeClientQuotasRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeClientQuotasRequest {
-            components: s.draw(),
-            strict: s.draw(),
-        }
+        DescribeClientQuotasRequest { components: s.draw(), strict: s.draw() }
     }
 }
 
@@ -139,10 +127,7 @@ impl ToJson for Component {
         let mut o = serde_json::Map::new();
         o.insert("entityType".into(), self.entity_type.as_str().into());
         o.insert("matchType".into(), self.match_type.into());
-        o.insert(
-            "match".into(),
-            inspect::nullable(self.r#match.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("match".into(), inspect::nullable(self.r#match.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -150,11 +135,7 @@ impl ToJson for Component {
 #[cfg(feature = "json")]
 impl Sample for Component {
     fn sample(s: &mut Samples) -> Self {
-        Component {
-            entity_type: s.draw(),
-            match_type: s.draw(),
-            r#match: s.draw(),
-        }
+        Component { entity_type: s.draw(), match_type: s.draw(), r#match: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for DescribeClientQuotasResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,9 +63,7 @@ impl DescribeClientQuotasResponse {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.nullable_string(self.error_message.as_deref(), flexible)?;
-        w.nullable_array(self.entries.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.entries.as_deref(), flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -85,15 +77,10 @@ impl ToJson for DescribeClientQuotasResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert(
             "entries".into(),
-            inspect::nullable(self.entries.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.entries.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -147,14 +134,8 @@ impl Entry {
 impl ToJson for Entry {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "entity".into(),
-            inspect::array(&self.entity, |v| v.to_json(version)),
-        );
-        o.insert(
-            "values".into(),
-            inspect::array(&self.values, |v| v.to_json(version)),
-        );
+        o.insert("entity".into(), inspect::array(&self.entity, |v| v.to_json(version)));
+        o.insert("values".into(), inspect::array(&self.values, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -162,10 +143,7 @@ impl ToJson for Entry {
 #[cfg(feature = "json")]
 impl Sample for Entry {
     fn sample(s: &mut Samples) -> Self {
-        Entry {
-            entity: s.draw(),
-            values: s.draw(),
-        }
+        Entry { entity: s.draw(), values: s.draw() }
     }
 }
 
@@ -206,10 +184,7 @@ impl ToJson for Entity {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("entityType".into(), self.entity_type.as_str().into());
-        o.insert(
-            "entityName".into(),
-            inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("entityName".into(), inspect::nullable(self.entity_name.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -217,10 +192,7 @@ impl ToJson for Entity {
 #[cfg(feature = "json")]
 impl Sample for Entity {
     fn sample(s: &mut Samples) -> Self {
-        Entity {
-            entity_type: s.draw(),
-            entity_name: s.draw(),
-        }
+        Entity { entity_type: s.draw(), entity_name: s.draw() }
     }
 }
 
@@ -269,10 +241,7 @@ impl ToJson for Value {
 #[cfg(feature = "json")]
 impl Sample for Value {
     fn sample(s: &mut Samples) -> Self {
-        Value {
-            key: s.draw(),
-            value: s.draw(),
-        }
+        Value { key: s.draw(), value: s.draw() }
     }
 }
 

@@ -39,20 +39,14 @@ impl Message for DescribeClusterRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -100,18 +94,12 @@ impl DescribeClusterRequest {
 impl ToJson for DescribeClusterRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "includeClusterAuthorizedOperations".into(),
-            self.include_cluster_authorized_operations.into(),
-        );
+        o.insert("includeClusterAuthorizedOperations".into(), self.include_cluster_authorized_operations.into());
         if version >= 1 {
             o.insert("endpointType".into(), self.endpoint_type.into());
         }
         if version >= 2 {
-            o.insert(
-                "includeFencedBrokers".into(),
-                self.include_fenced_brokers.into(),
-            );
+            o.insert("includeFencedBrokers".into(), self.include_fenced_brokers.into());
         }
         serde_json::Value::Object(o)
     }

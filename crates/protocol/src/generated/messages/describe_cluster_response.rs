@@ -54,20 +54,14 @@ impl Message for DescribeClusterResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -118,23 +112,14 @@ impl ToJson for DescribeClusterResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         if version >= 1 {
             o.insert("endpointType".into(), self.endpoint_type.into());
         }
         o.insert("clusterId".into(), self.cluster_id.as_str().into());
         o.insert("controllerId".into(), self.controller_id.into());
-        o.insert(
-            "brokers".into(),
-            inspect::array(&self.brokers, |v| v.to_json(version)),
-        );
-        o.insert(
-            "clusterAuthorizedOperations".into(),
-            self.cluster_authorized_operations.into(),
-        );
+        o.insert("brokers".into(), inspect::array(&self.brokers, |v| v.to_json(version)));
+        o.insert("clusterAuthorizedOperations".into(), self.cluster_authorized_operations.into());
         serde_json::Value::Object(o)
     }
 }
@@ -210,10 +195,7 @@ impl ToJson for Broker {
         o.insert("brokerId".into(), self.broker_id.into());
         o.insert("host".into(), self.host.as_str().into());
         o.insert("port".into(), self.port.into());
-        o.insert(
-            "rack".into(),
-            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rack".into(), inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()));
         if version >= 2 {
             o.insert("isFenced".into(), self.is_fenced.into());
         }
@@ -224,13 +206,7 @@ impl ToJson for Broker {
 #[cfg(feature = "json")]
 impl Sample for Broker {
     fn sample(s: &mut Samples) -> Self {
-        Broker {
-            broker_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            rack: s.draw(),
-            is_fenced: s.draw(),
-        }
+        Broker { broker_id: s.draw(), host: s.draw(), port: s.draw(), rack: s.draw(), is_fenced: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for DescribeConfigsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -90,18 +84,12 @@ impl DescribeConfigsRequest {
 impl ToJson for DescribeConfigsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "resources".into(),
-            inspect::array(&self.resources, |v| v.to_json(version)),
-        );
+        o.insert("resources".into(), inspect::array(&self.resources, |v| v.to_json(version)));
         if version >= 1 {
             o.insert("includeSynonyms".into(), self.include_synonyms.into());
         }
         if version >= 3 {
-            o.insert(
-                "includeDocumentation".into(),
-                self.include_documentation.into(),
-            );
+            o.insert("includeDocumentation".into(), self.include_documentation.into());
         }
         serde_json::Value::Object(o)
     }
@@ -110,11 +98,7 @@ impl ToJson for DescribeConfigsRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeConfigsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeConfigsRequest {
-            resources: s.draw(),
-            include_synonyms: s.draw(),
-            include_documentation: s.draw(),
-        }
+        DescribeConfigsRequest { resources: s.draw(), include_synonyms: s.draw(), include_documentation: s.draw() }
     }
 }
 
@@ -146,9 +130,7 @@ impl Resource {
         let flexible = is_flexible(version);
         w.i8(self.resource_type);
         w.string(&self.resource_name, flexible)?;
-        w.nullable_array(self.configuration_keys.as_deref(), flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.nullable_array(self.configuration_keys.as_deref(), flexible, |w, v| w.string(v, flexible))?;
         if flexible {
             w.uvarint(0);
         }
@@ -164,9 +146,7 @@ impl ToJson for Resource {
         o.insert("resourceName".into(), self.resource_name.as_str().into());
         o.insert(
             "configurationKeys".into(),
-            inspect::nullable(self.configuration_keys.as_ref(), |v| {
-                inspect::array(v, |v| v.as_str().into())
-            }),
+            inspect::nullable(self.configuration_keys.as_ref(), |v| inspect::array(v, |v| v.as_str().into())),
         );
         serde_json::Value::Object(o)
     }
@@ -175,11 +155,7 @@ impl ToJson for Resource {
 #[cfg(feature = "json")]
 impl Sample for Resource {
     fn sample(s: &mut Samples) -> Self {
-        Resource {
-            resource_type: s.draw(),
-            resource_name: s.draw(),
-            configuration_keys: s.draw(),
-        }
+        Resource { resource_type: s.draw(), resource_name: s.draw(), configuration_keys: s.draw() }
     }
 }
 

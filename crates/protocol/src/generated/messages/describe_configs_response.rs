@@ -27,20 +27,14 @@ impl Message for DescribeConfigsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for DescribeConfigsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for DescribeConfigsResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeConfigsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeConfigsResponse {
-            throttle_time_ms: s.draw(),
-            results: s.draw(),
-        }
+        DescribeConfigsResponse { throttle_time_ms: s.draw(), results: s.draw() }
     }
 }
 
@@ -141,16 +129,10 @@ impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("resourceType".into(), self.resource_type.into());
         o.insert("resourceName".into(), self.resource_name.as_str().into());
-        o.insert(
-            "configs".into(),
-            inspect::array(&self.configs, |v| v.to_json(version)),
-        );
+        o.insert("configs".into(), inspect::array(&self.configs, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -265,10 +247,7 @@ impl ToJson for Config {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "value".into(),
-            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("value".into(), inspect::nullable(self.value.as_ref(), |v| v.as_str().into()));
         o.insert("readOnly".into(), self.read_only.into());
         if version == 0 {
             o.insert("isDefault".into(), self.is_default.into());
@@ -278,17 +257,11 @@ impl ToJson for Config {
         }
         o.insert("isSensitive".into(), self.is_sensitive.into());
         if version >= 1 {
-            o.insert(
-                "synonyms".into(),
-                inspect::array(&self.synonyms, |v| v.to_json(version)),
-            );
+            o.insert("synonyms".into(), inspect::array(&self.synonyms, |v| v.to_json(version)));
         }
         if version >= 3 {
             o.insert("configType".into(), self.config_type.into());
-            o.insert(
-                "documentation".into(),
-                inspect::nullable(self.documentation.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("documentation".into(), inspect::nullable(self.documentation.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -352,10 +325,7 @@ impl ToJson for Synonym {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "value".into(),
-            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("value".into(), inspect::nullable(self.value.as_ref(), |v| v.as_str().into()));
         o.insert("source".into(), self.source.into());
         serde_json::Value::Object(o)
     }
@@ -364,11 +334,7 @@ impl ToJson for Synonym {
 #[cfg(feature = "json")]
 impl Sample for Synonym {
     fn sample(s: &mut Samples) -> Self {
-        Synonym {
-            name: s.draw(),
-            value: s.draw(),
-            source: s.draw(),
-        }
+        Synonym { name: s.draw(), value: s.draw(), source: s.draw() }
     }
 }
 

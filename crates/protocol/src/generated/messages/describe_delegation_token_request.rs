@@ -25,20 +25,14 @@ impl Message for DescribeDelegationTokenRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -76,9 +70,7 @@ impl ToJson for DescribeDelegationTokenRequest {
         let mut o = serde_json::Map::new();
         o.insert(
             "owners".into(),
-            inspect::nullable(self.owners.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.owners.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -136,10 +128,7 @@ impl ToJson for Owner {
 #[cfg(feature = "json")]
 impl Sample for Owner {
     fn sample(s: &mut Samples) -> Self {
-        Owner {
-            principal_type: s.draw(),
-            principal_name: s.draw(),
-        }
+        Owner { principal_type: s.draw(), principal_name: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for DescribeDelegationTokenResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=3).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=3).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -80,10 +74,7 @@ impl ToJson for DescribeDelegationTokenResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "tokens".into(),
-            inspect::array(&self.tokens, |v| v.to_json(version)),
-        );
+        o.insert("tokens".into(), inspect::array(&self.tokens, |v| v.to_json(version)));
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         serde_json::Value::Object(o)
     }
@@ -92,11 +83,7 @@ impl ToJson for DescribeDelegationTokenResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeDelegationTokenResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeDelegationTokenResponse {
-            error_code: s.draw(),
-            tokens: s.draw(),
-            throttle_time_ms: s.draw(),
-        }
+        DescribeDelegationTokenResponse { error_code: s.draw(), tokens: s.draw(), throttle_time_ms: s.draw() }
     }
 }
 
@@ -175,24 +162,15 @@ impl ToJson for Token {
         o.insert("principalType".into(), self.principal_type.as_str().into());
         o.insert("principalName".into(), self.principal_name.as_str().into());
         if version >= 3 {
-            o.insert(
-                "tokenRequesterPrincipalType".into(),
-                self.token_requester_principal_type.as_str().into(),
-            );
-            o.insert(
-                "tokenRequesterPrincipalName".into(),
-                self.token_requester_principal_name.as_str().into(),
-            );
+            o.insert("tokenRequesterPrincipalType".into(), self.token_requester_principal_type.as_str().into());
+            o.insert("tokenRequesterPrincipalName".into(), self.token_requester_principal_name.as_str().into());
         }
         o.insert("issueTimestamp".into(), self.issue_timestamp.into());
         o.insert("expiryTimestamp".into(), self.expiry_timestamp.into());
         o.insert("maxTimestamp".into(), self.max_timestamp.into());
         o.insert("tokenId".into(), self.token_id.as_str().into());
         o.insert("hmac".into(), inspect::base64(&self.hmac));
-        o.insert(
-            "renewers".into(),
-            inspect::array(&self.renewers, |v| v.to_json(version)),
-        );
+        o.insert("renewers".into(), inspect::array(&self.renewers, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -260,10 +238,7 @@ impl ToJson for Renewer {
 #[cfg(feature = "json")]
 impl Sample for Renewer {
     fn sample(s: &mut Samples) -> Self {
-        Renewer {
-            principal_type: s.draw(),
-            principal_name: s.draw(),
-        }
+        Renewer { principal_type: s.draw(), principal_name: s.draw() }
     }
 }
 

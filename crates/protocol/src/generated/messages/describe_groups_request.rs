@@ -27,20 +27,14 @@ impl Message for DescribeGroupsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -82,15 +76,9 @@ impl DescribeGroupsRequest {
 impl ToJson for DescribeGroupsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groups".into(),
-            inspect::array(&self.groups, |v| v.as_str().into()),
-        );
+        o.insert("groups".into(), inspect::array(&self.groups, |v| v.as_str().into()));
         if version >= 3 {
-            o.insert(
-                "includeAuthorizedOperations".into(),
-                self.include_authorized_operations.into(),
-            );
+            o.insert("includeAuthorizedOperations".into(), self.include_authorized_operations.into());
         }
         serde_json::Value::Object(o)
     }
@@ -99,10 +87,7 @@ impl ToJson for DescribeGroupsRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeGroupsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeGroupsRequest {
-            groups: s.draw(),
-            include_authorized_operations: s.draw(),
-        }
+        DescribeGroupsRequest { groups: s.draw(), include_authorized_operations: s.draw() }
     }
 }
 

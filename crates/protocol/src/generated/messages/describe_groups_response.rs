@@ -29,20 +29,14 @@ impl Message for DescribeGroupsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -82,10 +76,7 @@ impl ToJson for DescribeGroupsResponse {
         if version >= 1 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "groups".into(),
-            inspect::array(&self.groups, |v| v.to_json(version)),
-        );
+        o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -93,10 +84,7 @@ impl ToJson for DescribeGroupsResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeGroupsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeGroupsResponse {
-            throttle_time_ms: s.draw(),
-            groups: s.draw(),
-        }
+        DescribeGroupsResponse { throttle_time_ms: s.draw(), groups: s.draw() }
     }
 }
 
@@ -185,24 +173,15 @@ impl ToJson for Group {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 6 {
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("groupState".into(), self.group_state.as_str().into());
         o.insert("protocolType".into(), self.protocol_type.as_str().into());
         o.insert("protocolData".into(), self.protocol_data.as_str().into());
-        o.insert(
-            "members".into(),
-            inspect::array(&self.members, |v| v.to_json(version)),
-        );
+        o.insert("members".into(), inspect::array(&self.members, |v| v.to_json(version)));
         if version >= 3 {
-            o.insert(
-                "authorizedOperations".into(),
-                self.authorized_operations.into(),
-            );
+            o.insert("authorizedOperations".into(), self.authorized_operations.into());
         }
         serde_json::Value::Object(o)
     }
@@ -289,14 +268,8 @@ impl ToJson for Member {
         }
         o.insert("clientId".into(), self.client_id.as_str().into());
         o.insert("clientHost".into(), self.client_host.as_str().into());
-        o.insert(
-            "memberMetadata".into(),
-            inspect::base64(&self.member_metadata),
-        );
-        o.insert(
-            "memberAssignment".into(),
-            inspect::base64(&self.member_assignment),
-        );
+        o.insert("memberMetadata".into(), inspect::base64(&self.member_metadata));
+        o.insert("memberAssignment".into(), inspect::base64(&self.member_assignment));
         serde_json::Value::Object(o)
     }
 }

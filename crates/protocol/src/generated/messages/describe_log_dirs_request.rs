@@ -25,20 +25,14 @@ impl Message for DescribeLogDirsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -76,9 +70,7 @@ impl ToJson for DescribeLogDirsRequest {
         let mut o = serde_json::Map::new();
         o.insert(
             "topics".into(),
-            inspect::nullable(self.topics.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.topics.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -131,10 +123,7 @@ impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -142,10 +131,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic: s.draw(), partitions: s.draw() }
     }
 }
 

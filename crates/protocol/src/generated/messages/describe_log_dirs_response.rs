@@ -29,20 +29,14 @@ impl Message for DescribeLogDirsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -85,10 +79,7 @@ impl ToJson for DescribeLogDirsResponse {
         if version >= 3 {
             o.insert("errorCode".into(), self.error_code.into());
         }
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -96,11 +87,7 @@ impl ToJson for DescribeLogDirsResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeLogDirsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeLogDirsResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            results: s.draw(),
-        }
+        DescribeLogDirsResponse { throttle_time_ms: s.draw(), error_code: s.draw(), results: s.draw() }
     }
 }
 
@@ -179,10 +166,7 @@ impl ToJson for Result {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
         o.insert("logDir".into(), self.log_dir.as_str().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 4 {
             o.insert("totalBytes".into(), self.total_bytes.into());
             o.insert("usableBytes".into(), self.usable_bytes.into());
@@ -245,10 +229,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -256,10 +237,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -318,12 +296,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            partition_size: s.draw(),
-            offset_lag: s.draw(),
-            is_future_key: s.draw(),
-        }
+        Partition { partition_index: s.draw(), partition_size: s.draw(), offset_lag: s.draw(), is_future_key: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for DescribeProducersResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for DescribeProducersResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for DescribeProducersResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeProducersResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeProducersResponse {
-            throttle_time_ms: s.draw(),
-            topics: s.draw(),
-        }
+        DescribeProducersResponse { throttle_time_ms: s.draw(), topics: s.draw() }
     }
 }
 
@@ -129,10 +117,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -140,10 +125,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -193,14 +175,8 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "activeProducers".into(),
-            inspect::array(&self.active_producers, |v| v.to_json(version)),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("activeProducers".into(), inspect::array(&self.active_producers, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -287,10 +263,7 @@ impl ToJson for ActiveProducer {
         o.insert("lastSequence".into(), self.last_sequence.into());
         o.insert("lastTimestamp".into(), self.last_timestamp.into());
         o.insert("coordinatorEpoch".into(), self.coordinator_epoch.into());
-        o.insert(
-            "currentTxnStartOffset".into(),
-            self.current_txn_start_offset.into(),
-        );
+        o.insert("currentTxnStartOffset".into(), self.current_txn_start_offset.into());
         serde_json::Value::Object(o)
     }
 }

@@ -31,20 +31,14 @@ impl Message for DescribeQuorumResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -91,20 +85,11 @@ impl ToJson for DescribeQuorumResponse {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 2 {
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 2 {
-            o.insert(
-                "nodes".into(),
-                inspect::array(&self.nodes, |v| v.to_json(version)),
-            );
+            o.insert("nodes".into(), inspect::array(&self.nodes, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -113,12 +98,7 @@ impl ToJson for DescribeQuorumResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeQuorumResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeQuorumResponse {
-            error_code: s.draw(),
-            error_message: s.draw(),
-            topics: s.draw(),
-            nodes: s.draw(),
-        }
+        DescribeQuorumResponse { error_code: s.draw(), error_message: s.draw(), topics: s.draw(), nodes: s.draw() }
     }
 }
 
@@ -159,10 +139,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -170,10 +147,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -244,22 +218,13 @@ impl ToJson for Partition {
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 2 {
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
         o.insert("leaderId".into(), self.leader_id.into());
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
         o.insert("highWatermark".into(), self.high_watermark.into());
-        o.insert(
-            "currentVoters".into(),
-            inspect::array(&self.current_voters, |v| v.to_json(version)),
-        );
-        o.insert(
-            "observers".into(),
-            inspect::array(&self.observers, |v| v.to_json(version)),
-        );
+        o.insert("currentVoters".into(), inspect::array(&self.current_voters, |v| v.to_json(version)));
+        o.insert("observers".into(), inspect::array(&self.observers, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -317,10 +282,7 @@ impl ToJson for Node {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("nodeId".into(), self.node_id.into());
-        o.insert(
-            "listeners".into(),
-            inspect::array(&self.listeners, |v| v.to_json(version)),
-        );
+        o.insert("listeners".into(), inspect::array(&self.listeners, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -328,10 +290,7 @@ impl ToJson for Node {
 #[cfg(feature = "json")]
 impl Sample for Node {
     fn sample(s: &mut Samples) -> Self {
-        Node {
-            node_id: s.draw(),
-            listeners: s.draw(),
-        }
+        Node { node_id: s.draw(), listeners: s.draw() }
     }
 }
 
@@ -385,11 +344,7 @@ impl ToJson for Listener {
 #[cfg(feature = "json")]
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
-        Listener {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Listener { name: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 
@@ -463,21 +418,12 @@ impl ToJson for ReplicaState {
         let mut o = serde_json::Map::new();
         o.insert("replicaId".into(), self.replica_id.into());
         if version >= 2 {
-            o.insert(
-                "replicaDirectoryId".into(),
-                self.replica_directory_id.to_string().into(),
-            );
+            o.insert("replicaDirectoryId".into(), self.replica_directory_id.to_string().into());
         }
         o.insert("logEndOffset".into(), self.log_end_offset.into());
         if version >= 1 {
-            o.insert(
-                "lastFetchTimestamp".into(),
-                self.last_fetch_timestamp.into(),
-            );
-            o.insert(
-                "lastCaughtUpTimestamp".into(),
-                self.last_caught_up_timestamp.into(),
-            );
+            o.insert("lastFetchTimestamp".into(), self.last_fetch_timestamp.into());
+            o.insert("lastCaughtUpTimestamp".into(), self.last_caught_up_timestamp.into());
         }
         serde_json::Value::Object(o)
     }

@@ -25,20 +25,14 @@ impl Message for DescribeShareGroupOffsetsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl DescribeShareGroupOffsetsRequest {
 impl ToJson for DescribeShareGroupOffsetsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groups".into(),
-            inspect::array(&self.groups, |v| v.to_json(version)),
-        );
+        o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -128,9 +119,7 @@ impl ToJson for Group {
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert(
             "topics".into(),
-            inspect::nullable(self.topics.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.topics.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -139,10 +128,7 @@ impl ToJson for Group {
 #[cfg(feature = "json")]
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
-        Group {
-            group_id: s.draw(),
-            topics: s.draw(),
-        }
+        Group { group_id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -186,10 +172,7 @@ impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -197,10 +180,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), partitions: s.draw() }
     }
 }
 

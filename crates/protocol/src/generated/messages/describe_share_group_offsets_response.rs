@@ -27,20 +27,14 @@ impl Message for DescribeShareGroupOffsetsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for DescribeShareGroupOffsetsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "groups".into(),
-            inspect::array(&self.groups, |v| v.to_json(version)),
-        );
+        o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for DescribeShareGroupOffsetsResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeShareGroupOffsetsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeShareGroupOffsetsResponse {
-            throttle_time_ms: s.draw(),
-            groups: s.draw(),
-        }
+        DescribeShareGroupOffsetsResponse { throttle_time_ms: s.draw(), groups: s.draw() }
     }
 }
 
@@ -137,15 +125,9 @@ impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -153,12 +135,7 @@ impl ToJson for Group {
 #[cfg(feature = "json")]
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
-        Group {
-            group_id: s.draw(),
-            topics: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Group { group_id: s.draw(), topics: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 
@@ -204,10 +181,7 @@ impl ToJson for Topic {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -215,11 +189,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -299,10 +269,7 @@ impl ToJson for Partition {
             o.insert("lag".into(), self.lag.into());
         }
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }

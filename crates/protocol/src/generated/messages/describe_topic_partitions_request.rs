@@ -20,11 +20,7 @@ pub struct DescribeTopicPartitionsRequest {
 
 impl Default for DescribeTopicPartitionsRequest {
     fn default() -> Self {
-        Self {
-            topics: Default::default(),
-            response_partition_limit: 2000,
-            cursor: Default::default(),
-        }
+        Self { topics: Default::default(), response_partition_limit: 2000, cursor: Default::default() }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for DescribeTopicPartitionsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -92,18 +82,9 @@ impl DescribeTopicPartitionsRequest {
 impl ToJson for DescribeTopicPartitionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
-        o.insert(
-            "responsePartitionLimit".into(),
-            self.response_partition_limit.into(),
-        );
-        o.insert(
-            "cursor".into(),
-            inspect::nullable(self.cursor.as_ref(), |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
+        o.insert("responsePartitionLimit".into(), self.response_partition_limit.into());
+        o.insert("cursor".into(), inspect::nullable(self.cursor.as_ref(), |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -111,11 +92,7 @@ impl ToJson for DescribeTopicPartitionsRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeTopicPartitionsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeTopicPartitionsRequest {
-            topics: s.draw(),
-            response_partition_limit: s.draw(),
-            cursor: s.draw(),
-        }
+        DescribeTopicPartitionsRequest { topics: s.draw(), response_partition_limit: s.draw(), cursor: s.draw() }
     }
 }
 
@@ -208,10 +185,7 @@ impl ToJson for Cursor {
 #[cfg(feature = "json")]
 impl Sample for Cursor {
     fn sample(s: &mut Samples) -> Self {
-        Cursor {
-            topic_name: s.draw(),
-            partition_index: s.draw(),
-        }
+        Cursor { topic_name: s.draw(), partition_index: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for DescribeTopicPartitionsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -78,14 +72,8 @@ impl ToJson for DescribeTopicPartitionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
-        o.insert(
-            "nextCursor".into(),
-            inspect::nullable(self.next_cursor.as_ref(), |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
+        o.insert("nextCursor".into(), inspect::nullable(self.next_cursor.as_ref(), |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -93,11 +81,7 @@ impl ToJson for DescribeTopicPartitionsResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeTopicPartitionsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeTopicPartitionsResponse {
-            throttle_time_ms: s.draw(),
-            topics: s.draw(),
-            next_cursor: s.draw(),
-        }
+        DescribeTopicPartitionsResponse { throttle_time_ms: s.draw(), topics: s.draw(), next_cursor: s.draw() }
     }
 }
 
@@ -167,20 +151,11 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "name".into(),
-            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("name".into(), inspect::nullable(self.name.as_ref(), |v| v.as_str().into()));
         o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert("isInternal".into(), self.is_internal.into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
-        o.insert(
-            "topicAuthorizedOperations".into(),
-            self.topic_authorized_operations.into(),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
+        o.insert("topicAuthorizedOperations".into(), self.topic_authorized_operations.into());
         serde_json::Value::Object(o)
     }
 }
@@ -271,14 +246,10 @@ impl Partition {
             w.i32(*v);
             Ok(())
         })?;
-        w.nullable_array(
-            self.eligible_leader_replicas.as_deref(),
-            flexible,
-            |w, v| {
-                w.i32(*v);
-                Ok(())
-            },
-        )?;
+        w.nullable_array(self.eligible_leader_replicas.as_deref(), flexible, |w, v| {
+            w.i32(*v);
+            Ok(())
+        })?;
         w.nullable_array(self.last_known_elr.as_deref(), flexible, |w, v| {
             w.i32(*v);
             Ok(())
@@ -302,30 +273,17 @@ impl ToJson for Partition {
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("leaderId".into(), self.leader_id.into());
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
-        o.insert(
-            "replicaNodes".into(),
-            inspect::array(&self.replica_nodes, |v| (*v).into()),
-        );
-        o.insert(
-            "isrNodes".into(),
-            inspect::array(&self.isr_nodes, |v| (*v).into()),
-        );
+        o.insert("replicaNodes".into(), inspect::array(&self.replica_nodes, |v| (*v).into()));
+        o.insert("isrNodes".into(), inspect::array(&self.isr_nodes, |v| (*v).into()));
         o.insert(
             "eligibleLeaderReplicas".into(),
-            inspect::nullable(self.eligible_leader_replicas.as_ref(), |v| {
-                inspect::array(v, |v| (*v).into())
-            }),
+            inspect::nullable(self.eligible_leader_replicas.as_ref(), |v| inspect::array(v, |v| (*v).into())),
         );
         o.insert(
             "lastKnownElr".into(),
-            inspect::nullable(self.last_known_elr.as_ref(), |v| {
-                inspect::array(v, |v| (*v).into())
-            }),
+            inspect::nullable(self.last_known_elr.as_ref(), |v| inspect::array(v, |v| (*v).into())),
         );
-        o.insert(
-            "offlineReplicas".into(),
-            inspect::array(&self.offline_replicas, |v| (*v).into()),
-        );
+        o.insert("offlineReplicas".into(), inspect::array(&self.offline_replicas, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -392,10 +350,7 @@ impl ToJson for NextCursor {
 #[cfg(feature = "json")]
 impl Sample for NextCursor {
     fn sample(s: &mut Samples) -> Self {
-        NextCursor {
-            topic_name: s.draw(),
-            partition_index: s.draw(),
-        }
+        NextCursor { topic_name: s.draw(), partition_index: s.draw() }
     }
 }
 

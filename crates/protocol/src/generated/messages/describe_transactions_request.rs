@@ -25,20 +25,14 @@ impl Message for DescribeTransactionsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -62,9 +56,7 @@ impl DescribeTransactionsRequest {
 
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
-        w.array(&self.transactional_ids, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.array(&self.transactional_ids, flexible, |w, v| w.string(v, flexible))?;
         if flexible {
             w.uvarint(0);
         }
@@ -76,10 +68,7 @@ impl DescribeTransactionsRequest {
 impl ToJson for DescribeTransactionsRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalIds".into(),
-            inspect::array(&self.transactional_ids, |v| v.as_str().into()),
-        );
+        o.insert("transactionalIds".into(), inspect::array(&self.transactional_ids, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -87,9 +76,7 @@ impl ToJson for DescribeTransactionsRequest {
 #[cfg(feature = "json")]
 impl Sample for DescribeTransactionsRequest {
     fn sample(s: &mut Samples) -> Self {
-        DescribeTransactionsRequest {
-            transactional_ids: s.draw(),
-        }
+        DescribeTransactionsRequest { transactional_ids: s.draw() }
     }
 }
 

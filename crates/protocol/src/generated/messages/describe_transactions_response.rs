@@ -27,20 +27,14 @@ impl Message for DescribeTransactionsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -61,9 +55,7 @@ impl DescribeTransactionsResponse {
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
         w.i32(self.throttle_time_ms);
-        w.array(&self.transaction_states, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.transaction_states, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -76,10 +68,7 @@ impl ToJson for DescribeTransactionsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "transactionStates".into(),
-            inspect::array(&self.transaction_states, |v| v.to_json(version)),
-        );
+        o.insert("transactionStates".into(), inspect::array(&self.transaction_states, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -87,10 +76,7 @@ impl ToJson for DescribeTransactionsResponse {
 #[cfg(feature = "json")]
 impl Sample for DescribeTransactionsResponse {
     fn sample(s: &mut Samples) -> Self {
-        DescribeTransactionsResponse {
-            throttle_time_ms: s.draw(),
-            transaction_states: s.draw(),
-        }
+        DescribeTransactionsResponse { throttle_time_ms: s.draw(), transaction_states: s.draw() }
     }
 }
 
@@ -155,28 +141,13 @@ impl ToJson for TransactionState {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "transactionalId".into(),
-            self.transactional_id.as_str().into(),
-        );
-        o.insert(
-            "transactionState".into(),
-            self.transaction_state.as_str().into(),
-        );
-        o.insert(
-            "transactionTimeoutMs".into(),
-            self.transaction_timeout_ms.into(),
-        );
-        o.insert(
-            "transactionStartTimeMs".into(),
-            self.transaction_start_time_ms.into(),
-        );
+        o.insert("transactionalId".into(), self.transactional_id.as_str().into());
+        o.insert("transactionState".into(), self.transaction_state.as_str().into());
+        o.insert("transactionTimeoutMs".into(), self.transaction_timeout_ms.into());
+        o.insert("transactionStartTimeMs".into(), self.transaction_start_time_ms.into());
         o.insert("producerId".into(), self.producer_id.into());
         o.insert("producerEpoch".into(), self.producer_epoch.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -237,10 +208,7 @@ impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -248,10 +216,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic: s.draw(), partitions: s.draw() }
     }
 }
 

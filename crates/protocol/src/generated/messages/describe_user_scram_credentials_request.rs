@@ -25,20 +25,14 @@ impl Message for DescribeUserScramCredentialsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,12 +68,7 @@ impl DescribeUserScramCredentialsRequest {
 impl ToJson for DescribeUserScramCredentialsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "users".into(),
-            inspect::nullable(self.users.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
-        );
+        o.insert("users".into(), inspect::nullable(self.users.as_ref(), |v| inspect::array(v, |v| v.to_json(version))));
         serde_json::Value::Object(o)
     }
 }

@@ -31,20 +31,14 @@ impl Message for DescribeUserScramCredentialsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -83,14 +77,8 @@ impl ToJson for DescribeUserScramCredentialsResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -153,14 +141,8 @@ impl ToJson for Result {
         let mut o = serde_json::Map::new();
         o.insert("user".into(), self.user.as_str().into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "credentialInfos".into(),
-            inspect::array(&self.credential_infos, |v| v.to_json(version)),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("credentialInfos".into(), inspect::array(&self.credential_infos, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -168,12 +150,7 @@ impl ToJson for Result {
 #[cfg(feature = "json")]
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
-        Result {
-            user: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-            credential_infos: s.draw(),
-        }
+        Result { user: s.draw(), error_code: s.draw(), error_message: s.draw(), credential_infos: s.draw() }
     }
 }
 
@@ -222,10 +199,7 @@ impl ToJson for CredentialInfo {
 #[cfg(feature = "json")]
 impl Sample for CredentialInfo {
     fn sample(s: &mut Samples) -> Self {
-        CredentialInfo {
-            mechanism: s.draw(),
-            iterations: s.draw(),
-        }
+        CredentialInfo { mechanism: s.draw(), iterations: s.draw() }
     }
 }
 

@@ -20,11 +20,7 @@ pub struct ElectLeadersRequest {
 
 impl Default for ElectLeadersRequest {
     fn default() -> Self {
-        Self {
-            election_type: Default::default(),
-            topic_partitions: Default::default(),
-            timeout_ms: 60000,
-        }
+        Self { election_type: Default::default(), topic_partitions: Default::default(), timeout_ms: 60000 }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for ElectLeadersRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -83,9 +73,7 @@ impl ElectLeadersRequest {
         if version >= 1 {
             w.i8(self.election_type);
         }
-        w.nullable_array(self.topic_partitions.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.topic_partitions.as_deref(), flexible, |w, v| v.write(w, version))?;
         w.i32(self.timeout_ms);
         if flexible {
             w.uvarint(0);
@@ -103,9 +91,7 @@ impl ToJson for ElectLeadersRequest {
         }
         o.insert(
             "topicPartitions".into(),
-            inspect::nullable(self.topic_partitions.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.topic_partitions.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         serde_json::Value::Object(o)
@@ -115,11 +101,7 @@ impl ToJson for ElectLeadersRequest {
 #[cfg(feature = "json")]
 impl Sample for ElectLeadersRequest {
     fn sample(s: &mut Samples) -> Self {
-        ElectLeadersRequest {
-            election_type: s.draw(),
-            topic_partitions: s.draw(),
-            timeout_ms: s.draw(),
-        }
+        ElectLeadersRequest { election_type: s.draw(), topic_partitions: s.draw(), timeout_ms: s.draw() }
     }
 }
 
@@ -163,10 +145,7 @@ impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -174,10 +153,7 @@ impl ToJson for TopicPartition {
 #[cfg(feature = "json")]
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartition {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartition { topic: s.draw(), partitions: s.draw() }
     }
 }
 

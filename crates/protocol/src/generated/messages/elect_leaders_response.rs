@@ -29,20 +29,14 @@ impl Message for ElectLeadersResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -56,8 +50,7 @@ impl ElectLeadersResponse {
         if version >= 1 {
             m.error_code = r.i16()?;
         }
-        m.replica_election_results =
-            r.array(flexible, |r| ReplicaElectionResult::read(r, version))?;
+        m.replica_election_results = r.array(flexible, |r| ReplicaElectionResult::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -70,9 +63,7 @@ impl ElectLeadersResponse {
         if version >= 1 {
             w.i16(self.error_code);
         }
-        w.array(&self.replica_election_results, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.replica_election_results, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -99,11 +90,7 @@ impl ToJson for ElectLeadersResponse {
 #[cfg(feature = "json")]
 impl Sample for ElectLeadersResponse {
     fn sample(s: &mut Samples) -> Self {
-        ElectLeadersResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            replica_election_results: s.draw(),
-        }
+        ElectLeadersResponse { throttle_time_ms: s.draw(), error_code: s.draw(), replica_election_results: s.draw() }
     }
 }
 
@@ -144,10 +131,7 @@ impl ToJson for ReplicaElectionResult {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitionResult".into(),
-            inspect::array(&self.partition_result, |v| v.to_json(version)),
-        );
+        o.insert("partitionResult".into(), inspect::array(&self.partition_result, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -155,10 +139,7 @@ impl ToJson for ReplicaElectionResult {
 #[cfg(feature = "json")]
 impl Sample for ReplicaElectionResult {
     fn sample(s: &mut Samples) -> Self {
-        ReplicaElectionResult {
-            topic: s.draw(),
-            partition_result: s.draw(),
-        }
+        ReplicaElectionResult { topic: s.draw(), partition_result: s.draw() }
     }
 }
 
@@ -204,10 +185,7 @@ impl ToJson for PartitionResult {
         let mut o = serde_json::Map::new();
         o.insert("partitionId".into(), self.partition_id.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -215,11 +193,7 @@ impl ToJson for PartitionResult {
 #[cfg(feature = "json")]
 impl Sample for PartitionResult {
     fn sample(s: &mut Samples) -> Self {
-        PartitionResult {
-            partition_id: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        PartitionResult { partition_id: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

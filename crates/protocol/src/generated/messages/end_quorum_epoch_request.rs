@@ -29,20 +29,14 @@ impl Message for EndQuorumEpochRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -86,19 +80,10 @@ impl EndQuorumEpochRequest {
 impl ToJson for EndQuorumEpochRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clusterId".into(),
-            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 1 {
-            o.insert(
-                "leaderEndpoints".into(),
-                inspect::array(&self.leader_endpoints, |v| v.to_json(version)),
-            );
+            o.insert("leaderEndpoints".into(), inspect::array(&self.leader_endpoints, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -107,11 +92,7 @@ impl ToJson for EndQuorumEpochRequest {
 #[cfg(feature = "json")]
 impl Sample for EndQuorumEpochRequest {
     fn sample(s: &mut Samples) -> Self {
-        EndQuorumEpochRequest {
-            cluster_id: s.draw(),
-            topics: s.draw(),
-            leader_endpoints: s.draw(),
-        }
+        EndQuorumEpochRequest { cluster_id: s.draw(), topics: s.draw(), leader_endpoints: s.draw() }
     }
 }
 
@@ -152,10 +133,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -163,10 +141,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -216,9 +191,7 @@ impl Partition {
             })?;
         }
         if version >= 1 {
-            w.array(&self.preferred_candidates, flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.array(&self.preferred_candidates, flexible, |w, v| v.write(w, version))?;
         }
         if flexible {
             w.uvarint(0);
@@ -235,16 +208,10 @@ impl ToJson for Partition {
         o.insert("leaderId".into(), self.leader_id.into());
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
         if version == 0 {
-            o.insert(
-                "preferredSuccessors".into(),
-                inspect::array(&self.preferred_successors, |v| (*v).into()),
-            );
+            o.insert("preferredSuccessors".into(), inspect::array(&self.preferred_successors, |v| (*v).into()));
         }
         if version >= 1 {
-            o.insert(
-                "preferredCandidates".into(),
-                inspect::array(&self.preferred_candidates, |v| v.to_json(version)),
-            );
+            o.insert("preferredCandidates".into(), inspect::array(&self.preferred_candidates, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -300,10 +267,7 @@ impl ToJson for PreferredCandidate {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("candidateId".into(), self.candidate_id.into());
-        o.insert(
-            "candidateDirectoryId".into(),
-            self.candidate_directory_id.to_string().into(),
-        );
+        o.insert("candidateDirectoryId".into(), self.candidate_directory_id.to_string().into());
         serde_json::Value::Object(o)
     }
 }
@@ -311,10 +275,7 @@ impl ToJson for PreferredCandidate {
 #[cfg(feature = "json")]
 impl Sample for PreferredCandidate {
     fn sample(s: &mut Samples) -> Self {
-        PreferredCandidate {
-            candidate_id: s.draw(),
-            candidate_directory_id: s.draw(),
-        }
+        PreferredCandidate { candidate_id: s.draw(), candidate_directory_id: s.draw() }
     }
 }
 
@@ -368,11 +329,7 @@ impl ToJson for LeaderEndpoint {
 #[cfg(feature = "json")]
 impl Sample for LeaderEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        LeaderEndpoint {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        LeaderEndpoint { name: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 

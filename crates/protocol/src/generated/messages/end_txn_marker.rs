@@ -25,20 +25,14 @@ impl Message for EndTxnMarker {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,9 +63,7 @@ impl ToJson for EndTxnMarker {
 #[cfg(feature = "json")]
 impl Sample for EndTxnMarker {
     fn sample(s: &mut Samples) -> Self {
-        EndTxnMarker {
-            coordinator_epoch: s.draw(),
-        }
+        EndTxnMarker { coordinator_epoch: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for EnvelopeRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -85,14 +79,8 @@ impl ToJson for EnvelopeRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("requestData".into(), inspect::base64(&self.request_data));
-        o.insert(
-            "requestPrincipal".into(),
-            inspect::nullable(self.request_principal.as_ref(), |v| inspect::base64(v)),
-        );
-        o.insert(
-            "clientHostAddress".into(),
-            inspect::base64(&self.client_host_address),
-        );
+        o.insert("requestPrincipal".into(), inspect::nullable(self.request_principal.as_ref(), |v| inspect::base64(v)));
+        o.insert("clientHostAddress".into(), inspect::base64(&self.client_host_address));
         serde_json::Value::Object(o)
     }
 }
@@ -100,11 +88,7 @@ impl ToJson for EnvelopeRequest {
 #[cfg(feature = "json")]
 impl Sample for EnvelopeRequest {
     fn sample(s: &mut Samples) -> Self {
-        EnvelopeRequest {
-            request_data: s.draw(),
-            request_principal: s.draw(),
-            client_host_address: s.draw(),
-        }
+        EnvelopeRequest { request_data: s.draw(), request_principal: s.draw(), client_host_address: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for EnvelopeResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -75,10 +69,7 @@ impl EnvelopeResponse {
 impl ToJson for EnvelopeResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "responseData".into(),
-            inspect::nullable(self.response_data.as_ref(), |v| inspect::base64(v)),
-        );
+        o.insert("responseData".into(), inspect::nullable(self.response_data.as_ref(), |v| inspect::base64(v)));
         o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
     }
@@ -87,10 +78,7 @@ impl ToJson for EnvelopeResponse {
 #[cfg(feature = "json")]
 impl Sample for EnvelopeResponse {
     fn sample(s: &mut Samples) -> Self {
-        EnvelopeResponse {
-            response_data: s.draw(),
-            error_code: s.draw(),
-        }
+        EnvelopeResponse { response_data: s.draw(), error_code: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for ExpireDelegationTokenRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -81,10 +75,7 @@ impl ToJson for ExpireDelegationTokenRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("hmac".into(), inspect::base64(&self.hmac));
-        o.insert(
-            "expiryTimePeriodMs".into(),
-            self.expiry_time_period_ms.into(),
-        );
+        o.insert("expiryTimePeriodMs".into(), self.expiry_time_period_ms.into());
         serde_json::Value::Object(o)
     }
 }
@@ -92,10 +83,7 @@ impl ToJson for ExpireDelegationTokenRequest {
 #[cfg(feature = "json")]
 impl Sample for ExpireDelegationTokenRequest {
     fn sample(s: &mut Samples) -> Self {
-        ExpireDelegationTokenRequest {
-            hmac: s.draw(),
-            expiry_time_period_ms: s.draw(),
-        }
+        ExpireDelegationTokenRequest { hmac: s.draw(), expiry_time_period_ms: s.draw() }
     }
 }
 

@@ -66,20 +66,14 @@ impl Message for FetchRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=18).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=18).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -111,8 +105,7 @@ impl FetchRequest {
         }
         m.topics = r.array(flexible, |r| Topic::read(r, version))?;
         if version >= 7 {
-            m.forgotten_topics_data =
-                r.array(flexible, |r| ForgottenTopicsData::read(r, version))?;
+            m.forgotten_topics_data = r.array(flexible, |r| ForgottenTopicsData::read(r, version))?;
         }
         if version >= 11 {
             m.rack_id = r.string(flexible)?;
@@ -149,9 +142,7 @@ impl FetchRequest {
         }
         w.array(&self.topics, flexible, |w, v| v.write(w, version))?;
         if version >= 7 {
-            w.array(&self.forgotten_topics_data, flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.array(&self.forgotten_topics_data, flexible, |w, v| v.write(w, version))?;
         }
         if version >= 11 {
             w.string(&self.rack_id, flexible)?;
@@ -182,10 +173,7 @@ impl ToJson for FetchRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 12 && self.cluster_id.is_some() {
-            o.insert(
-                "clusterId".into(),
-                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
         }
         if version <= 14 {
             o.insert("replicaId".into(), self.replica_id.into());
@@ -205,15 +193,9 @@ impl ToJson for FetchRequest {
             o.insert("sessionId".into(), self.session_id.into());
             o.insert("sessionEpoch".into(), self.session_epoch.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 7 {
-            o.insert(
-                "forgottenTopicsData".into(),
-                inspect::array(&self.forgotten_topics_data, |v| v.to_json(version)),
-            );
+            o.insert("forgottenTopicsData".into(), inspect::array(&self.forgotten_topics_data, |v| v.to_json(version)));
         }
         if version >= 11 {
             o.insert("rackId".into(), self.rack_id.as_str().into());
@@ -253,10 +235,7 @@ pub struct ReplicaState {
 
 impl Default for ReplicaState {
     fn default() -> Self {
-        Self {
-            replica_id: -1,
-            replica_epoch: -1,
-        }
+        Self { replica_id: -1, replica_epoch: -1 }
     }
 }
 
@@ -296,10 +275,7 @@ impl ToJson for ReplicaState {
 #[cfg(feature = "json")]
 impl Sample for ReplicaState {
     fn sample(s: &mut Samples) -> Self {
-        ReplicaState {
-            replica_id: s.draw(),
-            replica_epoch: s.draw(),
-        }
+        ReplicaState { replica_id: s.draw(), replica_epoch: s.draw() }
     }
 }
 
@@ -357,10 +333,7 @@ impl ToJson for Topic {
         if version >= 13 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -368,11 +341,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -482,10 +451,7 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partition".into(), self.partition.into());
         if version >= 9 {
-            o.insert(
-                "currentLeaderEpoch".into(),
-                self.current_leader_epoch.into(),
-            );
+            o.insert("currentLeaderEpoch".into(), self.current_leader_epoch.into());
         }
         o.insert("fetchOffset".into(), self.fetch_offset.into());
         if version >= 12 {
@@ -496,10 +462,7 @@ impl ToJson for Partition {
         }
         o.insert("partitionMaxBytes".into(), self.partition_max_bytes.into());
         if version >= 17 && self.replica_directory_id != Uuid::ZERO {
-            o.insert(
-                "replicaDirectoryId".into(),
-                self.replica_directory_id.to_string().into(),
-            );
+            o.insert("replicaDirectoryId".into(), self.replica_directory_id.to_string().into());
         }
         if version >= 18 && self.high_watermark != i64::MAX {
             o.insert("highWatermark".into(), self.high_watermark.into());
@@ -581,10 +544,7 @@ impl ToJson for ForgottenTopicsData {
         if version >= 13 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -592,11 +552,7 @@ impl ToJson for ForgottenTopicsData {
 #[cfg(feature = "json")]
 impl Sample for ForgottenTopicsData {
     fn sample(s: &mut Samples) -> Self {
-        ForgottenTopicsData {
-            topic: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        ForgottenTopicsData { topic: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 

@@ -33,20 +33,14 @@ impl Message for FetchResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=18).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=18).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -67,9 +61,7 @@ impl FetchResponse {
         if flexible {
             r.tagged_fields(|tag, r| {
                 match tag {
-                    0 if version >= 16 => {
-                        m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?
-                    }
+                    0 if version >= 16 => m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?,
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -113,15 +105,9 @@ impl ToJson for FetchResponse {
             o.insert("errorCode".into(), self.error_code.into());
             o.insert("sessionId".into(), self.session_id.into());
         }
-        o.insert(
-            "responses".into(),
-            inspect::array(&self.responses, |v| v.to_json(version)),
-        );
+        o.insert("responses".into(), inspect::array(&self.responses, |v| v.to_json(version)));
         if version >= 16 && !self.node_endpoints.is_empty() {
-            o.insert(
-                "nodeEndpoints".into(),
-                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
-            );
+            o.insert("nodeEndpoints".into(), inspect::array(&self.node_endpoints, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -194,10 +180,7 @@ impl ToJson for Response {
         if version >= 13 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -205,11 +188,7 @@ impl ToJson for Response {
 #[cfg(feature = "json")]
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
-        Response {
-            topic: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Response { topic: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -272,8 +251,7 @@ impl Partition {
             m.log_start_offset = r.i64()?;
         }
         if version >= 4 {
-            m.aborted_transactions =
-                r.nullable_array(flexible, |r| AbortedTransaction::read(r, version))?;
+            m.aborted_transactions = r.nullable_array(flexible, |r| AbortedTransaction::read(r, version))?;
         }
         if version >= 11 {
             m.preferred_read_replica = r.i32()?;
@@ -305,25 +283,17 @@ impl Partition {
             w.i64(self.log_start_offset);
         }
         if version >= 4 {
-            w.nullable_array(self.aborted_transactions.as_deref(), flexible, |w, v| {
-                v.write(w, version)
-            })?;
+            w.nullable_array(self.aborted_transactions.as_deref(), flexible, |w, v| v.write(w, version))?;
         }
         if version >= 11 {
             w.i32(self.preferred_read_replica);
         }
         w.nullable_records(self.records.as_ref(), flexible)?;
         if flexible {
-            let has_diverging_epoch =
-                version >= 12 && self.diverging_epoch != DivergingEpoch::default();
-            let has_current_leader =
-                version >= 12 && self.current_leader != CurrentLeader::default();
+            let has_diverging_epoch = version >= 12 && self.diverging_epoch != DivergingEpoch::default();
+            let has_current_leader = version >= 12 && self.current_leader != CurrentLeader::default();
             let has_snapshot_id = version >= 12 && self.snapshot_id != SnapshotId::default();
-            w.uvarint(
-                u32::from(has_diverging_epoch)
-                    + u32::from(has_current_leader)
-                    + u32::from(has_snapshot_id),
-            );
+            w.uvarint(u32::from(has_diverging_epoch) + u32::from(has_current_leader) + u32::from(has_snapshot_id));
             if has_diverging_epoch {
                 w.tagged_field(0, |w| {
                     self.diverging_epoch.write(w, version)?;
@@ -361,10 +331,7 @@ impl ToJson for Partition {
             o.insert("logStartOffset".into(), self.log_start_offset.into());
         }
         if version >= 12 && self.diverging_epoch != DivergingEpoch::default() {
-            o.insert(
-                "divergingEpoch".into(),
-                self.diverging_epoch.to_json(version),
-            );
+            o.insert("divergingEpoch".into(), self.diverging_epoch.to_json(version));
         }
         if version >= 12 && self.current_leader != CurrentLeader::default() {
             o.insert("currentLeader".into(), self.current_leader.to_json(version));
@@ -375,21 +342,13 @@ impl ToJson for Partition {
         if version >= 4 {
             o.insert(
                 "abortedTransactions".into(),
-                inspect::nullable(self.aborted_transactions.as_ref(), |v| {
-                    inspect::array(v, |v| v.to_json(version))
-                }),
+                inspect::nullable(self.aborted_transactions.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
             );
         }
         if version >= 11 {
-            o.insert(
-                "preferredReadReplica".into(),
-                self.preferred_read_replica.into(),
-            );
+            o.insert("preferredReadReplica".into(), self.preferred_read_replica.into());
         }
-        o.insert(
-            "records".into(),
-            inspect::nullable(self.records.as_ref(), inspect::records),
-        );
+        o.insert("records".into(), inspect::nullable(self.records.as_ref(), inspect::records));
         serde_json::Value::Object(o)
     }
 }
@@ -424,10 +383,7 @@ pub struct DivergingEpoch {
 
 impl Default for DivergingEpoch {
     fn default() -> Self {
-        Self {
-            epoch: -1,
-            end_offset: -1,
-        }
+        Self { epoch: -1, end_offset: -1 }
     }
 }
 
@@ -467,10 +423,7 @@ impl ToJson for DivergingEpoch {
 #[cfg(feature = "json")]
 impl Sample for DivergingEpoch {
     fn sample(s: &mut Samples) -> Self {
-        DivergingEpoch {
-            epoch: s.draw(),
-            end_offset: s.draw(),
-        }
+        DivergingEpoch { epoch: s.draw(), end_offset: s.draw() }
     }
 }
 
@@ -485,10 +438,7 @@ pub struct CurrentLeader {
 
 impl Default for CurrentLeader {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-        }
+        Self { leader_id: -1, leader_epoch: -1 }
     }
 }
 
@@ -528,10 +478,7 @@ impl ToJson for CurrentLeader {
 #[cfg(feature = "json")]
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
-        CurrentLeader {
-            leader_id: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        CurrentLeader { leader_id: s.draw(), leader_epoch: s.draw() }
     }
 }
 
@@ -546,10 +493,7 @@ pub struct SnapshotId {
 
 impl Default for SnapshotId {
     fn default() -> Self {
-        Self {
-            end_offset: -1,
-            epoch: -1,
-        }
+        Self { end_offset: -1, epoch: -1 }
     }
 }
 
@@ -589,10 +533,7 @@ impl ToJson for SnapshotId {
 #[cfg(feature = "json")]
 impl Sample for SnapshotId {
     fn sample(s: &mut Samples) -> Self {
-        SnapshotId {
-            end_offset: s.draw(),
-            epoch: s.draw(),
-        }
+        SnapshotId { end_offset: s.draw(), epoch: s.draw() }
     }
 }
 
@@ -641,10 +582,7 @@ impl ToJson for AbortedTransaction {
 #[cfg(feature = "json")]
 impl Sample for AbortedTransaction {
     fn sample(s: &mut Samples) -> Self {
-        AbortedTransaction {
-            producer_id: s.draw(),
-            first_offset: s.draw(),
-        }
+        AbortedTransaction { producer_id: s.draw(), first_offset: s.draw() }
     }
 }
 
@@ -695,10 +633,7 @@ impl ToJson for NodeEndpoint {
         o.insert("nodeId".into(), self.node_id.into());
         o.insert("host".into(), self.host.as_str().into());
         o.insert("port".into(), self.port.into());
-        o.insert(
-            "rack".into(),
-            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rack".into(), inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -706,12 +641,7 @@ impl ToJson for NodeEndpoint {
 #[cfg(feature = "json")]
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        NodeEndpoint {
-            node_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            rack: s.draw(),
-        }
+        NodeEndpoint { node_id: s.draw(), host: s.draw(), port: s.draw(), rack: s.draw() }
     }
 }
 

@@ -22,12 +22,7 @@ pub struct FetchSnapshotRequest {
 
 impl Default for FetchSnapshotRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Default::default(),
-            replica_id: -1,
-            max_bytes: i32::MAX,
-            topics: Default::default(),
-        }
+        Self { cluster_id: Default::default(), replica_id: -1, max_bytes: i32::MAX, topics: Default::default() }
     }
 }
 
@@ -42,20 +37,14 @@ impl Message for FetchSnapshotRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -109,17 +98,11 @@ impl ToJson for FetchSnapshotRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if self.cluster_id.is_some() {
-            o.insert(
-                "clusterId".into(),
-                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
         }
         o.insert("replicaId".into(), self.replica_id.into());
         o.insert("maxBytes".into(), self.max_bytes.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -127,12 +110,7 @@ impl ToJson for FetchSnapshotRequest {
 #[cfg(feature = "json")]
 impl Sample for FetchSnapshotRequest {
     fn sample(s: &mut Samples) -> Self {
-        FetchSnapshotRequest {
-            cluster_id: s.draw(),
-            replica_id: s.draw(),
-            max_bytes: s.draw(),
-            topics: s.draw(),
-        }
+        FetchSnapshotRequest { cluster_id: s.draw(), replica_id: s.draw(), max_bytes: s.draw(), topics: s.draw() }
     }
 }
 
@@ -173,10 +151,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -184,10 +159,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -251,17 +223,11 @@ impl ToJson for Partition {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("partition".into(), self.partition.into());
-        o.insert(
-            "currentLeaderEpoch".into(),
-            self.current_leader_epoch.into(),
-        );
+        o.insert("currentLeaderEpoch".into(), self.current_leader_epoch.into());
         o.insert("snapshotId".into(), self.snapshot_id.to_json(version));
         o.insert("position".into(), self.position.into());
         if version >= 1 && self.replica_directory_id != Uuid::ZERO {
-            o.insert(
-                "replicaDirectoryId".into(),
-                self.replica_directory_id.to_string().into(),
-            );
+            o.insert("replicaDirectoryId".into(), self.replica_directory_id.to_string().into());
         }
         serde_json::Value::Object(o)
     }
@@ -325,10 +291,7 @@ impl ToJson for SnapshotId {
 #[cfg(feature = "json")]
 impl Sample for SnapshotId {
     fn sample(s: &mut Samples) -> Self {
-        SnapshotId {
-            end_offset: s.draw(),
-            epoch: s.draw(),
-        }
+        SnapshotId { end_offset: s.draw(), epoch: s.draw() }
     }
 }
 

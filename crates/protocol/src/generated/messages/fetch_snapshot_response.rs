@@ -31,20 +31,14 @@ impl Message for FetchSnapshotResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -60,9 +54,7 @@ impl FetchSnapshotResponse {
         if flexible {
             r.tagged_fields(|tag, r| {
                 match tag {
-                    0 if version >= 1 => {
-                        m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?
-                    }
+                    0 if version >= 1 => m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?,
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -96,15 +88,9 @@ impl ToJson for FetchSnapshotResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 1 && !self.node_endpoints.is_empty() {
-            o.insert(
-                "nodeEndpoints".into(),
-                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
-            );
+            o.insert("nodeEndpoints".into(), inspect::array(&self.node_endpoints, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -159,10 +145,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -170,10 +153,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -252,10 +232,7 @@ impl ToJson for Partition {
         }
         o.insert("size".into(), self.size.into());
         o.insert("position".into(), self.position.into());
-        o.insert(
-            "unalignedRecords".into(),
-            inspect::records(&self.unaligned_records),
-        );
+        o.insert("unalignedRecords".into(), inspect::records(&self.unaligned_records));
         serde_json::Value::Object(o)
     }
 }
@@ -320,10 +297,7 @@ impl ToJson for SnapshotId {
 #[cfg(feature = "json")]
 impl Sample for SnapshotId {
     fn sample(s: &mut Samples) -> Self {
-        SnapshotId {
-            end_offset: s.draw(),
-            epoch: s.draw(),
-        }
+        SnapshotId { end_offset: s.draw(), epoch: s.draw() }
     }
 }
 
@@ -372,10 +346,7 @@ impl ToJson for CurrentLeader {
 #[cfg(feature = "json")]
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
-        CurrentLeader {
-            leader_id: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        CurrentLeader { leader_id: s.draw(), leader_epoch: s.draw() }
     }
 }
 
@@ -429,11 +400,7 @@ impl ToJson for NodeEndpoint {
 #[cfg(feature = "json")]
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        NodeEndpoint {
-            node_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        NodeEndpoint { node_id: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for FindCoordinatorRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -81,9 +75,7 @@ impl FindCoordinatorRequest {
             w.i8(self.key_type);
         }
         if version >= 4 {
-            w.array(&self.coordinator_keys, flexible, |w, v| {
-                w.string(v, flexible)
-            })?;
+            w.array(&self.coordinator_keys, flexible, |w, v| w.string(v, flexible))?;
         }
         if flexible {
             w.uvarint(0);
@@ -103,10 +95,7 @@ impl ToJson for FindCoordinatorRequest {
             o.insert("keyType".into(), self.key_type.into());
         }
         if version >= 4 {
-            o.insert(
-                "coordinatorKeys".into(),
-                inspect::array(&self.coordinator_keys, |v| v.as_str().into()),
-            );
+            o.insert("coordinatorKeys".into(), inspect::array(&self.coordinator_keys, |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -115,11 +104,7 @@ impl ToJson for FindCoordinatorRequest {
 #[cfg(feature = "json")]
 impl Sample for FindCoordinatorRequest {
     fn sample(s: &mut Samples) -> Self {
-        FindCoordinatorRequest {
-            key: s.draw(),
-            key_type: s.draw(),
-            coordinator_keys: s.draw(),
-        }
+        FindCoordinatorRequest { key: s.draw(), key_type: s.draw(), coordinator_keys: s.draw() }
     }
 }
 

@@ -37,20 +37,14 @@ impl Message for FindCoordinatorResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -120,10 +114,7 @@ impl ToJson for FindCoordinatorResponse {
             o.insert("errorCode".into(), self.error_code.into());
         }
         if (1..=3).contains(&version) {
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
         if version <= 3 {
             o.insert("nodeId".into(), self.node_id.into());
@@ -131,10 +122,7 @@ impl ToJson for FindCoordinatorResponse {
             o.insert("port".into(), self.port.into());
         }
         if version >= 4 {
-            o.insert(
-                "coordinators".into(),
-                inspect::array(&self.coordinators, |v| v.to_json(version)),
-            );
+            o.insert("coordinators".into(), inspect::array(&self.coordinators, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -212,10 +200,7 @@ impl ToJson for Coordinator {
         o.insert("host".into(), self.host.as_str().into());
         o.insert("port".into(), self.port.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }

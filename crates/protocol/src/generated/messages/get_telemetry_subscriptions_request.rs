@@ -25,20 +25,14 @@ impl Message for GetTelemetrySubscriptionsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl GetTelemetrySubscriptionsRequest {
 impl ToJson for GetTelemetrySubscriptionsRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clientInstanceId".into(),
-            self.client_instance_id.to_string().into(),
-        );
+        o.insert("clientInstanceId".into(), self.client_instance_id.to_string().into());
         serde_json::Value::Object(o)
     }
 }
@@ -85,9 +76,7 @@ impl ToJson for GetTelemetrySubscriptionsRequest {
 #[cfg(feature = "json")]
 impl Sample for GetTelemetrySubscriptionsRequest {
     fn sample(s: &mut Samples) -> Self {
-        GetTelemetrySubscriptionsRequest {
-            client_instance_id: s.draw(),
-        }
+        GetTelemetrySubscriptionsRequest { client_instance_id: s.draw() }
     }
 }
 

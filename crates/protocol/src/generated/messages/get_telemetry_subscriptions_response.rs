@@ -41,20 +41,14 @@ impl Message for GetTelemetrySubscriptionsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -92,9 +86,7 @@ impl GetTelemetrySubscriptionsResponse {
         w.i32(self.push_interval_ms);
         w.i32(self.telemetry_max_bytes);
         w.bool(self.delta_temporality);
-        w.array(&self.requested_metrics, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.array(&self.requested_metrics, flexible, |w, v| w.string(v, flexible))?;
         if flexible {
             w.uvarint(0);
         }
@@ -108,22 +100,13 @@ impl ToJson for GetTelemetrySubscriptionsResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "clientInstanceId".into(),
-            self.client_instance_id.to_string().into(),
-        );
+        o.insert("clientInstanceId".into(), self.client_instance_id.to_string().into());
         o.insert("subscriptionId".into(), self.subscription_id.into());
-        o.insert(
-            "acceptedCompressionTypes".into(),
-            inspect::array(&self.accepted_compression_types, |v| (*v).into()),
-        );
+        o.insert("acceptedCompressionTypes".into(), inspect::array(&self.accepted_compression_types, |v| (*v).into()));
         o.insert("pushIntervalMs".into(), self.push_interval_ms.into());
         o.insert("telemetryMaxBytes".into(), self.telemetry_max_bytes.into());
         o.insert("deltaTemporality".into(), self.delta_temporality.into());
-        o.insert(
-            "requestedMetrics".into(),
-            inspect::array(&self.requested_metrics, |v| v.as_str().into()),
-        );
+        o.insert("requestedMetrics".into(), inspect::array(&self.requested_metrics, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }

@@ -50,20 +50,14 @@ impl Message for GroupMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -110,24 +104,12 @@ impl ToJson for GroupMetadataValue {
         let mut o = serde_json::Map::new();
         o.insert("protocolType".into(), self.protocol_type.as_str().into());
         o.insert("generation".into(), self.generation.into());
-        o.insert(
-            "protocol".into(),
-            inspect::nullable(self.protocol.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "leader".into(),
-            inspect::nullable(self.leader.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("protocol".into(), inspect::nullable(self.protocol.as_ref(), |v| v.as_str().into()));
+        o.insert("leader".into(), inspect::nullable(self.leader.as_ref(), |v| v.as_str().into()));
         if version >= 2 {
-            o.insert(
-                "currentStateTimestamp".into(),
-                self.current_state_timestamp.into(),
-            );
+            o.insert("currentStateTimestamp".into(), self.current_state_timestamp.into());
         }
-        o.insert(
-            "members".into(),
-            inspect::array(&self.members, |v| v.to_json(version)),
-        );
+        o.insert("members".into(), inspect::array(&self.members, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }

@@ -27,20 +27,14 @@ impl Message for HeartbeatResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -88,10 +82,7 @@ impl ToJson for HeartbeatResponse {
 #[cfg(feature = "json")]
 impl Sample for HeartbeatResponse {
     fn sample(s: &mut Samples) -> Self {
-        HeartbeatResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-        }
+        HeartbeatResponse { throttle_time_ms: s.draw(), error_code: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for IncrementalAlterConfigsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -78,10 +72,7 @@ impl IncrementalAlterConfigsRequest {
 impl ToJson for IncrementalAlterConfigsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "resources".into(),
-            inspect::array(&self.resources, |v| v.to_json(version)),
-        );
+        o.insert("resources".into(), inspect::array(&self.resources, |v| v.to_json(version)));
         o.insert("validateOnly".into(), self.validate_only.into());
         serde_json::Value::Object(o)
     }
@@ -90,10 +81,7 @@ impl ToJson for IncrementalAlterConfigsRequest {
 #[cfg(feature = "json")]
 impl Sample for IncrementalAlterConfigsRequest {
     fn sample(s: &mut Samples) -> Self {
-        IncrementalAlterConfigsRequest {
-            resources: s.draw(),
-            validate_only: s.draw(),
-        }
+        IncrementalAlterConfigsRequest { resources: s.draw(), validate_only: s.draw() }
     }
 }
 
@@ -139,10 +127,7 @@ impl ToJson for Resource {
         let mut o = serde_json::Map::new();
         o.insert("resourceType".into(), self.resource_type.into());
         o.insert("resourceName".into(), self.resource_name.as_str().into());
-        o.insert(
-            "configs".into(),
-            inspect::array(&self.configs, |v| v.to_json(version)),
-        );
+        o.insert("configs".into(), inspect::array(&self.configs, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -150,11 +135,7 @@ impl ToJson for Resource {
 #[cfg(feature = "json")]
 impl Sample for Resource {
     fn sample(s: &mut Samples) -> Self {
-        Resource {
-            resource_type: s.draw(),
-            resource_name: s.draw(),
-            configs: s.draw(),
-        }
+        Resource { resource_type: s.draw(), resource_name: s.draw(), configs: s.draw() }
     }
 }
 
@@ -200,10 +181,7 @@ impl ToJson for Config {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
         o.insert("configOperation".into(), self.config_operation.into());
-        o.insert(
-            "value".into(),
-            inspect::nullable(self.value.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("value".into(), inspect::nullable(self.value.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -211,11 +189,7 @@ impl ToJson for Config {
 #[cfg(feature = "json")]
 impl Sample for Config {
     fn sample(s: &mut Samples) -> Self {
-        Config {
-            name: s.draw(),
-            config_operation: s.draw(),
-            value: s.draw(),
-        }
+        Config { name: s.draw(), config_operation: s.draw(), value: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for IncrementalAlterConfigsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for IncrementalAlterConfigsResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "responses".into(),
-            inspect::array(&self.responses, |v| v.to_json(version)),
-        );
+        o.insert("responses".into(), inspect::array(&self.responses, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for IncrementalAlterConfigsResponse {
 #[cfg(feature = "json")]
 impl Sample for IncrementalAlterConfigsResponse {
     fn sample(s: &mut Samples) -> Self {
-        IncrementalAlterConfigsResponse {
-            throttle_time_ms: s.draw(),
-            responses: s.draw(),
-        }
+        IncrementalAlterConfigsResponse { throttle_time_ms: s.draw(), responses: s.draw() }
     }
 }
 
@@ -137,10 +125,7 @@ impl ToJson for Response {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("resourceType".into(), self.resource_type.into());
         o.insert("resourceName".into(), self.resource_name.as_str().into());
         serde_json::Value::Object(o)
@@ -150,12 +135,7 @@ impl ToJson for Response {
 #[cfg(feature = "json")]
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
-        Response {
-            error_code: s.draw(),
-            error_message: s.draw(),
-            resource_type: s.draw(),
-            resource_name: s.draw(),
-        }
+        Response { error_code: s.draw(), error_message: s.draw(), resource_type: s.draw(), resource_name: s.draw() }
     }
 }
 

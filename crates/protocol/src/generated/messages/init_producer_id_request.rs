@@ -48,20 +48,14 @@ impl Message for InitProducerIdRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -115,14 +109,8 @@ impl InitProducerIdRequest {
 impl ToJson for InitProducerIdRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalId".into(),
-            inspect::nullable(self.transactional_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "transactionTimeoutMs".into(),
-            self.transaction_timeout_ms.into(),
-        );
+        o.insert("transactionalId".into(), inspect::nullable(self.transactional_id.as_ref(), |v| v.as_str().into()));
+        o.insert("transactionTimeoutMs".into(), self.transaction_timeout_ms.into());
         if version >= 3 {
             o.insert("producerId".into(), self.producer_id.into());
             o.insert("producerEpoch".into(), self.producer_epoch.into());

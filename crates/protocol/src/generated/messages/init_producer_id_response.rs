@@ -48,20 +48,14 @@ impl Message for InitProducerIdResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -111,14 +105,8 @@ impl ToJson for InitProducerIdResponse {
         o.insert("producerId".into(), self.producer_id.into());
         o.insert("producerEpoch".into(), self.producer_epoch.into());
         if version >= 6 {
-            o.insert(
-                "ongoingTxnProducerId".into(),
-                self.ongoing_txn_producer_id.into(),
-            );
-            o.insert(
-                "ongoingTxnProducerEpoch".into(),
-                self.ongoing_txn_producer_epoch.into(),
-            );
+            o.insert("ongoingTxnProducerId".into(), self.ongoing_txn_producer_id.into());
+            o.insert("ongoingTxnProducerEpoch".into(), self.ongoing_txn_producer_epoch.into());
         }
         serde_json::Value::Object(o)
     }

@@ -25,20 +25,14 @@ impl Message for InitializeShareGroupStateResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,10 +63,7 @@ impl InitializeShareGroupStateResponse {
 impl ToJson for InitializeShareGroupStateResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "results".into(),
-            inspect::array(&self.results, |v| v.to_json(version)),
-        );
+        o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -121,10 +112,7 @@ impl ToJson for Result {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -132,10 +120,7 @@ impl ToJson for Result {
 #[cfg(feature = "json")]
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
-        Result {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Result { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -181,10 +166,7 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partition".into(), self.partition.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -192,11 +174,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Partition { partition: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

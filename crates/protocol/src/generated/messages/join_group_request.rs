@@ -56,20 +56,14 @@ impl Message for JoinGroupRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=9).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=9).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -134,10 +128,7 @@ impl ToJson for JoinGroupRequest {
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("sessionTimeoutMs".into(), self.session_timeout_ms.into());
         if version >= 1 {
-            o.insert(
-                "rebalanceTimeoutMs".into(),
-                self.rebalance_timeout_ms.into(),
-            );
+            o.insert("rebalanceTimeoutMs".into(), self.rebalance_timeout_ms.into());
         }
         o.insert("memberId".into(), self.member_id.as_str().into());
         if version >= 5 {
@@ -147,15 +138,9 @@ impl ToJson for JoinGroupRequest {
             );
         }
         o.insert("protocolType".into(), self.protocol_type.as_str().into());
-        o.insert(
-            "protocols".into(),
-            inspect::array(&self.protocols, |v| v.to_json(version)),
-        );
+        o.insert("protocols".into(), inspect::array(&self.protocols, |v| v.to_json(version)));
         if version >= 8 {
-            o.insert(
-                "reason".into(),
-                inspect::nullable(self.reason.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("reason".into(), inspect::nullable(self.reason.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -222,10 +207,7 @@ impl ToJson for Protocol {
 #[cfg(feature = "json")]
 impl Sample for Protocol {
     fn sample(s: &mut Samples) -> Self {
-        Protocol {
-            name: s.draw(),
-            metadata: s.draw(),
-        }
+        Protocol { name: s.draw(), metadata: s.draw() }
     }
 }
 

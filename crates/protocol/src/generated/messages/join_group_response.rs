@@ -59,20 +59,14 @@ impl Message for JoinGroupResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=9).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=9).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -90,11 +84,7 @@ impl JoinGroupResponse {
         if version >= 7 {
             m.protocol_type = r.nullable_string(flexible)?;
         }
-        m.protocol_name = if version >= 7 {
-            r.nullable_string(flexible)?
-        } else {
-            Some(r.string(flexible)?)
-        };
+        m.protocol_name = if version >= 7 { r.nullable_string(flexible)? } else { Some(r.string(flexible)?) };
         m.leader = r.string(flexible)?;
         if version >= 9 {
             m.skip_assignment = r.bool()?;
@@ -145,24 +135,15 @@ impl ToJson for JoinGroupResponse {
         o.insert("errorCode".into(), self.error_code.into());
         o.insert("generationId".into(), self.generation_id.into());
         if version >= 7 {
-            o.insert(
-                "protocolType".into(),
-                inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("protocolType".into(), inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()));
         }
-        o.insert(
-            "protocolName".into(),
-            inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("protocolName".into(), inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()));
         o.insert("leader".into(), self.leader.as_str().into());
         if version >= 9 {
             o.insert("skipAssignment".into(), self.skip_assignment.into());
         }
         o.insert("memberId".into(), self.member_id.as_str().into());
-        o.insert(
-            "members".into(),
-            inspect::array(&self.members, |v| v.to_json(version)),
-        );
+        o.insert("members".into(), inspect::array(&self.members, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -243,11 +224,7 @@ impl ToJson for Member {
 #[cfg(feature = "json")]
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
-        Member {
-            member_id: s.draw(),
-            group_instance_id: s.draw(),
-            metadata: s.draw(),
-        }
+        Member { member_id: s.draw(), group_instance_id: s.draw(), metadata: s.draw() }
     }
 }
 

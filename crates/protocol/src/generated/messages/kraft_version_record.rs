@@ -27,20 +27,14 @@ impl Message for KRaftVersionRecord {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -82,10 +76,7 @@ impl ToJson for KRaftVersionRecord {
 #[cfg(feature = "json")]
 impl Sample for KRaftVersionRecord {
     fn sample(s: &mut Samples) -> Self {
-        KRaftVersionRecord {
-            version: s.draw(),
-            kraft_version: s.draw(),
-        }
+        KRaftVersionRecord { version: s.draw(), kraft_version: s.draw() }
     }
 }
 

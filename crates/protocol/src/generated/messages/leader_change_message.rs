@@ -31,20 +31,14 @@ impl Message for LeaderChangeMessage {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -83,14 +77,8 @@ impl ToJson for LeaderChangeMessage {
         let mut o = serde_json::Map::new();
         o.insert("version".into(), self.version.into());
         o.insert("leaderId".into(), self.leader_id.into());
-        o.insert(
-            "voters".into(),
-            inspect::array(&self.voters, |v| v.to_json(version)),
-        );
-        o.insert(
-            "grantingVoters".into(),
-            inspect::array(&self.granting_voters, |v| v.to_json(version)),
-        );
+        o.insert("voters".into(), inspect::array(&self.voters, |v| v.to_json(version)));
+        o.insert("grantingVoters".into(), inspect::array(&self.granting_voters, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -98,12 +86,7 @@ impl ToJson for LeaderChangeMessage {
 #[cfg(feature = "json")]
 impl Sample for LeaderChangeMessage {
     fn sample(s: &mut Samples) -> Self {
-        LeaderChangeMessage {
-            version: s.draw(),
-            leader_id: s.draw(),
-            voters: s.draw(),
-            granting_voters: s.draw(),
-        }
+        LeaderChangeMessage { version: s.draw(), leader_id: s.draw(), voters: s.draw(), granting_voters: s.draw() }
     }
 }
 
@@ -149,10 +132,7 @@ impl ToJson for Voter {
         let mut o = serde_json::Map::new();
         o.insert("voterId".into(), self.voter_id.into());
         if version >= 1 {
-            o.insert(
-                "voterDirectoryId".into(),
-                self.voter_directory_id.to_string().into(),
-            );
+            o.insert("voterDirectoryId".into(), self.voter_directory_id.to_string().into());
         }
         serde_json::Value::Object(o)
     }
@@ -161,10 +141,7 @@ impl ToJson for Voter {
 #[cfg(feature = "json")]
 impl Sample for Voter {
     fn sample(s: &mut Samples) -> Self {
-        Voter {
-            voter_id: s.draw(),
-            voter_directory_id: s.draw(),
-        }
+        Voter { voter_id: s.draw(), voter_directory_id: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for LeaveGroupRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -95,10 +89,7 @@ impl ToJson for LeaveGroupRequest {
             o.insert("memberId".into(), self.member_id.as_str().into());
         }
         if version >= 3 {
-            o.insert(
-                "members".into(),
-                inspect::array(&self.members, |v| v.to_json(version)),
-            );
+            o.insert("members".into(), inspect::array(&self.members, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -107,11 +98,7 @@ impl ToJson for LeaveGroupRequest {
 #[cfg(feature = "json")]
 impl Sample for LeaveGroupRequest {
     fn sample(s: &mut Samples) -> Self {
-        LeaveGroupRequest {
-            group_id: s.draw(),
-            member_id: s.draw(),
-            members: s.draw(),
-        }
+        LeaveGroupRequest { group_id: s.draw(), member_id: s.draw(), members: s.draw() }
     }
 }
 
@@ -160,15 +147,9 @@ impl ToJson for Member {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("memberId".into(), self.member_id.as_str().into());
-        o.insert(
-            "groupInstanceId".into(),
-            inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("groupInstanceId".into(), inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()));
         if version >= 5 {
-            o.insert(
-                "reason".into(),
-                inspect::nullable(self.reason.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("reason".into(), inspect::nullable(self.reason.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -177,11 +158,7 @@ impl ToJson for Member {
 #[cfg(feature = "json")]
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
-        Member {
-            member_id: s.draw(),
-            group_instance_id: s.draw(),
-            reason: s.draw(),
-        }
+        Member { member_id: s.draw(), group_instance_id: s.draw(), reason: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for LeaveGroupResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -90,10 +84,7 @@ impl ToJson for LeaveGroupResponse {
         }
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 3 {
-            o.insert(
-                "members".into(),
-                inspect::array(&self.members, |v| v.to_json(version)),
-            );
+            o.insert("members".into(), inspect::array(&self.members, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -102,11 +93,7 @@ impl ToJson for LeaveGroupResponse {
 #[cfg(feature = "json")]
 impl Sample for LeaveGroupResponse {
     fn sample(s: &mut Samples) -> Self {
-        LeaveGroupResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            members: s.draw(),
-        }
+        LeaveGroupResponse { throttle_time_ms: s.draw(), error_code: s.draw(), members: s.draw() }
     }
 }
 
@@ -151,10 +138,7 @@ impl ToJson for Member {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("memberId".into(), self.member_id.as_str().into());
-        o.insert(
-            "groupInstanceId".into(),
-            inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("groupInstanceId".into(), inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()));
         o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
     }
@@ -163,11 +147,7 @@ impl ToJson for Member {
 #[cfg(feature = "json")]
 impl Sample for Member {
     fn sample(s: &mut Samples) -> Self {
-        Member {
-            member_id: s.draw(),
-            group_instance_id: s.draw(),
-            error_code: s.draw(),
-        }
+        Member { member_id: s.draw(), group_instance_id: s.draw(), error_code: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for LegacyOffsetCommitValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -81,11 +75,7 @@ impl ToJson for LegacyOffsetCommitValue {
 #[cfg(feature = "json")]
 impl Sample for LegacyOffsetCommitValue {
     fn sample(s: &mut Samples) -> Self {
-        LegacyOffsetCommitValue {
-            offset: s.draw(),
-            metadata: s.draw(),
-            commit_timestamp: s.draw(),
-        }
+        LegacyOffsetCommitValue { offset: s.draw(), metadata: s.draw(), commit_timestamp: s.draw() }
     }
 }
 

@@ -25,20 +25,14 @@ impl Message for ListConfigResourcesRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -82,10 +76,7 @@ impl ToJson for ListConfigResourcesRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 1 {
-            o.insert(
-                "resourceTypes".into(),
-                inspect::array(&self.resource_types, |v| (*v).into()),
-            );
+            o.insert("resourceTypes".into(), inspect::array(&self.resource_types, |v| (*v).into()));
         }
         serde_json::Value::Object(o)
     }
@@ -94,9 +85,7 @@ impl ToJson for ListConfigResourcesRequest {
 #[cfg(feature = "json")]
 impl Sample for ListConfigResourcesRequest {
     fn sample(s: &mut Samples) -> Self {
-        ListConfigResourcesRequest {
-            resource_types: s.draw(),
-        }
+        ListConfigResourcesRequest { resource_types: s.draw() }
     }
 }
 

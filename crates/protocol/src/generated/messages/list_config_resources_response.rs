@@ -29,20 +29,14 @@ impl Message for ListConfigResourcesResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -79,10 +73,7 @@ impl ToJson for ListConfigResourcesResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "configResources".into(),
-            inspect::array(&self.config_resources, |v| v.to_json(version)),
-        );
+        o.insert("configResources".into(), inspect::array(&self.config_resources, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -90,11 +81,7 @@ impl ToJson for ListConfigResourcesResponse {
 #[cfg(feature = "json")]
 impl Sample for ListConfigResourcesResponse {
     fn sample(s: &mut Samples) -> Self {
-        ListConfigResourcesResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            config_resources: s.draw(),
-        }
+        ListConfigResourcesResponse { throttle_time_ms: s.draw(), error_code: s.draw(), config_resources: s.draw() }
     }
 }
 
@@ -109,10 +96,7 @@ pub struct ConfigResource {
 
 impl Default for ConfigResource {
     fn default() -> Self {
-        Self {
-            resource_name: Default::default(),
-            resource_type: 16,
-        }
+        Self { resource_name: Default::default(), resource_type: 16 }
     }
 }
 
@@ -158,10 +142,7 @@ impl ToJson for ConfigResource {
 #[cfg(feature = "json")]
 impl Sample for ConfigResource {
     fn sample(s: &mut Samples) -> Self {
-        ConfigResource {
-            resource_name: s.draw(),
-            resource_type: s.draw(),
-        }
+        ConfigResource { resource_name: s.draw(), resource_type: s.draw() }
     }
 }
 

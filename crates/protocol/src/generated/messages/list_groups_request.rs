@@ -27,20 +27,14 @@ impl Message for ListGroupsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -87,16 +81,10 @@ impl ToJson for ListGroupsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         if version >= 4 {
-            o.insert(
-                "statesFilter".into(),
-                inspect::array(&self.states_filter, |v| v.as_str().into()),
-            );
+            o.insert("statesFilter".into(), inspect::array(&self.states_filter, |v| v.as_str().into()));
         }
         if version >= 5 {
-            o.insert(
-                "typesFilter".into(),
-                inspect::array(&self.types_filter, |v| v.as_str().into()),
-            );
+            o.insert("typesFilter".into(), inspect::array(&self.types_filter, |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -105,10 +93,7 @@ impl ToJson for ListGroupsRequest {
 #[cfg(feature = "json")]
 impl Sample for ListGroupsRequest {
     fn sample(s: &mut Samples) -> Self {
-        ListGroupsRequest {
-            states_filter: s.draw(),
-            types_filter: s.draw(),
-        }
+        ListGroupsRequest { states_filter: s.draw(), types_filter: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for ListGroupsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -85,10 +79,7 @@ impl ToJson for ListGroupsResponse {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "groups".into(),
-            inspect::array(&self.groups, |v| v.to_json(version)),
-        );
+        o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -96,11 +87,7 @@ impl ToJson for ListGroupsResponse {
 #[cfg(feature = "json")]
 impl Sample for ListGroupsResponse {
     fn sample(s: &mut Samples) -> Self {
-        ListGroupsResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            groups: s.draw(),
-        }
+        ListGroupsResponse { throttle_time_ms: s.draw(), error_code: s.draw(), groups: s.draw() }
     }
 }
 
@@ -171,12 +158,7 @@ impl ToJson for Group {
 #[cfg(feature = "json")]
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
-        Group {
-            group_id: s.draw(),
-            protocol_type: s.draw(),
-            group_state: s.draw(),
-            group_type: s.draw(),
-        }
+        Group { group_id: s.draw(), protocol_type: s.draw(), group_state: s.draw(), group_type: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for ListOffsetsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=11).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=11).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -98,10 +92,7 @@ impl ToJson for ListOffsetsRequest {
         if version >= 2 {
             o.insert("isolationLevel".into(), self.isolation_level.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if version >= 10 {
             o.insert("timeoutMs".into(), self.timeout_ms.into());
         }
@@ -112,12 +103,7 @@ impl ToJson for ListOffsetsRequest {
 #[cfg(feature = "json")]
 impl Sample for ListOffsetsRequest {
     fn sample(s: &mut Samples) -> Self {
-        ListOffsetsRequest {
-            replica_id: s.draw(),
-            isolation_level: s.draw(),
-            topics: s.draw(),
-            timeout_ms: s.draw(),
-        }
+        ListOffsetsRequest { replica_id: s.draw(), isolation_level: s.draw(), topics: s.draw(), timeout_ms: s.draw() }
     }
 }
 
@@ -158,10 +144,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -169,10 +152,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -241,10 +221,7 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
         if version >= 4 {
-            o.insert(
-                "currentLeaderEpoch".into(),
-                self.current_leader_epoch.into(),
-            );
+            o.insert("currentLeaderEpoch".into(), self.current_leader_epoch.into());
         }
         o.insert("timestamp".into(), self.timestamp.into());
         if version == 0 {

@@ -27,20 +27,14 @@ impl Message for ListOffsetsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=11).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=11).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -80,10 +74,7 @@ impl ToJson for ListOffsetsResponse {
         if version >= 2 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -91,10 +82,7 @@ impl ToJson for ListOffsetsResponse {
 #[cfg(feature = "json")]
 impl Sample for ListOffsetsResponse {
     fn sample(s: &mut Samples) -> Self {
-        ListOffsetsResponse {
-            throttle_time_ms: s.draw(),
-            topics: s.draw(),
-        }
+        ListOffsetsResponse { throttle_time_ms: s.draw(), topics: s.draw() }
     }
 }
 
@@ -135,10 +123,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -146,10 +131,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -236,10 +218,7 @@ impl ToJson for Partition {
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("errorCode".into(), self.error_code.into());
         if version == 0 {
-            o.insert(
-                "oldStyleOffsets".into(),
-                inspect::array(&self.old_style_offsets, |v| (*v).into()),
-            );
+            o.insert("oldStyleOffsets".into(), inspect::array(&self.old_style_offsets, |v| (*v).into()));
         }
         if version >= 1 {
             o.insert("timestamp".into(), self.timestamp.into());

@@ -18,10 +18,7 @@ pub struct ListPartitionReassignmentsRequest {
 
 impl Default for ListPartitionReassignmentsRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            topics: Default::default(),
-        }
+        Self { timeout_ms: 60000, topics: Default::default() }
     }
 }
 
@@ -36,20 +33,14 @@ impl Message for ListPartitionReassignmentsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -90,9 +81,7 @@ impl ToJson for ListPartitionReassignmentsRequest {
         o.insert("timeoutMs".into(), self.timeout_ms.into());
         o.insert(
             "topics".into(),
-            inspect::nullable(self.topics.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.topics.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -101,10 +90,7 @@ impl ToJson for ListPartitionReassignmentsRequest {
 #[cfg(feature = "json")]
 impl Sample for ListPartitionReassignmentsRequest {
     fn sample(s: &mut Samples) -> Self {
-        ListPartitionReassignmentsRequest {
-            timeout_ms: s.draw(),
-            topics: s.draw(),
-        }
+        ListPartitionReassignmentsRequest { timeout_ms: s.draw(), topics: s.draw() }
     }
 }
 
@@ -148,10 +134,7 @@ impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitionIndexes".into(),
-            inspect::array(&self.partition_indexes, |v| (*v).into()),
-        );
+        o.insert("partitionIndexes".into(), inspect::array(&self.partition_indexes, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -159,10 +142,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partition_indexes: s.draw(),
-        }
+        Topic { name: s.draw(), partition_indexes: s.draw() }
     }
 }
 

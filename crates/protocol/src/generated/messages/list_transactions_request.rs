@@ -42,20 +42,14 @@ impl Message for ListTransactionsRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -108,23 +102,15 @@ impl ListTransactionsRequest {
 impl ToJson for ListTransactionsRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "stateFilters".into(),
-            inspect::array(&self.state_filters, |v| v.as_str().into()),
-        );
-        o.insert(
-            "producerIdFilters".into(),
-            inspect::array(&self.producer_id_filters, |v| (*v).into()),
-        );
+        o.insert("stateFilters".into(), inspect::array(&self.state_filters, |v| v.as_str().into()));
+        o.insert("producerIdFilters".into(), inspect::array(&self.producer_id_filters, |v| (*v).into()));
         if version >= 1 {
             o.insert("durationFilter".into(), self.duration_filter.into());
         }
         if version >= 2 {
             o.insert(
                 "transactionalIdPattern".into(),
-                inspect::nullable(self.transactional_id_pattern.as_ref(), |v| {
-                    v.as_str().into()
-                }),
+                inspect::nullable(self.transactional_id_pattern.as_ref(), |v| v.as_str().into()),
             );
         }
         serde_json::Value::Object(o)

@@ -31,20 +31,14 @@ impl Message for ListTransactionsResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -68,12 +62,8 @@ impl ListTransactionsResponse {
         let flexible = is_flexible(version);
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
-        w.array(&self.unknown_state_filters, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
-        w.array(&self.transaction_states, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.unknown_state_filters, flexible, |w, v| w.string(v, flexible))?;
+        w.array(&self.transaction_states, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -87,14 +77,8 @@ impl ToJson for ListTransactionsResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "unknownStateFilters".into(),
-            inspect::array(&self.unknown_state_filters, |v| v.as_str().into()),
-        );
-        o.insert(
-            "transactionStates".into(),
-            inspect::array(&self.transaction_states, |v| v.to_json(version)),
-        );
+        o.insert("unknownStateFilters".into(), inspect::array(&self.unknown_state_filters, |v| v.as_str().into()));
+        o.insert("transactionStates".into(), inspect::array(&self.transaction_states, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -151,15 +135,9 @@ impl TransactionState {
 impl ToJson for TransactionState {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalId".into(),
-            self.transactional_id.as_str().into(),
-        );
+        o.insert("transactionalId".into(), self.transactional_id.as_str().into());
         o.insert("producerId".into(), self.producer_id.into());
-        o.insert(
-            "transactionState".into(),
-            self.transaction_state.as_str().into(),
-        );
+        o.insert("transactionState".into(), self.transaction_state.as_str().into());
         serde_json::Value::Object(o)
     }
 }
@@ -167,11 +145,7 @@ impl ToJson for TransactionState {
 #[cfg(feature = "json")]
 impl Sample for TransactionState {
     fn sample(s: &mut Samples) -> Self {
-        TransactionState {
-            transactional_id: s.draw(),
-            producer_id: s.draw(),
-            transaction_state: s.draw(),
-        }
+        TransactionState { transactional_id: s.draw(), producer_id: s.draw(), transaction_state: s.draw() }
     }
 }
 

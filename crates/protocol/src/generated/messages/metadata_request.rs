@@ -42,20 +42,14 @@ impl Message for MetadataRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=13).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=13).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -95,11 +89,7 @@ impl MetadataRequest {
         if version >= 1 {
             w.nullable_array(self.topics.as_deref(), flexible, |w, v| v.write(w, version))?;
         } else {
-            w.array(
-                self.topics.as_deref().unwrap_or_default(),
-                flexible,
-                |w, v| v.write(w, version),
-            )?;
+            w.array(self.topics.as_deref().unwrap_or_default(), flexible, |w, v| v.write(w, version))?;
         }
         if version >= 4 {
             w.bool(self.allow_auto_topic_creation);
@@ -123,27 +113,16 @@ impl ToJson for MetadataRequest {
         let mut o = serde_json::Map::new();
         o.insert(
             "topics".into(),
-            inspect::nullable(self.topics.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.topics.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         if version >= 4 {
-            o.insert(
-                "allowAutoTopicCreation".into(),
-                self.allow_auto_topic_creation.into(),
-            );
+            o.insert("allowAutoTopicCreation".into(), self.allow_auto_topic_creation.into());
         }
         if (8..=10).contains(&version) {
-            o.insert(
-                "includeClusterAuthorizedOperations".into(),
-                self.include_cluster_authorized_operations.into(),
-            );
+            o.insert("includeClusterAuthorizedOperations".into(), self.include_cluster_authorized_operations.into());
         }
         if version >= 8 {
-            o.insert(
-                "includeTopicAuthorizedOperations".into(),
-                self.include_topic_authorized_operations.into(),
-            );
+            o.insert("includeTopicAuthorizedOperations".into(), self.include_topic_authorized_operations.into());
         }
         serde_json::Value::Object(o)
     }
@@ -177,11 +156,7 @@ impl Topic {
         if version >= 10 {
             m.topic_id = r.uuid()?;
         }
-        m.name = if version >= 10 {
-            r.nullable_string(flexible)?
-        } else {
-            Some(r.string(flexible)?)
-        };
+        m.name = if version >= 10 { r.nullable_string(flexible)? } else { Some(r.string(flexible)?) };
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -212,10 +187,7 @@ impl ToJson for Topic {
         if version >= 10 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "name".into(),
-            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("name".into(), inspect::nullable(self.name.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -223,10 +195,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            name: s.draw(),
-        }
+        Topic { topic_id: s.draw(), name: s.draw() }
     }
 }
 

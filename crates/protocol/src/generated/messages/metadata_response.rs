@@ -51,20 +51,14 @@ impl Message for MetadataResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=13).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=13).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -130,28 +124,16 @@ impl ToJson for MetadataResponse {
         if version >= 3 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "brokers".into(),
-            inspect::array(&self.brokers, |v| v.to_json(version)),
-        );
+        o.insert("brokers".into(), inspect::array(&self.brokers, |v| v.to_json(version)));
         if version >= 2 {
-            o.insert(
-                "clusterId".into(),
-                inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
         }
         if version >= 1 {
             o.insert("controllerId".into(), self.controller_id.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         if (8..=10).contains(&version) {
-            o.insert(
-                "clusterAuthorizedOperations".into(),
-                self.cluster_authorized_operations.into(),
-            );
+            o.insert("clusterAuthorizedOperations".into(), self.cluster_authorized_operations.into());
         }
         if version >= 13 {
             o.insert("errorCode".into(), self.error_code.into());
@@ -227,10 +209,7 @@ impl ToJson for Broker {
         o.insert("host".into(), self.host.as_str().into());
         o.insert("port".into(), self.port.into());
         if version >= 1 {
-            o.insert(
-                "rack".into(),
-                inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("rack".into(), inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -239,12 +218,7 @@ impl ToJson for Broker {
 #[cfg(feature = "json")]
 impl Sample for Broker {
     fn sample(s: &mut Samples) -> Self {
-        Broker {
-            node_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            rack: s.draw(),
-        }
+        Broker { node_id: s.draw(), host: s.draw(), port: s.draw(), rack: s.draw() }
     }
 }
 
@@ -283,11 +257,7 @@ impl Topic {
         let flexible = is_flexible(version);
         let mut m = Self::default();
         m.error_code = r.i16()?;
-        m.name = if version >= 12 {
-            r.nullable_string(flexible)?
-        } else {
-            Some(r.string(flexible)?)
-        };
+        m.name = if version >= 12 { r.nullable_string(flexible)? } else { Some(r.string(flexible)?) };
         if version >= 10 {
             m.topic_id = r.uuid()?;
         }
@@ -334,25 +304,16 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "name".into(),
-            inspect::nullable(self.name.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("name".into(), inspect::nullable(self.name.as_ref(), |v| v.as_str().into()));
         if version >= 10 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
         if version >= 1 {
             o.insert("isInternal".into(), self.is_internal.into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         if version >= 8 {
-            o.insert(
-                "topicAuthorizedOperations".into(),
-                self.topic_authorized_operations.into(),
-            );
+            o.insert("topicAuthorizedOperations".into(), self.topic_authorized_operations.into());
         }
         serde_json::Value::Object(o)
     }
@@ -465,19 +426,10 @@ impl ToJson for Partition {
         if version >= 7 {
             o.insert("leaderEpoch".into(), self.leader_epoch.into());
         }
-        o.insert(
-            "replicaNodes".into(),
-            inspect::array(&self.replica_nodes, |v| (*v).into()),
-        );
-        o.insert(
-            "isrNodes".into(),
-            inspect::array(&self.isr_nodes, |v| (*v).into()),
-        );
+        o.insert("replicaNodes".into(), inspect::array(&self.replica_nodes, |v| (*v).into()));
+        o.insert("isrNodes".into(), inspect::array(&self.isr_nodes, |v| (*v).into()));
         if version >= 5 {
-            o.insert(
-                "offlineReplicas".into(),
-                inspect::array(&self.offline_replicas, |v| (*v).into()),
-            );
+            o.insert("offlineReplicas".into(), inspect::array(&self.offline_replicas, |v| (*v).into()));
         }
         serde_json::Value::Object(o)
     }

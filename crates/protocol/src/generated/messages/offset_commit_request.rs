@@ -48,20 +48,14 @@ impl Message for OffsetCommitRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=10).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=10).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -121,10 +115,7 @@ impl ToJson for OffsetCommitRequest {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
         if version >= 1 {
-            o.insert(
-                "generationIdOrMemberEpoch".into(),
-                self.generation_id_or_member_epoch.into(),
-            );
+            o.insert("generationIdOrMemberEpoch".into(), self.generation_id_or_member_epoch.into());
             o.insert("memberId".into(), self.member_id.as_str().into());
         }
         if version >= 7 {
@@ -136,10 +127,7 @@ impl ToJson for OffsetCommitRequest {
         if (2..=4).contains(&version) {
             o.insert("retentionTimeMs".into(), self.retention_time_ms.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -212,10 +200,7 @@ impl ToJson for Topic {
         if version >= 10 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -223,11 +208,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -302,10 +283,7 @@ impl ToJson for Partition {
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("committedOffset".into(), self.committed_offset.into());
         if version >= 6 {
-            o.insert(
-                "committedLeaderEpoch".into(),
-                self.committed_leader_epoch.into(),
-            );
+            o.insert("committedLeaderEpoch".into(), self.committed_leader_epoch.into());
         }
         if version == 1 {
             o.insert("commitTimestamp".into(), self.commit_timestamp.into());

@@ -27,20 +27,14 @@ impl Message for OffsetCommitResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=10).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=10).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -80,10 +74,7 @@ impl ToJson for OffsetCommitResponse {
         if version >= 3 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -91,10 +82,7 @@ impl ToJson for OffsetCommitResponse {
 #[cfg(feature = "json")]
 impl Sample for OffsetCommitResponse {
     fn sample(s: &mut Samples) -> Self {
-        OffsetCommitResponse {
-            throttle_time_ms: s.draw(),
-            topics: s.draw(),
-        }
+        OffsetCommitResponse { throttle_time_ms: s.draw(), topics: s.draw() }
     }
 }
 
@@ -152,10 +140,7 @@ impl ToJson for Topic {
         if version >= 10 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -163,11 +148,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -216,10 +197,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            error_code: s.draw(),
-        }
+        Partition { partition_index: s.draw(), error_code: s.draw() }
     }
 }
 

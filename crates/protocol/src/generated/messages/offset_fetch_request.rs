@@ -31,20 +31,14 @@ impl Message for OffsetFetchRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=10).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=10).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -86,11 +80,7 @@ impl OffsetFetchRequest {
             if version >= 2 {
                 w.nullable_array(self.topics.as_deref(), flexible, |w, v| v.write(w, version))?;
             } else {
-                w.array(
-                    self.topics.as_deref().unwrap_or_default(),
-                    flexible,
-                    |w, v| v.write(w, version),
-                )?;
+                w.array(self.topics.as_deref().unwrap_or_default(), flexible, |w, v| v.write(w, version))?;
             }
         }
         if version >= 8 {
@@ -114,16 +104,11 @@ impl ToJson for OffsetFetchRequest {
             o.insert("groupId".into(), self.group_id.as_str().into());
             o.insert(
                 "topics".into(),
-                inspect::nullable(self.topics.as_ref(), |v| {
-                    inspect::array(v, |v| v.to_json(version))
-                }),
+                inspect::nullable(self.topics.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
             );
         }
         if version >= 8 {
-            o.insert(
-                "groups".into(),
-                inspect::array(&self.groups, |v| v.to_json(version)),
-            );
+            o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         }
         if version >= 7 {
             o.insert("requireStable".into(), self.require_stable.into());
@@ -135,12 +120,7 @@ impl ToJson for OffsetFetchRequest {
 #[cfg(feature = "json")]
 impl Sample for OffsetFetchRequest {
     fn sample(s: &mut Samples) -> Self {
-        OffsetFetchRequest {
-            group_id: s.draw(),
-            topics: s.draw(),
-            groups: s.draw(),
-            require_stable: s.draw(),
-        }
+        OffsetFetchRequest { group_id: s.draw(), topics: s.draw(), groups: s.draw(), require_stable: s.draw() }
     }
 }
 
@@ -184,10 +164,7 @@ impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitionIndexes".into(),
-            inspect::array(&self.partition_indexes, |v| (*v).into()),
-        );
+        o.insert("partitionIndexes".into(), inspect::array(&self.partition_indexes, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -195,10 +172,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partition_indexes: s.draw(),
-        }
+        Topic { name: s.draw(), partition_indexes: s.draw() }
     }
 }
 
@@ -263,17 +237,12 @@ impl ToJson for Group {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
         if version >= 9 {
-            o.insert(
-                "memberId".into(),
-                inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("memberId".into(), inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()));
             o.insert("memberEpoch".into(), self.member_epoch.into());
         }
         o.insert(
             "topics".into(),
-            inspect::nullable(self.topics.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.topics.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -282,12 +251,7 @@ impl ToJson for Group {
 #[cfg(feature = "json")]
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
-        Group {
-            group_id: s.draw(),
-            member_id: s.draw(),
-            member_epoch: s.draw(),
-            topics: s.draw(),
-        }
+        Group { group_id: s.draw(), member_id: s.draw(), member_epoch: s.draw(), topics: s.draw() }
     }
 }
 
@@ -348,10 +312,7 @@ impl ToJson for GroupTopic {
         if version >= 10 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitionIndexes".into(),
-            inspect::array(&self.partition_indexes, |v| (*v).into()),
-        );
+        o.insert("partitionIndexes".into(), inspect::array(&self.partition_indexes, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -359,11 +320,7 @@ impl ToJson for GroupTopic {
 #[cfg(feature = "json")]
 impl Sample for GroupTopic {
     fn sample(s: &mut Samples) -> Self {
-        GroupTopic {
-            name: s.draw(),
-            topic_id: s.draw(),
-            partition_indexes: s.draw(),
-        }
+        GroupTopic { name: s.draw(), topic_id: s.draw(), partition_indexes: s.draw() }
     }
 }
 

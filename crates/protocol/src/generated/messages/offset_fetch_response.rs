@@ -31,20 +31,14 @@ impl Message for OffsetFetchResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=10).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=10).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -101,19 +95,13 @@ impl ToJson for OffsetFetchResponse {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version <= 7 {
-            o.insert(
-                "topics".into(),
-                inspect::array(&self.topics, |v| v.to_json(version)),
-            );
+            o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         }
         if (2..=7).contains(&version) {
             o.insert("errorCode".into(), self.error_code.into());
         }
         if version >= 8 {
-            o.insert(
-                "groups".into(),
-                inspect::array(&self.groups, |v| v.to_json(version)),
-            );
+            o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -122,12 +110,7 @@ impl ToJson for OffsetFetchResponse {
 #[cfg(feature = "json")]
 impl Sample for OffsetFetchResponse {
     fn sample(s: &mut Samples) -> Self {
-        OffsetFetchResponse {
-            throttle_time_ms: s.draw(),
-            topics: s.draw(),
-            error_code: s.draw(),
-            groups: s.draw(),
-        }
+        OffsetFetchResponse { throttle_time_ms: s.draw(), topics: s.draw(), error_code: s.draw(), groups: s.draw() }
     }
 }
 
@@ -168,10 +151,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -179,10 +159,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -253,15 +230,9 @@ impl ToJson for Partition {
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("committedOffset".into(), self.committed_offset.into());
         if (5..=7).contains(&version) {
-            o.insert(
-                "committedLeaderEpoch".into(),
-                self.committed_leader_epoch.into(),
-            );
+            o.insert("committedLeaderEpoch".into(), self.committed_leader_epoch.into());
         }
-        o.insert(
-            "metadata".into(),
-            inspect::nullable(self.metadata.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("metadata".into(), inspect::nullable(self.metadata.as_ref(), |v| v.as_str().into()));
         o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
     }
@@ -321,10 +292,7 @@ impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
     }
@@ -333,11 +301,7 @@ impl ToJson for Group {
 #[cfg(feature = "json")]
 impl Sample for Group {
     fn sample(s: &mut Samples) -> Self {
-        Group {
-            group_id: s.draw(),
-            topics: s.draw(),
-            error_code: s.draw(),
-        }
+        Group { group_id: s.draw(), topics: s.draw(), error_code: s.draw() }
     }
 }
 
@@ -395,10 +359,7 @@ impl ToJson for GroupTopic {
         if version >= 10 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -406,11 +367,7 @@ impl ToJson for GroupTopic {
 #[cfg(feature = "json")]
 impl Sample for GroupTopic {
     fn sample(s: &mut Samples) -> Self {
-        GroupTopic {
-            name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        GroupTopic { name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -476,14 +433,8 @@ impl ToJson for GroupTopicPartition {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("committedOffset".into(), self.committed_offset.into());
-        o.insert(
-            "committedLeaderEpoch".into(),
-            self.committed_leader_epoch.into(),
-        );
-        o.insert(
-            "metadata".into(),
-            inspect::nullable(self.metadata.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("committedLeaderEpoch".into(), self.committed_leader_epoch.into());
+        o.insert("metadata".into(), inspect::nullable(self.metadata.as_ref(), |v| v.as_str().into()));
         o.insert("errorCode".into(), self.error_code.into());
         serde_json::Value::Object(o)
     }

@@ -18,10 +18,7 @@ pub struct OffsetForLeaderEpochRequest {
 
 impl Default for OffsetForLeaderEpochRequest {
     fn default() -> Self {
-        Self {
-            replica_id: -2,
-            topics: Default::default(),
-        }
+        Self { replica_id: -2, topics: Default::default() }
     }
 }
 
@@ -36,20 +33,14 @@ impl Message for OffsetForLeaderEpochRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -94,10 +85,7 @@ impl ToJson for OffsetForLeaderEpochRequest {
         if version >= 3 {
             o.insert("replicaId".into(), self.replica_id.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -105,10 +93,7 @@ impl ToJson for OffsetForLeaderEpochRequest {
 #[cfg(feature = "json")]
 impl Sample for OffsetForLeaderEpochRequest {
     fn sample(s: &mut Samples) -> Self {
-        OffsetForLeaderEpochRequest {
-            replica_id: s.draw(),
-            topics: s.draw(),
-        }
+        OffsetForLeaderEpochRequest { replica_id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -149,10 +134,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -160,10 +142,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -180,11 +159,7 @@ pub struct Partition {
 
 impl Default for Partition {
     fn default() -> Self {
-        Self {
-            partition: Default::default(),
-            current_leader_epoch: -1,
-            leader_epoch: Default::default(),
-        }
+        Self { partition: Default::default(), current_leader_epoch: -1, leader_epoch: Default::default() }
     }
 }
 
@@ -223,10 +198,7 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partition".into(), self.partition.into());
         if version >= 2 {
-            o.insert(
-                "currentLeaderEpoch".into(),
-                self.current_leader_epoch.into(),
-            );
+            o.insert("currentLeaderEpoch".into(), self.current_leader_epoch.into());
         }
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
         serde_json::Value::Object(o)
@@ -236,11 +208,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition: s.draw(),
-            current_leader_epoch: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        Partition { partition: s.draw(), current_leader_epoch: s.draw(), leader_epoch: s.draw() }
     }
 }
 

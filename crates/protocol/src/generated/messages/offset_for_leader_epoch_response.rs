@@ -27,20 +27,14 @@ impl Message for OffsetForLeaderEpochResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=4).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=4).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -80,10 +74,7 @@ impl ToJson for OffsetForLeaderEpochResponse {
         if version >= 2 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -91,10 +82,7 @@ impl ToJson for OffsetForLeaderEpochResponse {
 #[cfg(feature = "json")]
 impl Sample for OffsetForLeaderEpochResponse {
     fn sample(s: &mut Samples) -> Self {
-        OffsetForLeaderEpochResponse {
-            throttle_time_ms: s.draw(),
-            topics: s.draw(),
-        }
+        OffsetForLeaderEpochResponse { throttle_time_ms: s.draw(), topics: s.draw() }
     }
 }
 
@@ -135,10 +123,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -146,10 +131,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -168,12 +150,7 @@ pub struct Partition {
 
 impl Default for Partition {
     fn default() -> Self {
-        Self {
-            error_code: Default::default(),
-            partition: Default::default(),
-            leader_epoch: -1,
-            end_offset: -1,
-        }
+        Self { error_code: Default::default(), partition: Default::default(), leader_epoch: -1, end_offset: -1 }
     }
 }
 
@@ -225,12 +202,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            error_code: s.draw(),
-            partition: s.draw(),
-            leader_epoch: s.draw(),
-            end_offset: s.draw(),
-        }
+        Partition { error_code: s.draw(), partition: s.draw(), leader_epoch: s.draw(), end_offset: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for ProduceRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=13).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=13).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -98,10 +92,7 @@ impl ToJson for ProduceRequest {
         }
         o.insert("acks".into(), self.acks.into());
         o.insert("timeoutMs".into(), self.timeout_ms.into());
-        o.insert(
-            "topicData".into(),
-            inspect::array(&self.topic_data, |v| v.to_json(version)),
-        );
+        o.insert("topicData".into(), inspect::array(&self.topic_data, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -109,12 +100,7 @@ impl ToJson for ProduceRequest {
 #[cfg(feature = "json")]
 impl Sample for ProduceRequest {
     fn sample(s: &mut Samples) -> Self {
-        ProduceRequest {
-            transactional_id: s.draw(),
-            acks: s.draw(),
-            timeout_ms: s.draw(),
-            topic_data: s.draw(),
-        }
+        ProduceRequest { transactional_id: s.draw(), acks: s.draw(), timeout_ms: s.draw(), topic_data: s.draw() }
     }
 }
 
@@ -172,10 +158,7 @@ impl ToJson for TopicData {
         if version >= 13 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitionData".into(),
-            inspect::array(&self.partition_data, |v| v.to_json(version)),
-        );
+        o.insert("partitionData".into(), inspect::array(&self.partition_data, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -183,11 +166,7 @@ impl ToJson for TopicData {
 #[cfg(feature = "json")]
 impl Sample for TopicData {
     fn sample(s: &mut Samples) -> Self {
-        TopicData {
-            name: s.draw(),
-            topic_id: s.draw(),
-            partition_data: s.draw(),
-        }
+        TopicData { name: s.draw(), topic_id: s.draw(), partition_data: s.draw() }
     }
 }
 
@@ -228,10 +207,7 @@ impl ToJson for PartitionData {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("index".into(), self.index.into());
-        o.insert(
-            "records".into(),
-            inspect::nullable(self.records.as_ref(), inspect::records),
-        );
+        o.insert("records".into(), inspect::nullable(self.records.as_ref(), inspect::records));
         serde_json::Value::Object(o)
     }
 }
@@ -239,10 +215,7 @@ impl ToJson for PartitionData {
 #[cfg(feature = "json")]
 impl Sample for PartitionData {
     fn sample(s: &mut Samples) -> Self {
-        PartitionData {
-            index: s.draw(),
-            records: s.draw(),
-        }
+        PartitionData { index: s.draw(), records: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for ProduceResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=13).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=13).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -59,9 +53,7 @@ impl ProduceResponse {
         if flexible {
             r.tagged_fields(|tag, r| {
                 match tag {
-                    0 if version >= 10 => {
-                        m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?
-                    }
+                    0 if version >= 10 => m.node_endpoints = r.array(flexible, |r| NodeEndpoint::read(r, version))?,
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -94,18 +86,12 @@ impl ProduceResponse {
 impl ToJson for ProduceResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "responses".into(),
-            inspect::array(&self.responses, |v| v.to_json(version)),
-        );
+        o.insert("responses".into(), inspect::array(&self.responses, |v| v.to_json(version)));
         if version >= 1 {
             o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         }
         if version >= 10 && !self.node_endpoints.is_empty() {
-            o.insert(
-                "nodeEndpoints".into(),
-                inspect::array(&self.node_endpoints, |v| v.to_json(version)),
-            );
+            o.insert("nodeEndpoints".into(), inspect::array(&self.node_endpoints, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -114,11 +100,7 @@ impl ToJson for ProduceResponse {
 #[cfg(feature = "json")]
 impl Sample for ProduceResponse {
     fn sample(s: &mut Samples) -> Self {
-        ProduceResponse {
-            responses: s.draw(),
-            throttle_time_ms: s.draw(),
-            node_endpoints: s.draw(),
-        }
+        ProduceResponse { responses: s.draw(), throttle_time_ms: s.draw(), node_endpoints: s.draw() }
     }
 }
 
@@ -158,9 +140,7 @@ impl Response {
         if version >= 13 {
             w.uuid(self.topic_id);
         }
-        w.array(&self.partition_responses, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.partition_responses, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -178,10 +158,7 @@ impl ToJson for Response {
         if version >= 13 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitionResponses".into(),
-            inspect::array(&self.partition_responses, |v| v.to_json(version)),
-        );
+        o.insert("partitionResponses".into(), inspect::array(&self.partition_responses, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -189,11 +166,7 @@ impl ToJson for Response {
 #[cfg(feature = "json")]
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
-        Response {
-            name: s.draw(),
-            topic_id: s.draw(),
-            partition_responses: s.draw(),
-        }
+        Response { name: s.draw(), topic_id: s.draw(), partition_responses: s.draw() }
     }
 }
 
@@ -278,8 +251,7 @@ impl PartitionResponse {
             w.nullable_string(self.error_message.as_deref(), flexible)?;
         }
         if flexible {
-            let has_current_leader =
-                version >= 10 && self.current_leader != CurrentLeader::default();
+            let has_current_leader = version >= 10 && self.current_leader != CurrentLeader::default();
             w.uvarint(u32::from(has_current_leader));
             if has_current_leader {
                 w.tagged_field(0, |w| {
@@ -306,14 +278,8 @@ impl ToJson for PartitionResponse {
             o.insert("logStartOffset".into(), self.log_start_offset.into());
         }
         if version >= 8 {
-            o.insert(
-                "recordErrors".into(),
-                inspect::array(&self.record_errors, |v| v.to_json(version)),
-            );
-            o.insert(
-                "errorMessage".into(),
-                inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("recordErrors".into(), inspect::array(&self.record_errors, |v| v.to_json(version)));
+            o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         }
         if version >= 10 && self.current_leader != CurrentLeader::default() {
             o.insert("currentLeader".into(), self.current_leader.to_json(version));
@@ -377,9 +343,7 @@ impl ToJson for RecordError {
         o.insert("batchIndex".into(), self.batch_index.into());
         o.insert(
             "batchIndexErrorMessage".into(),
-            inspect::nullable(self.batch_index_error_message.as_ref(), |v| {
-                v.as_str().into()
-            }),
+            inspect::nullable(self.batch_index_error_message.as_ref(), |v| v.as_str().into()),
         );
         serde_json::Value::Object(o)
     }
@@ -388,10 +352,7 @@ impl ToJson for RecordError {
 #[cfg(feature = "json")]
 impl Sample for RecordError {
     fn sample(s: &mut Samples) -> Self {
-        RecordError {
-            batch_index: s.draw(),
-            batch_index_error_message: s.draw(),
-        }
+        RecordError { batch_index: s.draw(), batch_index_error_message: s.draw() }
     }
 }
 
@@ -406,10 +367,7 @@ pub struct CurrentLeader {
 
 impl Default for CurrentLeader {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-        }
+        Self { leader_id: -1, leader_epoch: -1 }
     }
 }
 
@@ -449,10 +407,7 @@ impl ToJson for CurrentLeader {
 #[cfg(feature = "json")]
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
-        CurrentLeader {
-            leader_id: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        CurrentLeader { leader_id: s.draw(), leader_epoch: s.draw() }
     }
 }
 
@@ -503,10 +458,7 @@ impl ToJson for NodeEndpoint {
         o.insert("nodeId".into(), self.node_id.into());
         o.insert("host".into(), self.host.as_str().into());
         o.insert("port".into(), self.port.into());
-        o.insert(
-            "rack".into(),
-            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rack".into(), inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -514,12 +466,7 @@ impl ToJson for NodeEndpoint {
 #[cfg(feature = "json")]
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        NodeEndpoint {
-            node_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            rack: s.draw(),
-        }
+        NodeEndpoint { node_id: s.draw(), host: s.draw(), port: s.draw(), rack: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for ProducerSnapshot {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 1 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 1 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -68,10 +62,7 @@ impl ToJson for ProducerSnapshot {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("crc".into(), self.crc.into());
-        o.insert(
-            "producerEntries".into(),
-            inspect::array(&self.producer_entries, |v| v.to_json(version)),
-        );
+        o.insert("producerEntries".into(), inspect::array(&self.producer_entries, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -79,10 +70,7 @@ impl ToJson for ProducerSnapshot {
 #[cfg(feature = "json")]
 impl Sample for ProducerSnapshot {
     fn sample(s: &mut Samples) -> Self {
-        ProducerSnapshot {
-            crc: s.draw(),
-            producer_entries: s.draw(),
-        }
+        ProducerSnapshot { crc: s.draw(), producer_entries: s.draw() }
     }
 }
 
@@ -145,10 +133,7 @@ impl ToJson for ProducerEntry {
         o.insert("offsetDelta".into(), self.offset_delta.into());
         o.insert("timestamp".into(), self.timestamp.into());
         o.insert("coordinatorEpoch".into(), self.coordinator_epoch.into());
-        o.insert(
-            "currentTxnFirstOffset".into(),
-            self.current_txn_first_offset.into(),
-        );
+        o.insert("currentTxnFirstOffset".into(), self.current_txn_first_offset.into());
         serde_json::Value::Object(o)
     }
 }

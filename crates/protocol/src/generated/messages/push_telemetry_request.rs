@@ -35,20 +35,14 @@ impl Message for PushTelemetryRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -92,10 +86,7 @@ impl PushTelemetryRequest {
 impl ToJson for PushTelemetryRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clientInstanceId".into(),
-            self.client_instance_id.to_string().into(),
-        );
+        o.insert("clientInstanceId".into(), self.client_instance_id.to_string().into());
         o.insert("subscriptionId".into(), self.subscription_id.into());
         o.insert("terminating".into(), self.terminating.into());
         o.insert("compressionType".into(), self.compression_type.into());

@@ -27,20 +27,14 @@ impl Message for ReadShareGroupStateRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -79,10 +73,7 @@ impl ToJson for ReadShareGroupStateRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -90,10 +81,7 @@ impl ToJson for ReadShareGroupStateRequest {
 #[cfg(feature = "json")]
 impl Sample for ReadShareGroupStateRequest {
     fn sample(s: &mut Samples) -> Self {
-        ReadShareGroupStateRequest {
-            group_id: s.draw(),
-            topics: s.draw(),
-        }
+        ReadShareGroupStateRequest { group_id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -134,10 +122,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -145,10 +130,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -197,10 +179,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        Partition { partition: s.draw(), leader_epoch: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for RemoveRaftVoterRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -82,15 +76,9 @@ impl RemoveRaftVoterRequest {
 impl ToJson for RemoveRaftVoterRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clusterId".into(),
-            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
         o.insert("voterId".into(), self.voter_id.into());
-        o.insert(
-            "voterDirectoryId".into(),
-            self.voter_directory_id.to_string().into(),
-        );
+        o.insert("voterDirectoryId".into(), self.voter_directory_id.to_string().into());
         serde_json::Value::Object(o)
     }
 }
@@ -98,11 +86,7 @@ impl ToJson for RemoveRaftVoterRequest {
 #[cfg(feature = "json")]
 impl Sample for RemoveRaftVoterRequest {
     fn sample(s: &mut Samples) -> Self {
-        RemoveRaftVoterRequest {
-            cluster_id: s.draw(),
-            voter_id: s.draw(),
-            voter_directory_id: s.draw(),
-        }
+        RemoveRaftVoterRequest { cluster_id: s.draw(), voter_id: s.draw(), voter_directory_id: s.draw() }
     }
 }
 

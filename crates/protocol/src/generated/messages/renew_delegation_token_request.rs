@@ -29,20 +29,14 @@ impl Message for RenewDelegationTokenRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -89,10 +83,7 @@ impl ToJson for RenewDelegationTokenRequest {
 #[cfg(feature = "json")]
 impl Sample for RenewDelegationTokenRequest {
     fn sample(s: &mut Samples) -> Self {
-        RenewDelegationTokenRequest {
-            hmac: s.draw(),
-            renew_period_ms: s.draw(),
-        }
+        RenewDelegationTokenRequest { hmac: s.draw(), renew_period_ms: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for RenewDelegationTokenResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -87,11 +81,7 @@ impl ToJson for RenewDelegationTokenResponse {
 #[cfg(feature = "json")]
 impl Sample for RenewDelegationTokenResponse {
     fn sample(s: &mut Samples) -> Self {
-        RenewDelegationTokenResponse {
-            error_code: s.draw(),
-            expiry_timestamp_ms: s.draw(),
-            throttle_time_ms: s.draw(),
-        }
+        RenewDelegationTokenResponse { error_code: s.draw(), expiry_timestamp_ms: s.draw(), throttle_time_ms: s.draw() }
     }
 }
 

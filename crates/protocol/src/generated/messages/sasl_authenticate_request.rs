@@ -27,20 +27,14 @@ impl Message for SaslAuthenticateRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -84,9 +78,7 @@ impl ToJson for SaslAuthenticateRequest {
 #[cfg(feature = "json")]
 impl Sample for SaslAuthenticateRequest {
     fn sample(s: &mut Samples) -> Self {
-        SaslAuthenticateRequest {
-            auth_bytes: s.draw(),
-        }
+        SaslAuthenticateRequest { auth_bytes: s.draw() }
     }
 }
 

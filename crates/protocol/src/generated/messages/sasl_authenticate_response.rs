@@ -33,20 +33,14 @@ impl Message for SaslAuthenticateResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -88,10 +82,7 @@ impl ToJson for SaslAuthenticateResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("authBytes".into(), inspect::base64(&self.auth_bytes));
         if version >= 1 {
             o.insert("sessionLifetimeMs".into(), self.session_lifetime_ms.into());

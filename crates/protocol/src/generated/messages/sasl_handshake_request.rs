@@ -25,20 +25,14 @@ impl Message for SaslHandshakeRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -76,9 +70,7 @@ impl ToJson for SaslHandshakeRequest {
 #[cfg(feature = "json")]
 impl Sample for SaslHandshakeRequest {
     fn sample(s: &mut Samples) -> Self {
-        SaslHandshakeRequest {
-            mechanism: s.draw(),
-        }
+        SaslHandshakeRequest { mechanism: s.draw() }
     }
 }
 

@@ -27,20 +27,14 @@ impl Message for SaslHandshakeResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -68,10 +62,7 @@ impl ToJson for SaslHandshakeResponse {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "mechanisms".into(),
-            inspect::array(&self.mechanisms, |v| v.as_str().into()),
-        );
+        o.insert("mechanisms".into(), inspect::array(&self.mechanisms, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -79,10 +70,7 @@ impl ToJson for SaslHandshakeResponse {
 #[cfg(feature = "json")]
 impl Sample for SaslHandshakeResponse {
     fn sample(s: &mut Samples) -> Self {
-        SaslHandshakeResponse {
-            error_code: s.draw(),
-            mechanisms: s.draw(),
-        }
+        SaslHandshakeResponse { error_code: s.draw(), mechanisms: s.draw() }
     }
 }
 

@@ -33,20 +33,14 @@ impl Message for ShareAcknowledgeRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -94,22 +88,13 @@ impl ShareAcknowledgeRequest {
 impl ToJson for ShareAcknowledgeRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".into(),
-            inspect::nullable(self.group_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "memberId".into(),
-            inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("groupId".into(), inspect::nullable(self.group_id.as_ref(), |v| v.as_str().into()));
+        o.insert("memberId".into(), inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()));
         o.insert("shareSessionEpoch".into(), self.share_session_epoch.into());
         if version >= 2 {
             o.insert("isRenewAck".into(), self.is_renew_ack.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -164,10 +149,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -175,10 +157,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -196,8 +175,7 @@ impl Partition {
         let flexible = is_flexible(version);
         let mut m = Self::default();
         m.partition_index = r.i32()?;
-        m.acknowledgement_batches =
-            r.array(flexible, |r| AcknowledgementBatch::read(r, version))?;
+        m.acknowledgement_batches = r.array(flexible, |r| AcknowledgementBatch::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -207,9 +185,7 @@ impl Partition {
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
         w.i32(self.partition_index);
-        w.array(&self.acknowledgement_batches, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.acknowledgement_batches, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -233,10 +209,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            acknowledgement_batches: s.draw(),
-        }
+        Partition { partition_index: s.draw(), acknowledgement_batches: s.draw() }
     }
 }
 
@@ -285,10 +258,7 @@ impl ToJson for AcknowledgementBatch {
         let mut o = serde_json::Map::new();
         o.insert("firstOffset".into(), self.first_offset.into());
         o.insert("lastOffset".into(), self.last_offset.into());
-        o.insert(
-            "acknowledgeTypes".into(),
-            inspect::array(&self.acknowledge_types, |v| (*v).into()),
-        );
+        o.insert("acknowledgeTypes".into(), inspect::array(&self.acknowledge_types, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -296,11 +266,7 @@ impl ToJson for AcknowledgementBatch {
 #[cfg(feature = "json")]
 impl Sample for AcknowledgementBatch {
     fn sample(s: &mut Samples) -> Self {
-        AcknowledgementBatch {
-            first_offset: s.draw(),
-            last_offset: s.draw(),
-            acknowledge_types: s.draw(),
-        }
+        AcknowledgementBatch { first_offset: s.draw(), last_offset: s.draw(), acknowledge_types: s.draw() }
     }
 }
 

@@ -35,20 +35,14 @@ impl Message for ShareAcknowledgeResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -95,24 +89,12 @@ impl ToJson for ShareAcknowledgeResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         if version >= 2 {
-            o.insert(
-                "acquisitionLockTimeoutMs".into(),
-                self.acquisition_lock_timeout_ms.into(),
-            );
+            o.insert("acquisitionLockTimeoutMs".into(), self.acquisition_lock_timeout_ms.into());
         }
-        o.insert(
-            "responses".into(),
-            inspect::array(&self.responses, |v| v.to_json(version)),
-        );
-        o.insert(
-            "nodeEndpoints".into(),
-            inspect::array(&self.node_endpoints, |v| v.to_json(version)),
-        );
+        o.insert("responses".into(), inspect::array(&self.responses, |v| v.to_json(version)));
+        o.insert("nodeEndpoints".into(), inspect::array(&self.node_endpoints, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -168,10 +150,7 @@ impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -179,10 +158,7 @@ impl ToJson for Response {
 #[cfg(feature = "json")]
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
-        Response {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Response { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -232,10 +208,7 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("currentLeader".into(), self.current_leader.to_json(version));
         serde_json::Value::Object(o)
     }
@@ -244,12 +217,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-            current_leader: s.draw(),
-        }
+        Partition { partition_index: s.draw(), error_code: s.draw(), error_message: s.draw(), current_leader: s.draw() }
     }
 }
 
@@ -298,10 +266,7 @@ impl ToJson for CurrentLeader {
 #[cfg(feature = "json")]
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
-        CurrentLeader {
-            leader_id: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        CurrentLeader { leader_id: s.draw(), leader_epoch: s.draw() }
     }
 }
 
@@ -352,10 +317,7 @@ impl ToJson for NodeEndpoint {
         o.insert("nodeId".into(), self.node_id.into());
         o.insert("host".into(), self.host.as_str().into());
         o.insert("port".into(), self.port.into());
-        o.insert(
-            "rack".into(),
-            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rack".into(), inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -363,12 +325,7 @@ impl ToJson for NodeEndpoint {
 #[cfg(feature = "json")]
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        NodeEndpoint {
-            node_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            rack: s.draw(),
-        }
+        NodeEndpoint { node_id: s.draw(), host: s.draw(), port: s.draw(), rack: s.draw() }
     }
 }
 

@@ -66,20 +66,14 @@ impl Message for ShareFetchRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -133,9 +127,7 @@ impl ShareFetchRequest {
             w.bool(self.is_renew_ack);
         }
         w.array(&self.topics, flexible, |w, v| v.write(w, version))?;
-        w.array(&self.forgotten_topics_data, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.forgotten_topics_data, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -147,14 +139,8 @@ impl ShareFetchRequest {
 impl ToJson for ShareFetchRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupId".into(),
-            inspect::nullable(self.group_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "memberId".into(),
-            inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("groupId".into(), inspect::nullable(self.group_id.as_ref(), |v| v.as_str().into()));
+        o.insert("memberId".into(), inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()));
         o.insert("shareSessionEpoch".into(), self.share_session_epoch.into());
         o.insert("maxWaitMs".into(), self.max_wait_ms.into());
         o.insert("minBytes".into(), self.min_bytes.into());
@@ -167,14 +153,8 @@ impl ToJson for ShareFetchRequest {
             o.insert("shareAcquireMode".into(), self.share_acquire_mode.into());
             o.insert("isRenewAck".into(), self.is_renew_ack.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
-        o.insert(
-            "forgottenTopicsData".into(),
-            inspect::array(&self.forgotten_topics_data, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
+        o.insert("forgottenTopicsData".into(), inspect::array(&self.forgotten_topics_data, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -236,10 +216,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -247,10 +224,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -273,8 +247,7 @@ impl Partition {
         if version == 0 {
             m.partition_max_bytes = r.i32()?;
         }
-        m.acknowledgement_batches =
-            r.array(flexible, |r| AcknowledgementBatch::read(r, version))?;
+        m.acknowledgement_batches = r.array(flexible, |r| AcknowledgementBatch::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -287,9 +260,7 @@ impl Partition {
         if version == 0 {
             w.i32(self.partition_max_bytes);
         }
-        w.array(&self.acknowledgement_batches, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.acknowledgement_batches, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -316,11 +287,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            partition_max_bytes: s.draw(),
-            acknowledgement_batches: s.draw(),
-        }
+        Partition { partition_index: s.draw(), partition_max_bytes: s.draw(), acknowledgement_batches: s.draw() }
     }
 }
 
@@ -369,10 +336,7 @@ impl ToJson for AcknowledgementBatch {
         let mut o = serde_json::Map::new();
         o.insert("firstOffset".into(), self.first_offset.into());
         o.insert("lastOffset".into(), self.last_offset.into());
-        o.insert(
-            "acknowledgeTypes".into(),
-            inspect::array(&self.acknowledge_types, |v| (*v).into()),
-        );
+        o.insert("acknowledgeTypes".into(), inspect::array(&self.acknowledge_types, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -380,11 +344,7 @@ impl ToJson for AcknowledgementBatch {
 #[cfg(feature = "json")]
 impl Sample for AcknowledgementBatch {
     fn sample(s: &mut Samples) -> Self {
-        AcknowledgementBatch {
-            first_offset: s.draw(),
-            last_offset: s.draw(),
-            acknowledge_types: s.draw(),
-        }
+        AcknowledgementBatch { first_offset: s.draw(), last_offset: s.draw(), acknowledge_types: s.draw() }
     }
 }
 
@@ -428,10 +388,7 @@ impl ToJson for ForgottenTopicsData {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -439,10 +396,7 @@ impl ToJson for ForgottenTopicsData {
 #[cfg(feature = "json")]
 impl Sample for ForgottenTopicsData {
     fn sample(s: &mut Samples) -> Self {
-        ForgottenTopicsData {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        ForgottenTopicsData { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 

@@ -35,20 +35,14 @@ impl Message for ShareFetchResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -95,24 +89,12 @@ impl ToJson for ShareFetchResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         if version >= 1 {
-            o.insert(
-                "acquisitionLockTimeoutMs".into(),
-                self.acquisition_lock_timeout_ms.into(),
-            );
+            o.insert("acquisitionLockTimeoutMs".into(), self.acquisition_lock_timeout_ms.into());
         }
-        o.insert(
-            "responses".into(),
-            inspect::array(&self.responses, |v| v.to_json(version)),
-        );
-        o.insert(
-            "nodeEndpoints".into(),
-            inspect::array(&self.node_endpoints, |v| v.to_json(version)),
-        );
+        o.insert("responses".into(), inspect::array(&self.responses, |v| v.to_json(version)));
+        o.insert("nodeEndpoints".into(), inspect::array(&self.node_endpoints, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -168,10 +150,7 @@ impl ToJson for Response {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -179,10 +158,7 @@ impl ToJson for Response {
 #[cfg(feature = "json")]
 impl Sample for Response {
     fn sample(s: &mut Samples) -> Self {
-        Response {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Response { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -217,11 +193,7 @@ impl Partition {
         m.acknowledge_error_code = r.i16()?;
         m.acknowledge_error_message = r.nullable_string(flexible)?;
         m.current_leader = CurrentLeader::read(r, version)?;
-        m.records = if version == 0 {
-            r.nullable_records(flexible)?
-        } else {
-            Some(r.records(flexible)?)
-        };
+        m.records = if version == 0 { r.nullable_records(flexible)? } else { Some(r.records(flexible)?) };
         m.acquired_records = r.array(flexible, |r| AcquiredRecord::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
@@ -256,29 +228,15 @@ impl ToJson for Partition {
         let mut o = serde_json::Map::new();
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "acknowledgeErrorCode".into(),
-            self.acknowledge_error_code.into(),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("acknowledgeErrorCode".into(), self.acknowledge_error_code.into());
         o.insert(
             "acknowledgeErrorMessage".into(),
-            inspect::nullable(self.acknowledge_error_message.as_ref(), |v| {
-                v.as_str().into()
-            }),
+            inspect::nullable(self.acknowledge_error_message.as_ref(), |v| v.as_str().into()),
         );
         o.insert("currentLeader".into(), self.current_leader.to_json(version));
-        o.insert(
-            "records".into(),
-            inspect::nullable(self.records.as_ref(), inspect::records),
-        );
-        o.insert(
-            "acquiredRecords".into(),
-            inspect::array(&self.acquired_records, |v| v.to_json(version)),
-        );
+        o.insert("records".into(), inspect::nullable(self.records.as_ref(), inspect::records));
+        o.insert("acquiredRecords".into(), inspect::array(&self.acquired_records, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -344,10 +302,7 @@ impl ToJson for CurrentLeader {
 #[cfg(feature = "json")]
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
-        CurrentLeader {
-            leader_id: s.draw(),
-            leader_epoch: s.draw(),
-        }
+        CurrentLeader { leader_id: s.draw(), leader_epoch: s.draw() }
     }
 }
 
@@ -401,11 +356,7 @@ impl ToJson for AcquiredRecord {
 #[cfg(feature = "json")]
 impl Sample for AcquiredRecord {
     fn sample(s: &mut Samples) -> Self {
-        AcquiredRecord {
-            first_offset: s.draw(),
-            last_offset: s.draw(),
-            delivery_count: s.draw(),
-        }
+        AcquiredRecord { first_offset: s.draw(), last_offset: s.draw(), delivery_count: s.draw() }
     }
 }
 
@@ -456,10 +407,7 @@ impl ToJson for NodeEndpoint {
         o.insert("nodeId".into(), self.node_id.into());
         o.insert("host".into(), self.host.as_str().into());
         o.insert("port".into(), self.port.into());
-        o.insert(
-            "rack".into(),
-            inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rack".into(), inspect::nullable(self.rack.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -467,12 +415,7 @@ impl ToJson for NodeEndpoint {
 #[cfg(feature = "json")]
 impl Sample for NodeEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        NodeEndpoint {
-            node_id: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-            rack: s.draw(),
-        }
+        NodeEndpoint { node_id: s.draw(), host: s.draw(), port: s.draw(), rack: s.draw() }
     }
 }
 

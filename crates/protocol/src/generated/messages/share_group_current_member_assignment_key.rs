@@ -27,20 +27,14 @@ impl Message for ShareGroupCurrentMemberAssignmentKey {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -76,10 +70,7 @@ impl ToJson for ShareGroupCurrentMemberAssignmentKey {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupCurrentMemberAssignmentKey {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupCurrentMemberAssignmentKey {
-            group_id: s.draw(),
-            member_id: s.draw(),
-        }
+        ShareGroupCurrentMemberAssignmentKey { group_id: s.draw(), member_id: s.draw() }
     }
 }
 

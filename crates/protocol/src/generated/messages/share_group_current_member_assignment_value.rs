@@ -31,20 +31,14 @@ impl Message for ShareGroupCurrentMemberAssignmentValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,9 +63,7 @@ impl ShareGroupCurrentMemberAssignmentValue {
         w.i32(self.member_epoch);
         w.i32(self.previous_member_epoch);
         w.i8(self.state);
-        w.array(&self.assigned_partitions, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.assigned_partitions, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -84,15 +76,9 @@ impl ToJson for ShareGroupCurrentMemberAssignmentValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "previousMemberEpoch".into(),
-            self.previous_member_epoch.into(),
-        );
+        o.insert("previousMemberEpoch".into(), self.previous_member_epoch.into());
         o.insert("state".into(), self.state.into());
-        o.insert(
-            "assignedPartitions".into(),
-            inspect::array(&self.assigned_partitions, |v| v.to_json(version)),
-        );
+        o.insert("assignedPartitions".into(), inspect::array(&self.assigned_partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -149,10 +135,7 @@ impl ToJson for TopicPartitions {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -160,10 +143,7 @@ impl ToJson for TopicPartitions {
 #[cfg(feature = "json")]
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartitions {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartitions { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 

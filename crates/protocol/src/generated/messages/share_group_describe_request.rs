@@ -27,20 +27,14 @@ impl Message for ShareGroupDescribeRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -78,14 +72,8 @@ impl ShareGroupDescribeRequest {
 impl ToJson for ShareGroupDescribeRequest {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupIds".into(),
-            inspect::array(&self.group_ids, |v| v.as_str().into()),
-        );
-        o.insert(
-            "includeAuthorizedOperations".into(),
-            self.include_authorized_operations.into(),
-        );
+        o.insert("groupIds".into(), inspect::array(&self.group_ids, |v| v.as_str().into()));
+        o.insert("includeAuthorizedOperations".into(), self.include_authorized_operations.into());
         serde_json::Value::Object(o)
     }
 }
@@ -93,10 +81,7 @@ impl ToJson for ShareGroupDescribeRequest {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupDescribeRequest {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupDescribeRequest {
-            group_ids: s.draw(),
-            include_authorized_operations: s.draw(),
-        }
+        ShareGroupDescribeRequest { group_ids: s.draw(), include_authorized_operations: s.draw() }
     }
 }
 

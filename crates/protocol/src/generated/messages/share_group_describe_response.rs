@@ -27,20 +27,14 @@ impl Message for ShareGroupDescribeResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for ShareGroupDescribeResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "groups".into(),
-            inspect::array(&self.groups, |v| v.to_json(version)),
-        );
+        o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for ShareGroupDescribeResponse {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupDescribeResponse {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupDescribeResponse {
-            throttle_time_ms: s.draw(),
-            groups: s.draw(),
-        }
+        ShareGroupDescribeResponse { throttle_time_ms: s.draw(), groups: s.draw() }
     }
 }
 
@@ -173,23 +161,14 @@ impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("groupState".into(), self.group_state.as_str().into());
         o.insert("groupEpoch".into(), self.group_epoch.into());
         o.insert("assignmentEpoch".into(), self.assignment_epoch.into());
         o.insert("assignorName".into(), self.assignor_name.as_str().into());
-        o.insert(
-            "members".into(),
-            inspect::array(&self.members, |v| v.to_json(version)),
-        );
-        o.insert(
-            "authorizedOperations".into(),
-            self.authorized_operations.into(),
-        );
+        o.insert("members".into(), inspect::array(&self.members, |v| v.to_json(version)));
+        o.insert("authorizedOperations".into(), self.authorized_operations.into());
         serde_json::Value::Object(o)
     }
 }
@@ -254,9 +233,7 @@ impl Member {
         w.i32(self.member_epoch);
         w.string(&self.client_id, flexible)?;
         w.string(&self.client_host, flexible)?;
-        w.array(&self.subscribed_topic_names, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.array(&self.subscribed_topic_names, flexible, |w, v| w.string(v, flexible))?;
         self.assignment.write(w, version)?;
         if flexible {
             w.uvarint(0);
@@ -270,17 +247,11 @@ impl ToJson for Member {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("memberId".into(), self.member_id.as_str().into());
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
         o.insert("memberEpoch".into(), self.member_epoch.into());
         o.insert("clientId".into(), self.client_id.as_str().into());
         o.insert("clientHost".into(), self.client_host.as_str().into());
-        o.insert(
-            "subscribedTopicNames".into(),
-            inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()),
-        );
+        o.insert("subscribedTopicNames".into(), inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()));
         o.insert("assignment".into(), self.assignment.to_json(version));
         serde_json::Value::Object(o)
     }
@@ -346,10 +317,7 @@ impl ToJson for TopicPartitions {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -357,11 +325,7 @@ impl ToJson for TopicPartitions {
 #[cfg(feature = "json")]
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartitions {
-            topic_id: s.draw(),
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartitions { topic_id: s.draw(), topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -397,10 +361,7 @@ impl Assignment {
 impl ToJson for Assignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topicPartitions".into(),
-            inspect::array(&self.topic_partitions, |v| v.to_json(version)),
-        );
+        o.insert("topicPartitions".into(), inspect::array(&self.topic_partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -408,9 +369,7 @@ impl ToJson for Assignment {
 #[cfg(feature = "json")]
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
-        Assignment {
-            topic_partitions: s.draw(),
-        }
+        Assignment { topic_partitions: s.draw() }
     }
 }
 

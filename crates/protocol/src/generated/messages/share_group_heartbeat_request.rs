@@ -33,20 +33,14 @@ impl Message for ShareGroupHeartbeatRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -78,9 +72,7 @@ impl ShareGroupHeartbeatRequest {
         w.string(&self.member_id, flexible)?;
         w.i32(self.member_epoch);
         w.nullable_string(self.rack_id.as_deref(), flexible)?;
-        w.nullable_array(self.subscribed_topic_names.as_deref(), flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.nullable_array(self.subscribed_topic_names.as_deref(), flexible, |w, v| w.string(v, flexible))?;
         if flexible {
             w.uvarint(0);
         }
@@ -95,15 +87,10 @@ impl ToJson for ShareGroupHeartbeatRequest {
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
         o.insert(
             "subscribedTopicNames".into(),
-            inspect::nullable(self.subscribed_topic_names.as_ref(), |v| {
-                inspect::array(v, |v| v.as_str().into())
-            }),
+            inspect::nullable(self.subscribed_topic_names.as_ref(), |v| inspect::array(v, |v| v.as_str().into())),
         );
         serde_json::Value::Object(o)
     }

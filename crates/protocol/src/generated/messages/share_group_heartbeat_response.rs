@@ -37,20 +37,14 @@ impl Message for ShareGroupHeartbeatResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -95,23 +89,11 @@ impl ToJson for ShareGroupHeartbeatResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "memberId".into(),
-            inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
+        o.insert("memberId".into(), inspect::nullable(self.member_id.as_ref(), |v| v.as_str().into()));
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "heartbeatIntervalMs".into(),
-            self.heartbeat_interval_ms.into(),
-        );
-        o.insert(
-            "assignment".into(),
-            inspect::nullable(self.assignment.as_ref(), |v| v.to_json(version)),
-        );
+        o.insert("heartbeatIntervalMs".into(), self.heartbeat_interval_ms.into());
+        o.insert("assignment".into(), inspect::nullable(self.assignment.as_ref(), |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -163,10 +145,7 @@ impl Assignment {
 impl ToJson for Assignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topicPartitions".into(),
-            inspect::array(&self.topic_partitions, |v| v.to_json(version)),
-        );
+        o.insert("topicPartitions".into(), inspect::array(&self.topic_partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -174,9 +153,7 @@ impl ToJson for Assignment {
 #[cfg(feature = "json")]
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
-        Assignment {
-            topic_partitions: s.draw(),
-        }
+        Assignment { topic_partitions: s.draw() }
     }
 }
 
@@ -220,10 +197,7 @@ impl ToJson for TopicPartitions {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -231,10 +205,7 @@ impl ToJson for TopicPartitions {
 #[cfg(feature = "json")]
 impl Sample for TopicPartitions {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartitions {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartitions { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for ShareGroupMemberMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,9 +63,7 @@ impl ShareGroupMemberMetadataValue {
         w.nullable_string(self.rack_id.as_deref(), flexible)?;
         w.string(&self.client_id, flexible)?;
         w.string(&self.client_host, flexible)?;
-        w.array(&self.subscribed_topic_names, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
+        w.array(&self.subscribed_topic_names, flexible, |w, v| w.string(v, flexible))?;
         if flexible {
             w.uvarint(0);
         }
@@ -83,16 +75,10 @@ impl ShareGroupMemberMetadataValue {
 impl ToJson for ShareGroupMemberMetadataValue {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
         o.insert("clientId".into(), self.client_id.as_str().into());
         o.insert("clientHost".into(), self.client_host.as_str().into());
-        o.insert(
-            "subscribedTopicNames".into(),
-            inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()),
-        );
+        o.insert("subscribedTopicNames".into(), inspect::array(&self.subscribed_topic_names, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }

@@ -29,20 +29,14 @@ impl Message for ShareGroupStatePartitionMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -63,12 +57,8 @@ impl ShareGroupStatePartitionMetadataValue {
 
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
-        w.array(&self.initializing_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.initialized_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.initializing_topics, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.initialized_topics, flexible, |w, v| v.write(w, version))?;
         w.array(&self.deleting_topics, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
@@ -81,18 +71,9 @@ impl ShareGroupStatePartitionMetadataValue {
 impl ToJson for ShareGroupStatePartitionMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "initializingTopics".into(),
-            inspect::array(&self.initializing_topics, |v| v.to_json(version)),
-        );
-        o.insert(
-            "initializedTopics".into(),
-            inspect::array(&self.initialized_topics, |v| v.to_json(version)),
-        );
-        o.insert(
-            "deletingTopics".into(),
-            inspect::array(&self.deleting_topics, |v| v.to_json(version)),
-        );
+        o.insert("initializingTopics".into(), inspect::array(&self.initializing_topics, |v| v.to_json(version)));
+        o.insert("initializedTopics".into(), inspect::array(&self.initialized_topics, |v| v.to_json(version)));
+        o.insert("deletingTopics".into(), inspect::array(&self.deleting_topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -153,10 +134,7 @@ impl ToJson for TopicPartitionsInfo {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -164,11 +142,7 @@ impl ToJson for TopicPartitionsInfo {
 #[cfg(feature = "json")]
 impl Sample for TopicPartitionsInfo {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartitionsInfo {
-            topic_id: s.draw(),
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartitionsInfo { topic_id: s.draw(), topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -217,10 +191,7 @@ impl ToJson for TopicInfo {
 #[cfg(feature = "json")]
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
-        TopicInfo {
-            topic_id: s.draw(),
-            topic_name: s.draw(),
-        }
+        TopicInfo { topic_id: s.draw(), topic_name: s.draw() }
     }
 }
 

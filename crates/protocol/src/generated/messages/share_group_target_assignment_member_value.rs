@@ -25,20 +25,14 @@ impl Message for ShareGroupTargetAssignmentMemberValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,10 +63,7 @@ impl ShareGroupTargetAssignmentMemberValue {
 impl ToJson for ShareGroupTargetAssignmentMemberValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "topicPartitions".into(),
-            inspect::array(&self.topic_partitions, |v| v.to_json(version)),
-        );
+        o.insert("topicPartitions".into(), inspect::array(&self.topic_partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -80,9 +71,7 @@ impl ToJson for ShareGroupTargetAssignmentMemberValue {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupTargetAssignmentMemberValue {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupTargetAssignmentMemberValue {
-            topic_partitions: s.draw(),
-        }
+        ShareGroupTargetAssignmentMemberValue { topic_partitions: s.draw() }
     }
 }
 
@@ -126,10 +115,7 @@ impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -137,10 +123,7 @@ impl ToJson for TopicPartition {
 #[cfg(feature = "json")]
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartition {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartition { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 

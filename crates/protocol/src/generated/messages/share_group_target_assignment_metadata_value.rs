@@ -27,20 +27,14 @@ impl Message for ShareGroupTargetAssignmentMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -86,10 +80,7 @@ impl ToJson for ShareGroupTargetAssignmentMetadataValue {
         let mut o = serde_json::Map::new();
         o.insert("assignmentEpoch".into(), self.assignment_epoch.into());
         if self.assignment_timestamp != 0 {
-            o.insert(
-                "assignmentTimestamp".into(),
-                self.assignment_timestamp.into(),
-            );
+            o.insert("assignmentTimestamp".into(), self.assignment_timestamp.into());
         }
         serde_json::Value::Object(o)
     }
@@ -98,10 +89,7 @@ impl ToJson for ShareGroupTargetAssignmentMetadataValue {
 #[cfg(feature = "json")]
 impl Sample for ShareGroupTargetAssignmentMetadataValue {
     fn sample(s: &mut Samples) -> Self {
-        ShareGroupTargetAssignmentMetadataValue {
-            assignment_epoch: s.draw(),
-            assignment_timestamp: s.draw(),
-        }
+        ShareGroupTargetAssignmentMetadataValue { assignment_epoch: s.draw(), assignment_timestamp: s.draw() }
     }
 }
 

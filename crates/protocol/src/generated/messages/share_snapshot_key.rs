@@ -29,20 +29,14 @@ impl Message for ShareSnapshotKey {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -81,11 +75,7 @@ impl ToJson for ShareSnapshotKey {
 #[cfg(feature = "json")]
 impl Sample for ShareSnapshotKey {
     fn sample(s: &mut Samples) -> Self {
-        ShareSnapshotKey {
-            group_id: s.draw(),
-            topic_id: s.draw(),
-            partition: s.draw(),
-        }
+        ShareSnapshotKey { group_id: s.draw(), topic_id: s.draw(), partition: s.draw() }
     }
 }
 

@@ -54,20 +54,14 @@ impl Message for ShareSnapshotValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -128,17 +122,11 @@ impl ToJson for ShareSnapshotValue {
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
         o.insert("startOffset".into(), self.start_offset.into());
         if self.delivery_complete_count != -1 {
-            o.insert(
-                "deliveryCompleteCount".into(),
-                self.delivery_complete_count.into(),
-            );
+            o.insert("deliveryCompleteCount".into(), self.delivery_complete_count.into());
         }
         o.insert("createTimestamp".into(), self.create_timestamp.into());
         o.insert("writeTimestamp".into(), self.write_timestamp.into());
-        o.insert(
-            "stateBatches".into(),
-            inspect::array(&self.state_batches, |v| v.to_json(version)),
-        );
+        o.insert("stateBatches".into(), inspect::array(&self.state_batches, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -214,12 +202,7 @@ impl ToJson for StateBatch {
 #[cfg(feature = "json")]
 impl Sample for StateBatch {
     fn sample(s: &mut Samples) -> Self {
-        StateBatch {
-            first_offset: s.draw(),
-            last_offset: s.draw(),
-            delivery_state: s.draw(),
-            delivery_count: s.draw(),
-        }
+        StateBatch { first_offset: s.draw(), last_offset: s.draw(), delivery_state: s.draw(), delivery_count: s.draw() }
     }
 }
 

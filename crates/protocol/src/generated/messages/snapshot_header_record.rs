@@ -27,20 +27,14 @@ impl Message for SnapshotHeaderRecord {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for SnapshotHeaderRecord {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("version".into(), self.version.into());
-        o.insert(
-            "lastContainedLogTimestamp".into(),
-            self.last_contained_log_timestamp.into(),
-        );
+        o.insert("lastContainedLogTimestamp".into(), self.last_contained_log_timestamp.into());
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for SnapshotHeaderRecord {
 #[cfg(feature = "json")]
 impl Sample for SnapshotHeaderRecord {
     fn sample(s: &mut Samples) -> Self {
-        SnapshotHeaderRecord {
-            version: s.draw(),
-            last_contained_log_timestamp: s.draw(),
-        }
+        SnapshotHeaderRecord { version: s.draw(), last_contained_log_timestamp: s.draw() }
     }
 }
 

@@ -41,20 +41,14 @@ impl Message for StreamsGroupCurrentMemberAssignmentValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -87,15 +81,9 @@ impl StreamsGroupCurrentMemberAssignmentValue {
         w.array(&self.active_tasks, flexible, |w, v| v.write(w, version))?;
         w.array(&self.standby_tasks, flexible, |w, v| v.write(w, version))?;
         w.array(&self.warmup_tasks, flexible, |w, v| v.write(w, version))?;
-        w.array(&self.active_tasks_pending_revocation, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.standby_tasks_pending_revocation, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.warmup_tasks_pending_revocation, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.active_tasks_pending_revocation, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.standby_tasks_pending_revocation, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.warmup_tasks_pending_revocation, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -108,40 +96,22 @@ impl ToJson for StreamsGroupCurrentMemberAssignmentValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "previousMemberEpoch".into(),
-            self.previous_member_epoch.into(),
-        );
+        o.insert("previousMemberEpoch".into(), self.previous_member_epoch.into());
         o.insert("state".into(), self.state.into());
-        o.insert(
-            "activeTasks".into(),
-            inspect::array(&self.active_tasks, |v| v.to_json(version)),
-        );
-        o.insert(
-            "standbyTasks".into(),
-            inspect::array(&self.standby_tasks, |v| v.to_json(version)),
-        );
-        o.insert(
-            "warmupTasks".into(),
-            inspect::array(&self.warmup_tasks, |v| v.to_json(version)),
-        );
+        o.insert("activeTasks".into(), inspect::array(&self.active_tasks, |v| v.to_json(version)));
+        o.insert("standbyTasks".into(), inspect::array(&self.standby_tasks, |v| v.to_json(version)));
+        o.insert("warmupTasks".into(), inspect::array(&self.warmup_tasks, |v| v.to_json(version)));
         o.insert(
             "activeTasksPendingRevocation".into(),
-            inspect::array(&self.active_tasks_pending_revocation, |v| {
-                v.to_json(version)
-            }),
+            inspect::array(&self.active_tasks_pending_revocation, |v| v.to_json(version)),
         );
         o.insert(
             "standbyTasksPendingRevocation".into(),
-            inspect::array(&self.standby_tasks_pending_revocation, |v| {
-                v.to_json(version)
-            }),
+            inspect::array(&self.standby_tasks_pending_revocation, |v| v.to_json(version)),
         );
         o.insert(
             "warmupTasksPendingRevocation".into(),
-            inspect::array(&self.warmup_tasks_pending_revocation, |v| {
-                v.to_json(version)
-            }),
+            inspect::array(&self.warmup_tasks_pending_revocation, |v| v.to_json(version)),
         );
         serde_json::Value::Object(o)
     }
@@ -222,16 +192,11 @@ impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         if self.assignment_epochs.is_some() {
             o.insert(
                 "assignmentEpochs".into(),
-                inspect::nullable(self.assignment_epochs.as_ref(), |v| {
-                    inspect::array(v, |v| (*v).into())
-                }),
+                inspect::nullable(self.assignment_epochs.as_ref(), |v| inspect::array(v, |v| (*v).into())),
             );
         }
         serde_json::Value::Object(o)
@@ -241,11 +206,7 @@ impl ToJson for TaskIds {
 #[cfg(feature = "json")]
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
-        TaskIds {
-            subtopology_id: s.draw(),
-            partitions: s.draw(),
-            assignment_epochs: s.draw(),
-        }
+        TaskIds { subtopology_id: s.draw(), partitions: s.draw(), assignment_epochs: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for StreamsGroupDescribeRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -86,19 +80,10 @@ impl StreamsGroupDescribeRequest {
 impl ToJson for StreamsGroupDescribeRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "groupIds".into(),
-            inspect::array(&self.group_ids, |v| v.as_str().into()),
-        );
-        o.insert(
-            "includeAuthorizedOperations".into(),
-            self.include_authorized_operations.into(),
-        );
+        o.insert("groupIds".into(), inspect::array(&self.group_ids, |v| v.as_str().into()));
+        o.insert("includeAuthorizedOperations".into(), self.include_authorized_operations.into());
         if version >= 1 {
-            o.insert(
-                "includeTopologyDescription".into(),
-                self.include_topology_description.into(),
-            );
+            o.insert("includeTopologyDescription".into(), self.include_topology_description.into());
         }
         serde_json::Value::Object(o)
     }

@@ -27,20 +27,14 @@ impl Message for StreamsGroupDescribeResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for StreamsGroupDescribeResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
-        o.insert(
-            "groups".into(),
-            inspect::array(&self.groups, |v| v.to_json(version)),
-        );
+        o.insert("groups".into(), inspect::array(&self.groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for StreamsGroupDescribeResponse {
 #[cfg(feature = "json")]
 impl Sample for StreamsGroupDescribeResponse {
     fn sample(s: &mut Samples) -> Self {
-        StreamsGroupDescribeResponse {
-            throttle_time_ms: s.draw(),
-            groups: s.draw(),
-        }
+        StreamsGroupDescribeResponse { throttle_time_ms: s.draw(), groups: s.draw() }
     }
 }
 
@@ -154,8 +142,7 @@ impl Group {
         m.members = r.array(flexible, |r| Member::read(r, version))?;
         m.authorized_operations = r.i32()?;
         if version >= 1 {
-            m.topology_description =
-                r.nullable_struct(|r| TopologyDescription::read(r, version))?;
+            m.topology_description = r.nullable_struct(|r| TopologyDescription::read(r, version))?;
             m.topology_description_status = r.i8()?;
             m.assignor_name = r.nullable_string(flexible)?;
         }
@@ -177,9 +164,7 @@ impl Group {
         w.array(&self.members, flexible, |w, v| v.write(w, version))?;
         w.i32(self.authorized_operations);
         if version >= 1 {
-            w.nullable_struct(self.topology_description.as_ref(), |w, v| {
-                v.write(w, version)
-            })?;
+            w.nullable_struct(self.topology_description.as_ref(), |w, v| v.write(w, version))?;
             w.i8(self.topology_description_status);
             w.nullable_string(self.assignor_name.as_deref(), flexible)?;
         }
@@ -195,39 +180,21 @@ impl ToJson for Group {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("groupState".into(), self.group_state.as_str().into());
         o.insert("groupEpoch".into(), self.group_epoch.into());
         o.insert("assignmentEpoch".into(), self.assignment_epoch.into());
-        o.insert(
-            "topology".into(),
-            inspect::nullable(self.topology.as_ref(), |v| v.to_json(version)),
-        );
-        o.insert(
-            "members".into(),
-            inspect::array(&self.members, |v| v.to_json(version)),
-        );
-        o.insert(
-            "authorizedOperations".into(),
-            self.authorized_operations.into(),
-        );
+        o.insert("topology".into(), inspect::nullable(self.topology.as_ref(), |v| v.to_json(version)));
+        o.insert("members".into(), inspect::array(&self.members, |v| v.to_json(version)));
+        o.insert("authorizedOperations".into(), self.authorized_operations.into());
         if version >= 1 {
             o.insert(
                 "topologyDescription".into(),
                 inspect::nullable(self.topology_description.as_ref(), |v| v.to_json(version)),
             );
-            o.insert(
-                "topologyDescriptionStatus".into(),
-                self.topology_description_status.into(),
-            );
-            o.insert(
-                "assignorName".into(),
-                inspect::nullable(self.assignor_name.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("topologyDescriptionStatus".into(), self.topology_description_status.into());
+            o.insert("assignorName".into(), inspect::nullable(self.assignor_name.as_ref(), |v| v.as_str().into()));
         }
         serde_json::Value::Object(o)
     }
@@ -277,9 +244,7 @@ impl Topology {
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
         w.i32(self.epoch);
-        w.nullable_array(self.subtopologies.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.subtopologies.as_deref(), flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -294,9 +259,7 @@ impl ToJson for Topology {
         o.insert("epoch".into(), self.epoch.into());
         o.insert(
             "subtopologies".into(),
-            inspect::nullable(self.subtopologies.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.subtopologies.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -305,10 +268,7 @@ impl ToJson for Topology {
 #[cfg(feature = "json")]
 impl Sample for Topology {
     fn sample(s: &mut Samples) -> Self {
-        Topology {
-            epoch: s.draw(),
-            subtopologies: s.draw(),
-        }
+        Topology { epoch: s.draw(), subtopologies: s.draw() }
     }
 }
 
@@ -346,15 +306,9 @@ impl Subtopology {
         let flexible = is_flexible(version);
         w.string(&self.subtopology_id, flexible)?;
         w.array(&self.source_topics, flexible, |w, v| w.string(v, flexible))?;
-        w.array(&self.repartition_sink_topics, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
-        w.array(&self.state_changelog_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.repartition_source_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.repartition_sink_topics, flexible, |w, v| w.string(v, flexible))?;
+        w.array(&self.state_changelog_topics, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.repartition_source_topics, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -367,18 +321,9 @@ impl ToJson for Subtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "sourceTopics".into(),
-            inspect::array(&self.source_topics, |v| v.as_str().into()),
-        );
-        o.insert(
-            "repartitionSinkTopics".into(),
-            inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()),
-        );
-        o.insert(
-            "stateChangelogTopics".into(),
-            inspect::array(&self.state_changelog_topics, |v| v.to_json(version)),
-        );
+        o.insert("sourceTopics".into(), inspect::array(&self.source_topics, |v| v.as_str().into()));
+        o.insert("repartitionSinkTopics".into(), inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()));
+        o.insert("stateChangelogTopics".into(), inspect::array(&self.state_changelog_topics, |v| v.to_json(version)));
         o.insert(
             "repartitionSourceTopics".into(),
             inspect::array(&self.repartition_source_topics, |v| v.to_json(version)),
@@ -490,39 +435,18 @@ impl ToJson for Member {
         let mut o = serde_json::Map::new();
         o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "instanceId".into(),
-            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("instanceId".into(), inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()));
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
         o.insert("clientId".into(), self.client_id.as_str().into());
         o.insert("clientHost".into(), self.client_host.as_str().into());
         o.insert("topologyEpoch".into(), self.topology_epoch.into());
         o.insert("processId".into(), self.process_id.as_str().into());
-        o.insert(
-            "userEndpoint".into(),
-            inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)),
-        );
-        o.insert(
-            "clientTags".into(),
-            inspect::array(&self.client_tags, |v| v.to_json(version)),
-        );
-        o.insert(
-            "taskOffsets".into(),
-            inspect::array(&self.task_offsets, |v| v.to_json(version)),
-        );
-        o.insert(
-            "taskEndOffsets".into(),
-            inspect::array(&self.task_end_offsets, |v| v.to_json(version)),
-        );
+        o.insert("userEndpoint".into(), inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)));
+        o.insert("clientTags".into(), inspect::array(&self.client_tags, |v| v.to_json(version)));
+        o.insert("taskOffsets".into(), inspect::array(&self.task_offsets, |v| v.to_json(version)));
+        o.insert("taskEndOffsets".into(), inspect::array(&self.task_end_offsets, |v| v.to_json(version)));
         o.insert("assignment".into(), self.assignment.to_json(version));
-        o.insert(
-            "targetAssignment".into(),
-            self.target_assignment.to_json(version),
-        );
+        o.insert("targetAssignment".into(), self.target_assignment.to_json(version));
         o.insert("isClassic".into(), self.is_classic.into());
         serde_json::Value::Object(o)
     }
@@ -596,10 +520,7 @@ impl ToJson for Endpoint {
 #[cfg(feature = "json")]
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
-        Endpoint {
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Endpoint { host: s.draw(), port: s.draw() }
     }
 }
 
@@ -653,11 +574,7 @@ impl ToJson for TaskOffset {
 #[cfg(feature = "json")]
 impl Sample for TaskOffset {
     fn sample(s: &mut Samples) -> Self {
-        TaskOffset {
-            subtopology_id: s.draw(),
-            partition: s.draw(),
-            offset: s.draw(),
-        }
+        TaskOffset { subtopology_id: s.draw(), partition: s.draw(), offset: s.draw() }
     }
 }
 
@@ -701,18 +618,9 @@ impl Assignment {
 impl ToJson for Assignment {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "activeTasks".into(),
-            inspect::array(&self.active_tasks, |v| v.to_json(version)),
-        );
-        o.insert(
-            "standbyTasks".into(),
-            inspect::array(&self.standby_tasks, |v| v.to_json(version)),
-        );
-        o.insert(
-            "warmupTasks".into(),
-            inspect::array(&self.warmup_tasks, |v| v.to_json(version)),
-        );
+        o.insert("activeTasks".into(), inspect::array(&self.active_tasks, |v| v.to_json(version)));
+        o.insert("standbyTasks".into(), inspect::array(&self.standby_tasks, |v| v.to_json(version)));
+        o.insert("warmupTasks".into(), inspect::array(&self.warmup_tasks, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -720,11 +628,7 @@ impl ToJson for Assignment {
 #[cfg(feature = "json")]
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
-        Assignment {
-            active_tasks: s.draw(),
-            standby_tasks: s.draw(),
-            warmup_tasks: s.draw(),
-        }
+        Assignment { active_tasks: s.draw(), standby_tasks: s.draw(), warmup_tasks: s.draw() }
     }
 }
 
@@ -768,10 +672,7 @@ impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -779,10 +680,7 @@ impl ToJson for TaskIds {
 #[cfg(feature = "json")]
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
-        TaskIds {
-            subtopology_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TaskIds { subtopology_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -831,10 +729,7 @@ impl ToJson for KeyValue {
 #[cfg(feature = "json")]
 impl Sample for KeyValue {
     fn sample(s: &mut Samples) -> Self {
-        KeyValue {
-            key: s.draw(),
-            value: s.draw(),
-        }
+        KeyValue { key: s.draw(), value: s.draw() }
     }
 }
 
@@ -885,10 +780,7 @@ impl ToJson for TopicInfo {
         o.insert("name".into(), self.name.as_str().into());
         o.insert("partitions".into(), self.partitions.into());
         o.insert("replicationFactor".into(), self.replication_factor.into());
-        o.insert(
-            "topicConfigs".into(),
-            inspect::array(&self.topic_configs, |v| v.to_json(version)),
-        );
+        o.insert("topicConfigs".into(), inspect::array(&self.topic_configs, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -896,12 +788,7 @@ impl ToJson for TopicInfo {
 #[cfg(feature = "json")]
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
-        TopicInfo {
-            name: s.draw(),
-            partitions: s.draw(),
-            replication_factor: s.draw(),
-            topic_configs: s.draw(),
-        }
+        TopicInfo { name: s.draw(), partitions: s.draw(), replication_factor: s.draw(), topic_configs: s.draw() }
     }
 }
 
@@ -918,12 +805,8 @@ impl TopologyDescription {
     fn read(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         let flexible = is_flexible(version);
         let mut m = Self::default();
-        m.subtopologies = r.array(flexible, |r| {
-            TopologyDescriptionSubtopology::read(r, version)
-        })?;
-        m.global_stores = r.array(flexible, |r| {
-            TopologyDescriptionGlobalStore::read(r, version)
-        })?;
+        m.subtopologies = r.array(flexible, |r| TopologyDescriptionSubtopology::read(r, version))?;
+        m.global_stores = r.array(flexible, |r| TopologyDescriptionGlobalStore::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -945,14 +828,8 @@ impl TopologyDescription {
 impl ToJson for TopologyDescription {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "subtopologies".into(),
-            inspect::array(&self.subtopologies, |v| v.to_json(version)),
-        );
-        o.insert(
-            "globalStores".into(),
-            inspect::array(&self.global_stores, |v| v.to_json(version)),
-        );
+        o.insert("subtopologies".into(), inspect::array(&self.subtopologies, |v| v.to_json(version)));
+        o.insert("globalStores".into(), inspect::array(&self.global_stores, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -960,10 +837,7 @@ impl ToJson for TopologyDescription {
 #[cfg(feature = "json")]
 impl Sample for TopologyDescription {
     fn sample(s: &mut Samples) -> Self {
-        TopologyDescription {
-            subtopologies: s.draw(),
-            global_stores: s.draw(),
-        }
+        TopologyDescription { subtopologies: s.draw(), global_stores: s.draw() }
     }
 }
 
@@ -1004,10 +878,7 @@ impl ToJson for TopologyDescriptionSubtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "nodes".into(),
-            inspect::array(&self.nodes, |v| v.to_json(version)),
-        );
+        o.insert("nodes".into(), inspect::array(&self.nodes, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -1015,10 +886,7 @@ impl ToJson for TopologyDescriptionSubtopology {
 #[cfg(feature = "json")]
 impl Sample for TopologyDescriptionSubtopology {
     fn sample(s: &mut Samples) -> Self {
-        TopologyDescriptionSubtopology {
-            subtopology_id: s.draw(),
-            nodes: s.draw(),
-        }
+        TopologyDescriptionSubtopology { subtopology_id: s.draw(), nodes: s.draw() }
     }
 }
 
@@ -1076,22 +944,10 @@ impl ToJson for TopologyDescriptionNode {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
         o.insert("nodeType".into(), self.node_type.into());
-        o.insert(
-            "sourceTopics".into(),
-            inspect::array(&self.source_topics, |v| v.as_str().into()),
-        );
-        o.insert(
-            "sinkTopic".into(),
-            inspect::nullable(self.sink_topic.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "stores".into(),
-            inspect::array(&self.stores, |v| v.as_str().into()),
-        );
-        o.insert(
-            "successors".into(),
-            inspect::array(&self.successors, |v| v.as_str().into()),
-        );
+        o.insert("sourceTopics".into(), inspect::array(&self.source_topics, |v| v.as_str().into()));
+        o.insert("sinkTopic".into(), inspect::nullable(self.sink_topic.as_ref(), |v| v.as_str().into()));
+        o.insert("stores".into(), inspect::array(&self.stores, |v| v.as_str().into()));
+        o.insert("successors".into(), inspect::array(&self.successors, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -1155,10 +1011,7 @@ impl ToJson for TopologyDescriptionGlobalStore {
 #[cfg(feature = "json")]
 impl Sample for TopologyDescriptionGlobalStore {
     fn sample(s: &mut Samples) -> Self {
-        TopologyDescriptionGlobalStore {
-            source: s.draw(),
-            processor: s.draw(),
-        }
+        TopologyDescriptionGlobalStore { source: s.draw(), processor: s.draw() }
     }
 }
 

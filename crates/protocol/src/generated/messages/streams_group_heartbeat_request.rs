@@ -81,20 +81,14 @@ impl Message for StreamsGroupHeartbeatRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -142,26 +136,14 @@ impl StreamsGroupHeartbeatRequest {
         w.nullable_string(self.rack_id.as_deref(), flexible)?;
         w.i32(self.rebalance_timeout_ms);
         w.nullable_struct(self.topology.as_ref(), |w, v| v.write(w, version))?;
-        w.nullable_array(self.active_tasks.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.nullable_array(self.standby_tasks.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.nullable_array(self.warmup_tasks.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.active_tasks.as_deref(), flexible, |w, v| v.write(w, version))?;
+        w.nullable_array(self.standby_tasks.as_deref(), flexible, |w, v| v.write(w, version))?;
+        w.nullable_array(self.warmup_tasks.as_deref(), flexible, |w, v| v.write(w, version))?;
         w.nullable_string(self.process_id.as_deref(), flexible)?;
         w.nullable_struct(self.user_endpoint.as_ref(), |w, v| v.write(w, version))?;
-        w.nullable_array(self.client_tags.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.nullable_array(self.task_offsets.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.nullable_array(self.task_end_offsets.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.client_tags.as_deref(), flexible, |w, v| v.write(w, version))?;
+        w.nullable_array(self.task_offsets.as_deref(), flexible, |w, v| v.write(w, version))?;
+        w.nullable_array(self.task_end_offsets.as_deref(), flexible, |w, v| v.write(w, version))?;
         w.bool(self.shutdown_application);
         if flexible {
             w.uvarint(0);
@@ -177,74 +159,38 @@ impl ToJson for StreamsGroupHeartbeatRequest {
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "endpointInformationEpoch".into(),
-            self.endpoint_information_epoch.into(),
-        );
-        o.insert(
-            "instanceId".into(),
-            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "rebalanceTimeoutMs".into(),
-            self.rebalance_timeout_ms.into(),
-        );
-        o.insert(
-            "topology".into(),
-            inspect::nullable(self.topology.as_ref(), |v| v.to_json(version)),
-        );
+        o.insert("endpointInformationEpoch".into(), self.endpoint_information_epoch.into());
+        o.insert("instanceId".into(), inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()));
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
+        o.insert("rebalanceTimeoutMs".into(), self.rebalance_timeout_ms.into());
+        o.insert("topology".into(), inspect::nullable(self.topology.as_ref(), |v| v.to_json(version)));
         o.insert(
             "activeTasks".into(),
-            inspect::nullable(self.active_tasks.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.active_tasks.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert(
             "standbyTasks".into(),
-            inspect::nullable(self.standby_tasks.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.standby_tasks.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert(
             "warmupTasks".into(),
-            inspect::nullable(self.warmup_tasks.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.warmup_tasks.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
-        o.insert(
-            "processId".into(),
-            inspect::nullable(self.process_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "userEndpoint".into(),
-            inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)),
-        );
+        o.insert("processId".into(), inspect::nullable(self.process_id.as_ref(), |v| v.as_str().into()));
+        o.insert("userEndpoint".into(), inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)));
         o.insert(
             "clientTags".into(),
-            inspect::nullable(self.client_tags.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.client_tags.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert(
             "taskOffsets".into(),
-            inspect::nullable(self.task_offsets.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.task_offsets.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert(
             "taskEndOffsets".into(),
-            inspect::nullable(self.task_end_offsets.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.task_end_offsets.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
-        o.insert(
-            "shutdownApplication".into(),
-            self.shutdown_application.into(),
-        );
+        o.insert("shutdownApplication".into(), self.shutdown_application.into());
         serde_json::Value::Object(o)
     }
 }
@@ -311,10 +257,7 @@ impl ToJson for Topology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("epoch".into(), self.epoch.into());
-        o.insert(
-            "subtopologies".into(),
-            inspect::array(&self.subtopologies, |v| v.to_json(version)),
-        );
+        o.insert("subtopologies".into(), inspect::array(&self.subtopologies, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -322,10 +265,7 @@ impl ToJson for Topology {
 #[cfg(feature = "json")]
 impl Sample for Topology {
     fn sample(s: &mut Samples) -> Self {
-        Topology {
-            epoch: s.draw(),
-            subtopologies: s.draw(),
-        }
+        Topology { epoch: s.draw(), subtopologies: s.draw() }
     }
 }
 
@@ -369,21 +309,11 @@ impl Subtopology {
         let flexible = is_flexible(version);
         w.string(&self.subtopology_id, flexible)?;
         w.array(&self.source_topics, flexible, |w, v| w.string(v, flexible))?;
-        w.array(&self.source_topic_regex, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
-        w.array(&self.state_changelog_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.repartition_sink_topics, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
-        w.array(&self.repartition_source_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.copartition_groups, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.source_topic_regex, flexible, |w, v| w.string(v, flexible))?;
+        w.array(&self.state_changelog_topics, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.repartition_sink_topics, flexible, |w, v| w.string(v, flexible))?;
+        w.array(&self.repartition_source_topics, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.copartition_groups, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -396,30 +326,15 @@ impl ToJson for Subtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "sourceTopics".into(),
-            inspect::array(&self.source_topics, |v| v.as_str().into()),
-        );
-        o.insert(
-            "sourceTopicRegex".into(),
-            inspect::array(&self.source_topic_regex, |v| v.as_str().into()),
-        );
-        o.insert(
-            "stateChangelogTopics".into(),
-            inspect::array(&self.state_changelog_topics, |v| v.to_json(version)),
-        );
-        o.insert(
-            "repartitionSinkTopics".into(),
-            inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()),
-        );
+        o.insert("sourceTopics".into(), inspect::array(&self.source_topics, |v| v.as_str().into()));
+        o.insert("sourceTopicRegex".into(), inspect::array(&self.source_topic_regex, |v| v.as_str().into()));
+        o.insert("stateChangelogTopics".into(), inspect::array(&self.state_changelog_topics, |v| v.to_json(version)));
+        o.insert("repartitionSinkTopics".into(), inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()));
         o.insert(
             "repartitionSourceTopics".into(),
             inspect::array(&self.repartition_source_topics, |v| v.to_json(version)),
         );
-        o.insert(
-            "copartitionGroups".into(),
-            inspect::array(&self.copartition_groups, |v| v.to_json(version)),
-        );
+        o.insert("copartitionGroups".into(), inspect::array(&self.copartition_groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -488,18 +403,9 @@ impl CopartitionGroup {
 impl ToJson for CopartitionGroup {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "sourceTopics".into(),
-            inspect::array(&self.source_topics, |v| (*v).into()),
-        );
-        o.insert(
-            "sourceTopicRegex".into(),
-            inspect::array(&self.source_topic_regex, |v| (*v).into()),
-        );
-        o.insert(
-            "repartitionSourceTopics".into(),
-            inspect::array(&self.repartition_source_topics, |v| (*v).into()),
-        );
+        o.insert("sourceTopics".into(), inspect::array(&self.source_topics, |v| (*v).into()));
+        o.insert("sourceTopicRegex".into(), inspect::array(&self.source_topic_regex, |v| (*v).into()));
+        o.insert("repartitionSourceTopics".into(), inspect::array(&self.repartition_source_topics, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -507,11 +413,7 @@ impl ToJson for CopartitionGroup {
 #[cfg(feature = "json")]
 impl Sample for CopartitionGroup {
     fn sample(s: &mut Samples) -> Self {
-        CopartitionGroup {
-            source_topics: s.draw(),
-            source_topic_regex: s.draw(),
-            repartition_source_topics: s.draw(),
-        }
+        CopartitionGroup { source_topics: s.draw(), source_topic_regex: s.draw(), repartition_source_topics: s.draw() }
     }
 }
 
@@ -560,10 +462,7 @@ impl ToJson for KeyValue {
 #[cfg(feature = "json")]
 impl Sample for KeyValue {
     fn sample(s: &mut Samples) -> Self {
-        KeyValue {
-            key: s.draw(),
-            value: s.draw(),
-        }
+        KeyValue { key: s.draw(), value: s.draw() }
     }
 }
 
@@ -614,10 +513,7 @@ impl ToJson for TopicInfo {
         o.insert("name".into(), self.name.as_str().into());
         o.insert("partitions".into(), self.partitions.into());
         o.insert("replicationFactor".into(), self.replication_factor.into());
-        o.insert(
-            "topicConfigs".into(),
-            inspect::array(&self.topic_configs, |v| v.to_json(version)),
-        );
+        o.insert("topicConfigs".into(), inspect::array(&self.topic_configs, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -625,12 +521,7 @@ impl ToJson for TopicInfo {
 #[cfg(feature = "json")]
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
-        TopicInfo {
-            name: s.draw(),
-            partitions: s.draw(),
-            replication_factor: s.draw(),
-            topic_configs: s.draw(),
-        }
+        TopicInfo { name: s.draw(), partitions: s.draw(), replication_factor: s.draw(), topic_configs: s.draw() }
     }
 }
 
@@ -679,10 +570,7 @@ impl ToJson for Endpoint {
 #[cfg(feature = "json")]
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
-        Endpoint {
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Endpoint { host: s.draw(), port: s.draw() }
     }
 }
 
@@ -736,11 +624,7 @@ impl ToJson for TaskOffset {
 #[cfg(feature = "json")]
 impl Sample for TaskOffset {
     fn sample(s: &mut Samples) -> Self {
-        TaskOffset {
-            subtopology_id: s.draw(),
-            partition: s.draw(),
-            offset: s.draw(),
-        }
+        TaskOffset { subtopology_id: s.draw(), partition: s.draw(), offset: s.draw() }
     }
 }
 
@@ -784,10 +668,7 @@ impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -795,10 +676,7 @@ impl ToJson for TaskIds {
 #[cfg(feature = "json")]
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
-        TaskIds {
-            subtopology_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TaskIds { subtopology_id: s.draw(), partitions: s.draw() }
     }
 }
 

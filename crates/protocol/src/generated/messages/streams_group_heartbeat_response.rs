@@ -78,20 +78,14 @@ impl Message for StreamsGroupHeartbeatResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -122,8 +116,7 @@ impl StreamsGroupHeartbeatResponse {
             m.topology_description_required = r.bool()?;
         }
         m.endpoint_information_epoch = r.i32()?;
-        m.partitions_by_user_endpoint =
-            r.nullable_array(flexible, |r| PartitionsByUserEndpoint::read(r, version))?;
+        m.partitions_by_user_endpoint = r.nullable_array(flexible, |r| PartitionsByUserEndpoint::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -146,24 +139,14 @@ impl StreamsGroupHeartbeatResponse {
             w.i64(self.acceptable_recovery_lag);
         }
         w.nullable_array(self.status.as_deref(), flexible, |w, v| v.write(w, version))?;
-        w.nullable_array(self.active_tasks.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.nullable_array(self.standby_tasks.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.nullable_array(self.warmup_tasks.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.active_tasks.as_deref(), flexible, |w, v| v.write(w, version))?;
+        w.nullable_array(self.standby_tasks.as_deref(), flexible, |w, v| v.write(w, version))?;
+        w.nullable_array(self.warmup_tasks.as_deref(), flexible, |w, v| v.write(w, version))?;
         if version >= 1 {
             w.bool(self.topology_description_required);
         }
         w.i32(self.endpoint_information_epoch);
-        w.nullable_array(
-            self.partitions_by_user_endpoint.as_deref(),
-            flexible,
-            |w, v| v.write(w, version),
-        )?;
+        w.nullable_array(self.partitions_by_user_endpoint.as_deref(), flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -177,71 +160,40 @@ impl ToJson for StreamsGroupHeartbeatResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert("memberEpoch".into(), self.member_epoch.into());
-        o.insert(
-            "heartbeatIntervalMs".into(),
-            self.heartbeat_interval_ms.into(),
-        );
+        o.insert("heartbeatIntervalMs".into(), self.heartbeat_interval_ms.into());
         if version == 0 {
-            o.insert(
-                "acceptableRecoveryLagLegacy".into(),
-                self.acceptable_recovery_lag_legacy.into(),
-            );
+            o.insert("acceptableRecoveryLagLegacy".into(), self.acceptable_recovery_lag_legacy.into());
         }
-        o.insert(
-            "taskOffsetIntervalMs".into(),
-            self.task_offset_interval_ms.into(),
-        );
+        o.insert("taskOffsetIntervalMs".into(), self.task_offset_interval_ms.into());
         if version >= 1 {
-            o.insert(
-                "acceptableRecoveryLag".into(),
-                self.acceptable_recovery_lag.into(),
-            );
+            o.insert("acceptableRecoveryLag".into(), self.acceptable_recovery_lag.into());
         }
         o.insert(
             "status".into(),
-            inspect::nullable(self.status.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.status.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert(
             "activeTasks".into(),
-            inspect::nullable(self.active_tasks.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.active_tasks.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert(
             "standbyTasks".into(),
-            inspect::nullable(self.standby_tasks.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.standby_tasks.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         o.insert(
             "warmupTasks".into(),
-            inspect::nullable(self.warmup_tasks.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.warmup_tasks.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         if version >= 1 {
-            o.insert(
-                "topologyDescriptionRequired".into(),
-                self.topology_description_required.into(),
-            );
+            o.insert("topologyDescriptionRequired".into(), self.topology_description_required.into());
         }
-        o.insert(
-            "endpointInformationEpoch".into(),
-            self.endpoint_information_epoch.into(),
-        );
+        o.insert("endpointInformationEpoch".into(), self.endpoint_information_epoch.into());
         o.insert(
             "partitionsByUserEndpoint".into(),
-            inspect::nullable(self.partitions_by_user_endpoint.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.partitions_by_user_endpoint.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
         serde_json::Value::Object(o)
     }
@@ -298,12 +250,8 @@ impl PartitionsByUserEndpoint {
     fn write(&self, w: &mut Writer, version: i16) -> EncodeResult {
         let flexible = is_flexible(version);
         self.user_endpoint.write(w, version)?;
-        w.array(&self.active_partitions, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.standby_partitions, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.active_partitions, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.standby_partitions, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -316,14 +264,8 @@ impl ToJson for PartitionsByUserEndpoint {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("userEndpoint".into(), self.user_endpoint.to_json(version));
-        o.insert(
-            "activePartitions".into(),
-            inspect::array(&self.active_partitions, |v| v.to_json(version)),
-        );
-        o.insert(
-            "standbyPartitions".into(),
-            inspect::array(&self.standby_partitions, |v| v.to_json(version)),
-        );
+        o.insert("activePartitions".into(), inspect::array(&self.active_partitions, |v| v.to_json(version)));
+        o.insert("standbyPartitions".into(), inspect::array(&self.standby_partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -331,11 +273,7 @@ impl ToJson for PartitionsByUserEndpoint {
 #[cfg(feature = "json")]
 impl Sample for PartitionsByUserEndpoint {
     fn sample(s: &mut Samples) -> Self {
-        PartitionsByUserEndpoint {
-            user_endpoint: s.draw(),
-            active_partitions: s.draw(),
-            standby_partitions: s.draw(),
-        }
+        PartitionsByUserEndpoint { user_endpoint: s.draw(), active_partitions: s.draw(), standby_partitions: s.draw() }
     }
 }
 
@@ -384,10 +322,7 @@ impl ToJson for Status {
 #[cfg(feature = "json")]
 impl Sample for Status {
     fn sample(s: &mut Samples) -> Self {
-        Status {
-            status_code: s.draw(),
-            status_detail: s.draw(),
-        }
+        Status { status_code: s.draw(), status_detail: s.draw() }
     }
 }
 
@@ -431,10 +366,7 @@ impl ToJson for TopicPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -442,10 +374,7 @@ impl ToJson for TopicPartition {
 #[cfg(feature = "json")]
 impl Sample for TopicPartition {
     fn sample(s: &mut Samples) -> Self {
-        TopicPartition {
-            topic: s.draw(),
-            partitions: s.draw(),
-        }
+        TopicPartition { topic: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -489,10 +418,7 @@ impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -500,10 +426,7 @@ impl ToJson for TaskIds {
 #[cfg(feature = "json")]
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
-        TaskIds {
-            subtopology_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TaskIds { subtopology_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -552,10 +475,7 @@ impl ToJson for Endpoint {
 #[cfg(feature = "json")]
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
-        Endpoint {
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Endpoint { host: s.draw(), port: s.draw() }
     }
 }
 

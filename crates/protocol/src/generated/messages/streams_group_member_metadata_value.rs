@@ -57,20 +57,14 @@ impl Message for StreamsGroupMemberMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -117,30 +111,15 @@ impl StreamsGroupMemberMetadataValue {
 impl ToJson for StreamsGroupMemberMetadataValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "instanceId".into(),
-            inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "rackId".into(),
-            inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("instanceId".into(), inspect::nullable(self.instance_id.as_ref(), |v| v.as_str().into()));
+        o.insert("rackId".into(), inspect::nullable(self.rack_id.as_ref(), |v| v.as_str().into()));
         o.insert("clientId".into(), self.client_id.as_str().into());
         o.insert("clientHost".into(), self.client_host.as_str().into());
-        o.insert(
-            "rebalanceTimeoutMs".into(),
-            self.rebalance_timeout_ms.into(),
-        );
+        o.insert("rebalanceTimeoutMs".into(), self.rebalance_timeout_ms.into());
         o.insert("topologyEpoch".into(), self.topology_epoch.into());
         o.insert("processId".into(), self.process_id.as_str().into());
-        o.insert(
-            "userEndpoint".into(),
-            inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)),
-        );
-        o.insert(
-            "clientTags".into(),
-            inspect::array(&self.client_tags, |v| v.to_json(version)),
-        );
+        o.insert("userEndpoint".into(), inspect::nullable(self.user_endpoint.as_ref(), |v| v.to_json(version)));
+        o.insert("clientTags".into(), inspect::array(&self.client_tags, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -207,10 +186,7 @@ impl ToJson for Endpoint {
 #[cfg(feature = "json")]
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
-        Endpoint {
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Endpoint { host: s.draw(), port: s.draw() }
     }
 }
 
@@ -259,10 +235,7 @@ impl ToJson for KeyValue {
 #[cfg(feature = "json")]
 impl Sample for KeyValue {
     fn sample(s: &mut Samples) -> Self {
-        KeyValue {
-            key: s.draw(),
-            value: s.draw(),
-        }
+        KeyValue { key: s.draw(), value: s.draw() }
     }
 }
 

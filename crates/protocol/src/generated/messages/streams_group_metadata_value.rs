@@ -48,20 +48,14 @@ impl Message for StreamsGroupMetadataValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -98,10 +92,8 @@ impl StreamsGroupMetadataValue {
         if flexible {
             let has_validated_topology_epoch = self.validated_topology_epoch != -1;
             let has_last_assignment_configs = self.last_assignment_configs.is_some();
-            let has_stored_description_topology_epoch =
-                self.stored_description_topology_epoch != -1;
-            let has_failed_description_topology_epoch =
-                self.failed_description_topology_epoch != -1;
+            let has_stored_description_topology_epoch = self.stored_description_topology_epoch != -1;
+            let has_failed_description_topology_epoch = self.failed_description_topology_epoch != -1;
             w.uvarint(
                 u32::from(has_validated_topology_epoch)
                     + u32::from(has_last_assignment_configs)
@@ -116,9 +108,7 @@ impl StreamsGroupMetadataValue {
             }
             if has_last_assignment_configs {
                 w.tagged_field(1, |w| {
-                    w.nullable_array(self.last_assignment_configs.as_deref(), flexible, |w, v| {
-                        v.write(w, version)
-                    })?;
+                    w.nullable_array(self.last_assignment_configs.as_deref(), flexible, |w, v| v.write(w, version))?;
                     Ok(())
                 })?;
             }
@@ -146,30 +136,19 @@ impl ToJson for StreamsGroupMetadataValue {
         o.insert("epoch".into(), self.epoch.into());
         o.insert("metadataHash".into(), self.metadata_hash.into());
         if self.validated_topology_epoch != -1 {
-            o.insert(
-                "validatedTopologyEpoch".into(),
-                self.validated_topology_epoch.into(),
-            );
+            o.insert("validatedTopologyEpoch".into(), self.validated_topology_epoch.into());
         }
         if self.last_assignment_configs.is_some() {
             o.insert(
                 "lastAssignmentConfigs".into(),
-                inspect::nullable(self.last_assignment_configs.as_ref(), |v| {
-                    inspect::array(v, |v| v.to_json(version))
-                }),
+                inspect::nullable(self.last_assignment_configs.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
             );
         }
         if self.stored_description_topology_epoch != -1 {
-            o.insert(
-                "storedDescriptionTopologyEpoch".into(),
-                self.stored_description_topology_epoch.into(),
-            );
+            o.insert("storedDescriptionTopologyEpoch".into(), self.stored_description_topology_epoch.into());
         }
         if self.failed_description_topology_epoch != -1 {
-            o.insert(
-                "failedDescriptionTopologyEpoch".into(),
-                self.failed_description_topology_epoch.into(),
-            );
+            o.insert("failedDescriptionTopologyEpoch".into(), self.failed_description_topology_epoch.into());
         }
         serde_json::Value::Object(o)
     }
@@ -234,10 +213,7 @@ impl ToJson for LastAssignmentConfig {
 #[cfg(feature = "json")]
 impl Sample for LastAssignmentConfig {
     fn sample(s: &mut Samples) -> Self {
-        LastAssignmentConfig {
-            key: s.draw(),
-            value: s.draw(),
-        }
+        LastAssignmentConfig { key: s.draw(), value: s.draw() }
     }
 }
 

@@ -29,20 +29,14 @@ impl Message for StreamsGroupTargetAssignmentMemberValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -77,18 +71,9 @@ impl StreamsGroupTargetAssignmentMemberValue {
 impl ToJson for StreamsGroupTargetAssignmentMemberValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "activeTasks".into(),
-            inspect::array(&self.active_tasks, |v| v.to_json(version)),
-        );
-        o.insert(
-            "standbyTasks".into(),
-            inspect::array(&self.standby_tasks, |v| v.to_json(version)),
-        );
-        o.insert(
-            "warmupTasks".into(),
-            inspect::array(&self.warmup_tasks, |v| v.to_json(version)),
-        );
+        o.insert("activeTasks".into(), inspect::array(&self.active_tasks, |v| v.to_json(version)));
+        o.insert("standbyTasks".into(), inspect::array(&self.standby_tasks, |v| v.to_json(version)));
+        o.insert("warmupTasks".into(), inspect::array(&self.warmup_tasks, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -144,10 +129,7 @@ impl ToJson for TaskIds {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| (*v).into()),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -155,10 +137,7 @@ impl ToJson for TaskIds {
 #[cfg(feature = "json")]
 impl Sample for TaskIds {
     fn sample(s: &mut Samples) -> Self {
-        TaskIds {
-            subtopology_id: s.draw(),
-            partitions: s.draw(),
-        }
+        TaskIds { subtopology_id: s.draw(), partitions: s.draw() }
     }
 }
 

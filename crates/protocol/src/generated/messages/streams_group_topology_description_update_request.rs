@@ -31,20 +31,14 @@ impl Message for StreamsGroupTopologyDescriptionUpdateRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -89,10 +83,7 @@ impl ToJson for StreamsGroupTopologyDescriptionUpdateRequest {
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("memberId".into(), self.member_id.as_str().into());
         o.insert("topologyEpoch".into(), self.topology_epoch.into());
-        o.insert(
-            "topologyDescription".into(),
-            self.topology_description.to_json(version),
-        );
+        o.insert("topologyDescription".into(), self.topology_description.to_json(version));
         serde_json::Value::Object(o)
     }
 }
@@ -122,12 +113,8 @@ impl TopologyDescription {
     fn read(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         let flexible = is_flexible(version);
         let mut m = Self::default();
-        m.subtopologies = r.array(flexible, |r| {
-            TopologyDescriptionSubtopology::read(r, version)
-        })?;
-        m.global_stores = r.array(flexible, |r| {
-            TopologyDescriptionGlobalStore::read(r, version)
-        })?;
+        m.subtopologies = r.array(flexible, |r| TopologyDescriptionSubtopology::read(r, version))?;
+        m.global_stores = r.array(flexible, |r| TopologyDescriptionGlobalStore::read(r, version))?;
         if flexible {
             r.skip_tagged_fields()?;
         }
@@ -149,14 +136,8 @@ impl TopologyDescription {
 impl ToJson for TopologyDescription {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "subtopologies".into(),
-            inspect::array(&self.subtopologies, |v| v.to_json(version)),
-        );
-        o.insert(
-            "globalStores".into(),
-            inspect::array(&self.global_stores, |v| v.to_json(version)),
-        );
+        o.insert("subtopologies".into(), inspect::array(&self.subtopologies, |v| v.to_json(version)));
+        o.insert("globalStores".into(), inspect::array(&self.global_stores, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -164,10 +145,7 @@ impl ToJson for TopologyDescription {
 #[cfg(feature = "json")]
 impl Sample for TopologyDescription {
     fn sample(s: &mut Samples) -> Self {
-        TopologyDescription {
-            subtopologies: s.draw(),
-            global_stores: s.draw(),
-        }
+        TopologyDescription { subtopologies: s.draw(), global_stores: s.draw() }
     }
 }
 
@@ -208,10 +186,7 @@ impl ToJson for TopologyDescriptionSubtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "nodes".into(),
-            inspect::array(&self.nodes, |v| v.to_json(version)),
-        );
+        o.insert("nodes".into(), inspect::array(&self.nodes, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -219,10 +194,7 @@ impl ToJson for TopologyDescriptionSubtopology {
 #[cfg(feature = "json")]
 impl Sample for TopologyDescriptionSubtopology {
     fn sample(s: &mut Samples) -> Self {
-        TopologyDescriptionSubtopology {
-            subtopology_id: s.draw(),
-            nodes: s.draw(),
-        }
+        TopologyDescriptionSubtopology { subtopology_id: s.draw(), nodes: s.draw() }
     }
 }
 
@@ -280,22 +252,10 @@ impl ToJson for TopologyDescriptionNode {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
         o.insert("nodeType".into(), self.node_type.into());
-        o.insert(
-            "sourceTopics".into(),
-            inspect::array(&self.source_topics, |v| v.as_str().into()),
-        );
-        o.insert(
-            "sinkTopic".into(),
-            inspect::nullable(self.sink_topic.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "stores".into(),
-            inspect::array(&self.stores, |v| v.as_str().into()),
-        );
-        o.insert(
-            "successors".into(),
-            inspect::array(&self.successors, |v| v.as_str().into()),
-        );
+        o.insert("sourceTopics".into(), inspect::array(&self.source_topics, |v| v.as_str().into()));
+        o.insert("sinkTopic".into(), inspect::nullable(self.sink_topic.as_ref(), |v| v.as_str().into()));
+        o.insert("stores".into(), inspect::array(&self.stores, |v| v.as_str().into()));
+        o.insert("successors".into(), inspect::array(&self.successors, |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -359,10 +319,7 @@ impl ToJson for TopologyDescriptionGlobalStore {
 #[cfg(feature = "json")]
 impl Sample for TopologyDescriptionGlobalStore {
     fn sample(s: &mut Samples) -> Self {
-        TopologyDescriptionGlobalStore {
-            source: s.draw(),
-            processor: s.draw(),
-        }
+        TopologyDescriptionGlobalStore { source: s.draw(), processor: s.draw() }
     }
 }
 

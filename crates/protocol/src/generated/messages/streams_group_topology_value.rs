@@ -27,20 +27,14 @@ impl Message for StreamsGroupTopologyValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for StreamsGroupTopologyValue {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("epoch".into(), self.epoch.into());
-        o.insert(
-            "subtopologies".into(),
-            inspect::array(&self.subtopologies, |v| v.to_json(version)),
-        );
+        o.insert("subtopologies".into(), inspect::array(&self.subtopologies, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for StreamsGroupTopologyValue {
 #[cfg(feature = "json")]
 impl Sample for StreamsGroupTopologyValue {
     fn sample(s: &mut Samples) -> Self {
-        StreamsGroupTopologyValue {
-            epoch: s.draw(),
-            subtopologies: s.draw(),
-        }
+        StreamsGroupTopologyValue { epoch: s.draw(), subtopologies: s.draw() }
     }
 }
 
@@ -132,21 +120,11 @@ impl Subtopology {
         let flexible = is_flexible(version);
         w.string(&self.subtopology_id, flexible)?;
         w.array(&self.source_topics, flexible, |w, v| w.string(v, flexible))?;
-        w.array(&self.source_topic_regex, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
-        w.array(&self.state_changelog_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.repartition_sink_topics, flexible, |w, v| {
-            w.string(v, flexible)
-        })?;
-        w.array(&self.repartition_source_topics, flexible, |w, v| {
-            v.write(w, version)
-        })?;
-        w.array(&self.copartition_groups, flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.array(&self.source_topic_regex, flexible, |w, v| w.string(v, flexible))?;
+        w.array(&self.state_changelog_topics, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.repartition_sink_topics, flexible, |w, v| w.string(v, flexible))?;
+        w.array(&self.repartition_source_topics, flexible, |w, v| v.write(w, version))?;
+        w.array(&self.copartition_groups, flexible, |w, v| v.write(w, version))?;
         if flexible {
             w.uvarint(0);
         }
@@ -159,30 +137,15 @@ impl ToJson for Subtopology {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("subtopologyId".into(), self.subtopology_id.as_str().into());
-        o.insert(
-            "sourceTopics".into(),
-            inspect::array(&self.source_topics, |v| v.as_str().into()),
-        );
-        o.insert(
-            "sourceTopicRegex".into(),
-            inspect::array(&self.source_topic_regex, |v| v.as_str().into()),
-        );
-        o.insert(
-            "stateChangelogTopics".into(),
-            inspect::array(&self.state_changelog_topics, |v| v.to_json(version)),
-        );
-        o.insert(
-            "repartitionSinkTopics".into(),
-            inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()),
-        );
+        o.insert("sourceTopics".into(), inspect::array(&self.source_topics, |v| v.as_str().into()));
+        o.insert("sourceTopicRegex".into(), inspect::array(&self.source_topic_regex, |v| v.as_str().into()));
+        o.insert("stateChangelogTopics".into(), inspect::array(&self.state_changelog_topics, |v| v.to_json(version)));
+        o.insert("repartitionSinkTopics".into(), inspect::array(&self.repartition_sink_topics, |v| v.as_str().into()));
         o.insert(
             "repartitionSourceTopics".into(),
             inspect::array(&self.repartition_source_topics, |v| v.to_json(version)),
         );
-        o.insert(
-            "copartitionGroups".into(),
-            inspect::array(&self.copartition_groups, |v| v.to_json(version)),
-        );
+        o.insert("copartitionGroups".into(), inspect::array(&self.copartition_groups, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -251,18 +214,9 @@ impl CopartitionGroup {
 impl ToJson for CopartitionGroup {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "sourceTopics".into(),
-            inspect::array(&self.source_topics, |v| (*v).into()),
-        );
-        o.insert(
-            "sourceTopicRegex".into(),
-            inspect::array(&self.source_topic_regex, |v| (*v).into()),
-        );
-        o.insert(
-            "repartitionSourceTopics".into(),
-            inspect::array(&self.repartition_source_topics, |v| (*v).into()),
-        );
+        o.insert("sourceTopics".into(), inspect::array(&self.source_topics, |v| (*v).into()));
+        o.insert("sourceTopicRegex".into(), inspect::array(&self.source_topic_regex, |v| (*v).into()));
+        o.insert("repartitionSourceTopics".into(), inspect::array(&self.repartition_source_topics, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -270,11 +224,7 @@ impl ToJson for CopartitionGroup {
 #[cfg(feature = "json")]
 impl Sample for CopartitionGroup {
     fn sample(s: &mut Samples) -> Self {
-        CopartitionGroup {
-            source_topics: s.draw(),
-            source_topic_regex: s.draw(),
-            repartition_source_topics: s.draw(),
-        }
+        CopartitionGroup { source_topics: s.draw(), source_topic_regex: s.draw(), repartition_source_topics: s.draw() }
     }
 }
 
@@ -323,10 +273,7 @@ impl ToJson for TopicConfig {
 #[cfg(feature = "json")]
 impl Sample for TopicConfig {
     fn sample(s: &mut Samples) -> Self {
-        TopicConfig {
-            key: s.draw(),
-            value: s.draw(),
-        }
+        TopicConfig { key: s.draw(), value: s.draw() }
     }
 }
 
@@ -377,10 +324,7 @@ impl ToJson for TopicInfo {
         o.insert("name".into(), self.name.as_str().into());
         o.insert("partitions".into(), self.partitions.into());
         o.insert("replicationFactor".into(), self.replication_factor.into());
-        o.insert(
-            "topicConfigs".into(),
-            inspect::array(&self.topic_configs, |v| v.to_json(version)),
-        );
+        o.insert("topicConfigs".into(), inspect::array(&self.topic_configs, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -388,12 +332,7 @@ impl ToJson for TopicInfo {
 #[cfg(feature = "json")]
 impl Sample for TopicInfo {
     fn sample(s: &mut Samples) -> Self {
-        TopicInfo {
-            name: s.draw(),
-            partitions: s.draw(),
-            replication_factor: s.draw(),
-            topic_configs: s.draw(),
-        }
+        TopicInfo { name: s.draw(), partitions: s.draw(), replication_factor: s.draw(), topic_configs: s.draw() }
     }
 }
 

@@ -39,20 +39,14 @@ impl Message for SyncGroupRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -118,19 +112,10 @@ impl ToJson for SyncGroupRequest {
             );
         }
         if version >= 5 {
-            o.insert(
-                "protocolType".into(),
-                inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()),
-            );
-            o.insert(
-                "protocolName".into(),
-                inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("protocolType".into(), inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()));
+            o.insert("protocolName".into(), inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()));
         }
-        o.insert(
-            "assignments".into(),
-            inspect::array(&self.assignments, |v| v.to_json(version)),
-        );
+        o.insert("assignments".into(), inspect::array(&self.assignments, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -195,10 +180,7 @@ impl ToJson for Assignment {
 #[cfg(feature = "json")]
 impl Sample for Assignment {
     fn sample(s: &mut Samples) -> Self {
-        Assignment {
-            member_id: s.draw(),
-            assignment: s.draw(),
-        }
+        Assignment { member_id: s.draw(), assignment: s.draw() }
     }
 }
 

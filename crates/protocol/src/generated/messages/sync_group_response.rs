@@ -35,20 +35,14 @@ impl Message for SyncGroupResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=5).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=5).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -100,14 +94,8 @@ impl ToJson for SyncGroupResponse {
         }
         o.insert("errorCode".into(), self.error_code.into());
         if version >= 5 {
-            o.insert(
-                "protocolType".into(),
-                inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()),
-            );
-            o.insert(
-                "protocolName".into(),
-                inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()),
-            );
+            o.insert("protocolType".into(), inspect::nullable(self.protocol_type.as_ref(), |v| v.as_str().into()));
+            o.insert("protocolName".into(), inspect::nullable(self.protocol_name.as_ref(), |v| v.as_str().into()));
         }
         o.insert("assignment".into(), inspect::base64(&self.assignment));
         serde_json::Value::Object(o)

@@ -25,20 +25,14 @@ impl Message for TransactionLogKey {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -63,10 +57,7 @@ impl TransactionLogKey {
 impl ToJson for TransactionLogKey {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalId".into(),
-            self.transactional_id.as_str().into(),
-        );
+        o.insert("transactionalId".into(), self.transactional_id.as_str().into());
         serde_json::Value::Object(o)
     }
 }
@@ -74,9 +65,7 @@ impl ToJson for TransactionLogKey {
 #[cfg(feature = "json")]
 impl Sample for TransactionLogKey {
     fn sample(s: &mut Samples) -> Self {
-        TransactionLogKey {
-            transactional_id: s.draw(),
-        }
+        TransactionLogKey { transactional_id: s.draw() }
     }
 }
 

@@ -63,20 +63,14 @@ impl Message for TransactionLogValue {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -90,8 +84,7 @@ impl TransactionLogValue {
         m.producer_epoch = r.i16()?;
         m.transaction_timeout_ms = r.i32()?;
         m.transaction_status = r.i8()?;
-        m.transaction_partitions =
-            r.nullable_array(flexible, |r| TransactionPartition::read(r, version))?;
+        m.transaction_partitions = r.nullable_array(flexible, |r| TransactionPartition::read(r, version))?;
         m.transaction_last_update_timestamp_ms = r.i64()?;
         m.transaction_start_timestamp_ms = r.i64()?;
         if flexible {
@@ -115,16 +108,13 @@ impl TransactionLogValue {
         w.i16(self.producer_epoch);
         w.i32(self.transaction_timeout_ms);
         w.i8(self.transaction_status);
-        w.nullable_array(self.transaction_partitions.as_deref(), flexible, |w, v| {
-            v.write(w, version)
-        })?;
+        w.nullable_array(self.transaction_partitions.as_deref(), flexible, |w, v| v.write(w, version))?;
         w.i64(self.transaction_last_update_timestamp_ms);
         w.i64(self.transaction_start_timestamp_ms);
         if flexible {
             let has_previous_producer_id = version >= 1 && self.previous_producer_id != -1;
             let has_next_producer_id = version >= 1 && self.next_producer_id != -1;
-            let has_client_transaction_version =
-                version >= 1 && self.client_transaction_version != 0;
+            let has_client_transaction_version = version >= 1 && self.client_transaction_version != 0;
             let has_next_producer_epoch = version >= 1 && self.next_producer_epoch != -1;
             w.uvarint(
                 u32::from(has_previous_producer_id)
@@ -167,10 +157,7 @@ impl ToJson for TransactionLogValue {
         let mut o = serde_json::Map::new();
         o.insert("producerId".into(), self.producer_id.into());
         if version >= 1 && self.previous_producer_id != -1 {
-            o.insert(
-                "previousProducerId".into(),
-                self.previous_producer_id.into(),
-            );
+            o.insert("previousProducerId".into(), self.previous_producer_id.into());
         }
         if version >= 1 && self.next_producer_id != -1 {
             o.insert("nextProducerId".into(), self.next_producer_id.into());
@@ -179,30 +166,16 @@ impl ToJson for TransactionLogValue {
         if version >= 1 && self.next_producer_epoch != -1 {
             o.insert("nextProducerEpoch".into(), self.next_producer_epoch.into());
         }
-        o.insert(
-            "transactionTimeoutMs".into(),
-            self.transaction_timeout_ms.into(),
-        );
+        o.insert("transactionTimeoutMs".into(), self.transaction_timeout_ms.into());
         o.insert("transactionStatus".into(), self.transaction_status.into());
         o.insert(
             "transactionPartitions".into(),
-            inspect::nullable(self.transaction_partitions.as_ref(), |v| {
-                inspect::array(v, |v| v.to_json(version))
-            }),
+            inspect::nullable(self.transaction_partitions.as_ref(), |v| inspect::array(v, |v| v.to_json(version))),
         );
-        o.insert(
-            "transactionLastUpdateTimestampMs".into(),
-            self.transaction_last_update_timestamp_ms.into(),
-        );
-        o.insert(
-            "transactionStartTimestampMs".into(),
-            self.transaction_start_timestamp_ms.into(),
-        );
+        o.insert("transactionLastUpdateTimestampMs".into(), self.transaction_last_update_timestamp_ms.into());
+        o.insert("transactionStartTimestampMs".into(), self.transaction_start_timestamp_ms.into());
         if version >= 1 && self.client_transaction_version != 0 {
-            o.insert(
-                "clientTransactionVersion".into(),
-                self.client_transaction_version.into(),
-            );
+            o.insert("clientTransactionVersion".into(), self.client_transaction_version.into());
         }
         serde_json::Value::Object(o)
     }
@@ -267,10 +240,7 @@ impl ToJson for TransactionPartition {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topic".into(), self.topic.as_str().into());
-        o.insert(
-            "partitionIds".into(),
-            inspect::array(&self.partition_ids, |v| (*v).into()),
-        );
+        o.insert("partitionIds".into(), inspect::array(&self.partition_ids, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -278,10 +248,7 @@ impl ToJson for TransactionPartition {
 #[cfg(feature = "json")]
 impl Sample for TransactionPartition {
     fn sample(s: &mut Samples) -> Self {
-        TransactionPartition {
-            topic: s.draw(),
-            partition_ids: s.draw(),
-        }
+        TransactionPartition { topic: s.draw(), partition_ids: s.draw() }
     }
 }
 

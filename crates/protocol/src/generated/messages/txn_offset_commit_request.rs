@@ -54,20 +54,14 @@ impl Message for TxnOffsetCommitRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=6).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=6).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -121,28 +115,19 @@ impl TxnOffsetCommitRequest {
 impl ToJson for TxnOffsetCommitRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "transactionalId".into(),
-            self.transactional_id.as_str().into(),
-        );
+        o.insert("transactionalId".into(), self.transactional_id.as_str().into());
         o.insert("groupId".into(), self.group_id.as_str().into());
         o.insert("producerId".into(), self.producer_id.into());
         o.insert("producerEpoch".into(), self.producer_epoch.into());
         if version >= 3 {
-            o.insert(
-                "generationIdOrMemberEpoch".into(),
-                self.generation_id_or_member_epoch.into(),
-            );
+            o.insert("generationIdOrMemberEpoch".into(), self.generation_id_or_member_epoch.into());
             o.insert("memberId".into(), self.member_id.as_str().into());
             o.insert(
                 "groupInstanceId".into(),
                 inspect::nullable(self.group_instance_id.as_ref(), |v| v.as_str().into()),
             );
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -217,10 +202,7 @@ impl ToJson for Topic {
         if version >= 6 {
             o.insert("topicId".into(), self.topic_id.to_string().into());
         }
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -228,11 +210,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -298,10 +276,7 @@ impl ToJson for Partition {
         o.insert("partitionIndex".into(), self.partition_index.into());
         o.insert("committedOffset".into(), self.committed_offset.into());
         if version >= 2 {
-            o.insert(
-                "committedLeaderEpoch".into(),
-                self.committed_leader_epoch.into(),
-            );
+            o.insert("committedLeaderEpoch".into(), self.committed_leader_epoch.into());
         }
         o.insert(
             "committedMetadata".into(),

@@ -25,20 +25,14 @@ impl Message for UnregisterBrokerRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -82,9 +76,7 @@ impl ToJson for UnregisterBrokerRequest {
 #[cfg(feature = "json")]
 impl Sample for UnregisterBrokerRequest {
     fn sample(s: &mut Samples) -> Self {
-        UnregisterBrokerRequest {
-            broker_id: s.draw(),
-        }
+        UnregisterBrokerRequest { broker_id: s.draw() }
     }
 }
 

@@ -20,11 +20,7 @@ pub struct UpdateFeaturesRequest {
 
 impl Default for UpdateFeaturesRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            feature_updates: Default::default(),
-            validate_only: Default::default(),
-        }
+        Self { timeout_ms: 60000, feature_updates: Default::default(), validate_only: Default::default() }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for UpdateFeaturesRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -97,10 +87,7 @@ impl ToJson for UpdateFeaturesRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("timeoutMs".into(), self.timeout_ms.into());
-        o.insert(
-            "featureUpdates".into(),
-            inspect::array(&self.feature_updates, |v| v.to_json(version)),
-        );
+        o.insert("featureUpdates".into(), inspect::array(&self.feature_updates, |v| v.to_json(version)));
         if version >= 1 {
             o.insert("validateOnly".into(), self.validate_only.into());
         }
@@ -111,11 +98,7 @@ impl ToJson for UpdateFeaturesRequest {
 #[cfg(feature = "json")]
 impl Sample for UpdateFeaturesRequest {
     fn sample(s: &mut Samples) -> Self {
-        UpdateFeaturesRequest {
-            timeout_ms: s.draw(),
-            feature_updates: s.draw(),
-            validate_only: s.draw(),
-        }
+        UpdateFeaturesRequest { timeout_ms: s.draw(), feature_updates: s.draw(), validate_only: s.draw() }
     }
 }
 

@@ -31,20 +31,14 @@ impl Message for UpdateFeaturesResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -87,15 +81,9 @@ impl ToJson for UpdateFeaturesResponse {
         let mut o = serde_json::Map::new();
         o.insert("throttleTimeMs".into(), self.throttle_time_ms.into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         if version <= 1 {
-            o.insert(
-                "results".into(),
-                inspect::array(&self.results, |v| v.to_json(version)),
-            );
+            o.insert("results".into(), inspect::array(&self.results, |v| v.to_json(version)));
         }
         serde_json::Value::Object(o)
     }
@@ -155,10 +143,7 @@ impl ToJson for Result {
         let mut o = serde_json::Map::new();
         o.insert("feature".into(), self.feature.as_str().into());
         o.insert("errorCode".into(), self.error_code.into());
-        o.insert(
-            "errorMessage".into(),
-            inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("errorMessage".into(), inspect::nullable(self.error_message.as_ref(), |v| v.as_str().into()));
         serde_json::Value::Object(o)
     }
 }
@@ -166,11 +151,7 @@ impl ToJson for Result {
 #[cfg(feature = "json")]
 impl Sample for Result {
     fn sample(s: &mut Samples) -> Self {
-        Result {
-            feature: s.draw(),
-            error_code: s.draw(),
-            error_message: s.draw(),
-        }
+        Result { feature: s.draw(), error_code: s.draw(), error_message: s.draw() }
     }
 }
 

@@ -35,20 +35,14 @@ impl Message for UpdateRaftVoterRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -94,27 +88,12 @@ impl UpdateRaftVoterRequest {
 impl ToJson for UpdateRaftVoterRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clusterId".into(),
-            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-        );
-        o.insert(
-            "currentLeaderEpoch".into(),
-            self.current_leader_epoch.into(),
-        );
+        o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
+        o.insert("currentLeaderEpoch".into(), self.current_leader_epoch.into());
         o.insert("voterId".into(), self.voter_id.into());
-        o.insert(
-            "voterDirectoryId".into(),
-            self.voter_directory_id.to_string().into(),
-        );
-        o.insert(
-            "listeners".into(),
-            inspect::array(&self.listeners, |v| v.to_json(version)),
-        );
-        o.insert(
-            "kRaftVersionFeature".into(),
-            self.kraft_version_feature.to_json(version),
-        );
+        o.insert("voterDirectoryId".into(), self.voter_directory_id.to_string().into());
+        o.insert("listeners".into(), inspect::array(&self.listeners, |v| v.to_json(version)));
+        o.insert("kRaftVersionFeature".into(), self.kraft_version_feature.to_json(version));
         serde_json::Value::Object(o)
     }
 }
@@ -183,11 +162,7 @@ impl ToJson for Listener {
 #[cfg(feature = "json")]
 impl Sample for Listener {
     fn sample(s: &mut Samples) -> Self {
-        Listener {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Listener { name: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 
@@ -227,14 +202,8 @@ impl KRaftVersionFeature {
 impl ToJson for KRaftVersionFeature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "minSupportedVersion".into(),
-            self.min_supported_version.into(),
-        );
-        o.insert(
-            "maxSupportedVersion".into(),
-            self.max_supported_version.into(),
-        );
+        o.insert("minSupportedVersion".into(), self.min_supported_version.into());
+        o.insert("maxSupportedVersion".into(), self.max_supported_version.into());
         serde_json::Value::Object(o)
     }
 }
@@ -242,10 +211,7 @@ impl ToJson for KRaftVersionFeature {
 #[cfg(feature = "json")]
 impl Sample for KRaftVersionFeature {
     fn sample(s: &mut Samples) -> Self {
-        KRaftVersionFeature {
-            min_supported_version: s.draw(),
-            max_supported_version: s.draw(),
-        }
+        KRaftVersionFeature { min_supported_version: s.draw(), max_supported_version: s.draw() }
     }
 }
 

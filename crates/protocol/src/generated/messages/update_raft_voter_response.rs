@@ -29,20 +29,14 @@ impl Message for UpdateRaftVoterResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -100,11 +94,7 @@ impl ToJson for UpdateRaftVoterResponse {
 #[cfg(feature = "json")]
 impl Sample for UpdateRaftVoterResponse {
     fn sample(s: &mut Samples) -> Self {
-        UpdateRaftVoterResponse {
-            throttle_time_ms: s.draw(),
-            error_code: s.draw(),
-            current_leader: s.draw(),
-        }
+        UpdateRaftVoterResponse { throttle_time_ms: s.draw(), error_code: s.draw(), current_leader: s.draw() }
     }
 }
 
@@ -123,12 +113,7 @@ pub struct CurrentLeader {
 
 impl Default for CurrentLeader {
     fn default() -> Self {
-        Self {
-            leader_id: -1,
-            leader_epoch: -1,
-            host: Default::default(),
-            port: Default::default(),
-        }
+        Self { leader_id: -1, leader_epoch: -1, host: Default::default(), port: Default::default() }
     }
 }
 
@@ -174,12 +159,7 @@ impl ToJson for CurrentLeader {
 #[cfg(feature = "json")]
 impl Sample for CurrentLeader {
     fn sample(s: &mut Samples) -> Self {
-        CurrentLeader {
-            leader_id: s.draw(),
-            leader_epoch: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        CurrentLeader { leader_id: s.draw(), leader_epoch: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 

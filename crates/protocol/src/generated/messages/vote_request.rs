@@ -20,11 +20,7 @@ pub struct VoteRequest {
 
 impl Default for VoteRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Default::default(),
-            voter_id: -1,
-            topics: Default::default(),
-        }
+        Self { cluster_id: Default::default(), voter_id: -1, topics: Default::default() }
     }
 }
 
@@ -39,20 +35,14 @@ impl Message for VoteRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -96,17 +86,11 @@ impl VoteRequest {
 impl ToJson for VoteRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "clusterId".into(),
-            inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()),
-        );
+        o.insert("clusterId".into(), inspect::nullable(self.cluster_id.as_ref(), |v| v.as_str().into()));
         if version >= 1 {
             o.insert("voterId".into(), self.voter_id.into());
         }
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -114,11 +98,7 @@ impl ToJson for VoteRequest {
 #[cfg(feature = "json")]
 impl Sample for VoteRequest {
     fn sample(s: &mut Samples) -> Self {
-        VoteRequest {
-            cluster_id: s.draw(),
-            voter_id: s.draw(),
-            topics: s.draw(),
-        }
+        VoteRequest { cluster_id: s.draw(), voter_id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -159,10 +139,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicName".into(), self.topic_name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -170,10 +147,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -249,14 +223,8 @@ impl ToJson for Partition {
         o.insert("replicaEpoch".into(), self.replica_epoch.into());
         o.insert("replicaId".into(), self.replica_id.into());
         if version >= 1 {
-            o.insert(
-                "replicaDirectoryId".into(),
-                self.replica_directory_id.to_string().into(),
-            );
-            o.insert(
-                "voterDirectoryId".into(),
-                self.voter_directory_id.to_string().into(),
-            );
+            o.insert("replicaDirectoryId".into(), self.replica_directory_id.to_string().into());
+            o.insert("voterDirectoryId".into(), self.voter_directory_id.to_string().into());
         }
         o.insert("lastOffsetEpoch".into(), self.last_offset_epoch.into());
         o.insert("lastOffset".into(), self.last_offset.into());

@@ -27,20 +27,14 @@ impl Message for VotersRecord {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if version != 0 {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if version != 0 {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl ToJson for VotersRecord {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("version".into(), self.version.into());
-        o.insert(
-            "voters".into(),
-            inspect::array(&self.voters, |v| v.to_json(version)),
-        );
+        o.insert("voters".into(), inspect::array(&self.voters, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -85,10 +76,7 @@ impl ToJson for VotersRecord {
 #[cfg(feature = "json")]
 impl Sample for VotersRecord {
     fn sample(s: &mut Samples) -> Self {
-        VotersRecord {
-            version: s.draw(),
-            voters: s.draw(),
-        }
+        VotersRecord { version: s.draw(), voters: s.draw() }
     }
 }
 
@@ -137,18 +125,9 @@ impl ToJson for Voter {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("voterId".into(), self.voter_id.into());
-        o.insert(
-            "voterDirectoryId".into(),
-            self.voter_directory_id.to_string().into(),
-        );
-        o.insert(
-            "endpoints".into(),
-            inspect::array(&self.endpoints, |v| v.to_json(version)),
-        );
-        o.insert(
-            "kRaftVersionFeature".into(),
-            self.kraft_version_feature.to_json(version),
-        );
+        o.insert("voterDirectoryId".into(), self.voter_directory_id.to_string().into());
+        o.insert("endpoints".into(), inspect::array(&self.endpoints, |v| v.to_json(version)));
+        o.insert("kRaftVersionFeature".into(), self.kraft_version_feature.to_json(version));
         serde_json::Value::Object(o)
     }
 }
@@ -156,12 +135,7 @@ impl ToJson for Voter {
 #[cfg(feature = "json")]
 impl Sample for Voter {
     fn sample(s: &mut Samples) -> Self {
-        Voter {
-            voter_id: s.draw(),
-            voter_directory_id: s.draw(),
-            endpoints: s.draw(),
-            kraft_version_feature: s.draw(),
-        }
+        Voter { voter_id: s.draw(), voter_directory_id: s.draw(), endpoints: s.draw(), kraft_version_feature: s.draw() }
     }
 }
 
@@ -215,11 +189,7 @@ impl ToJson for Endpoint {
 #[cfg(feature = "json")]
 impl Sample for Endpoint {
     fn sample(s: &mut Samples) -> Self {
-        Endpoint {
-            name: s.draw(),
-            host: s.draw(),
-            port: s.draw(),
-        }
+        Endpoint { name: s.draw(), host: s.draw(), port: s.draw() }
     }
 }
 
@@ -259,14 +229,8 @@ impl KRaftVersionFeature {
 impl ToJson for KRaftVersionFeature {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "minSupportedVersion".into(),
-            self.min_supported_version.into(),
-        );
-        o.insert(
-            "maxSupportedVersion".into(),
-            self.max_supported_version.into(),
-        );
+        o.insert("minSupportedVersion".into(), self.min_supported_version.into());
+        o.insert("maxSupportedVersion".into(), self.max_supported_version.into());
         serde_json::Value::Object(o)
     }
 }
@@ -274,10 +238,7 @@ impl ToJson for KRaftVersionFeature {
 #[cfg(feature = "json")]
 impl Sample for KRaftVersionFeature {
     fn sample(s: &mut Samples) -> Self {
-        KRaftVersionFeature {
-            min_supported_version: s.draw(),
-            max_supported_version: s.draw(),
-        }
+        KRaftVersionFeature { min_supported_version: s.draw(), max_supported_version: s.draw() }
     }
 }
 

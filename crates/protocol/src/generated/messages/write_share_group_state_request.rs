@@ -27,20 +27,14 @@ impl Message for WriteShareGroupStateRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=1).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=1).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -79,10 +73,7 @@ impl ToJson for WriteShareGroupStateRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("groupId".into(), self.group_id.as_str().into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -90,10 +81,7 @@ impl ToJson for WriteShareGroupStateRequest {
 #[cfg(feature = "json")]
 impl Sample for WriteShareGroupStateRequest {
     fn sample(s: &mut Samples) -> Self {
-        WriteShareGroupStateRequest {
-            group_id: s.draw(),
-            topics: s.draw(),
-        }
+        WriteShareGroupStateRequest { group_id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -134,10 +122,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("topicId".into(), self.topic_id.to_string().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -145,10 +130,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            topic_id: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { topic_id: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -226,15 +208,9 @@ impl ToJson for Partition {
         o.insert("leaderEpoch".into(), self.leader_epoch.into());
         o.insert("startOffset".into(), self.start_offset.into());
         if version >= 1 {
-            o.insert(
-                "deliveryCompleteCount".into(),
-                self.delivery_complete_count.into(),
-            );
+            o.insert("deliveryCompleteCount".into(), self.delivery_complete_count.into());
         }
-        o.insert(
-            "stateBatches".into(),
-            inspect::array(&self.state_batches, |v| v.to_json(version)),
-        );
+        o.insert("stateBatches".into(), inspect::array(&self.state_batches, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -308,12 +284,7 @@ impl ToJson for StateBatch {
 #[cfg(feature = "json")]
 impl Sample for StateBatch {
     fn sample(s: &mut Samples) -> Self {
-        StateBatch {
-            first_offset: s.draw(),
-            last_offset: s.draw(),
-            delivery_state: s.draw(),
-            delivery_count: s.draw(),
-        }
+        StateBatch { first_offset: s.draw(), last_offset: s.draw(), delivery_state: s.draw(), delivery_count: s.draw() }
     }
 }
 

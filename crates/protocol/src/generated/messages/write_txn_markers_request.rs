@@ -25,20 +25,14 @@ impl Message for WriteTxnMarkersRequest {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -74,10 +68,7 @@ impl WriteTxnMarkersRequest {
 impl ToJson for WriteTxnMarkersRequest {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "markers".into(),
-            inspect::array(&self.markers, |v| v.to_json(version)),
-        );
+        o.insert("markers".into(), inspect::array(&self.markers, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -148,10 +139,7 @@ impl ToJson for Marker {
         o.insert("producerId".into(), self.producer_id.into());
         o.insert("producerEpoch".into(), self.producer_epoch.into());
         o.insert("transactionResult".into(), self.transaction_result.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         o.insert("coordinatorEpoch".into(), self.coordinator_epoch.into());
         if version >= 2 {
             o.insert("transactionVersion".into(), self.transaction_version.into());
@@ -214,10 +202,7 @@ impl ToJson for Topic {
     fn to_json(&self, _version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitionIndexes".into(),
-            inspect::array(&self.partition_indexes, |v| (*v).into()),
-        );
+        o.insert("partitionIndexes".into(), inspect::array(&self.partition_indexes, |v| (*v).into()));
         serde_json::Value::Object(o)
     }
 }
@@ -225,10 +210,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partition_indexes: s.draw(),
-        }
+        Topic { name: s.draw(), partition_indexes: s.draw() }
     }
 }
 

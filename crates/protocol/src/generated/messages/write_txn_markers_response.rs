@@ -25,20 +25,14 @@ impl Message for WriteTxnMarkersResponse {
 
     fn decode(r: &mut Reader, version: i16) -> DecodeResult<Self> {
         if !(0..=2).contains(&version) {
-            return Err(DecodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         Self::read(r, version)
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> EncodeResult {
         if !(0..=2).contains(&version) {
-            return Err(EncodeError::UnsupportedVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, version)
     }
@@ -69,10 +63,7 @@ impl WriteTxnMarkersResponse {
 impl ToJson for WriteTxnMarkersResponse {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
-        o.insert(
-            "markers".into(),
-            inspect::array(&self.markers, |v| v.to_json(version)),
-        );
+        o.insert("markers".into(), inspect::array(&self.markers, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -121,10 +112,7 @@ impl ToJson for Marker {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("producerId".into(), self.producer_id.into());
-        o.insert(
-            "topics".into(),
-            inspect::array(&self.topics, |v| v.to_json(version)),
-        );
+        o.insert("topics".into(), inspect::array(&self.topics, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -132,10 +120,7 @@ impl ToJson for Marker {
 #[cfg(feature = "json")]
 impl Sample for Marker {
     fn sample(s: &mut Samples) -> Self {
-        Marker {
-            producer_id: s.draw(),
-            topics: s.draw(),
-        }
+        Marker { producer_id: s.draw(), topics: s.draw() }
     }
 }
 
@@ -176,10 +161,7 @@ impl ToJson for Topic {
     fn to_json(&self, version: i16) -> serde_json::Value {
         let mut o = serde_json::Map::new();
         o.insert("name".into(), self.name.as_str().into());
-        o.insert(
-            "partitions".into(),
-            inspect::array(&self.partitions, |v| v.to_json(version)),
-        );
+        o.insert("partitions".into(), inspect::array(&self.partitions, |v| v.to_json(version)));
         serde_json::Value::Object(o)
     }
 }
@@ -187,10 +169,7 @@ impl ToJson for Topic {
 #[cfg(feature = "json")]
 impl Sample for Topic {
     fn sample(s: &mut Samples) -> Self {
-        Topic {
-            name: s.draw(),
-            partitions: s.draw(),
-        }
+        Topic { name: s.draw(), partitions: s.draw() }
     }
 }
 
@@ -239,10 +218,7 @@ impl ToJson for Partition {
 #[cfg(feature = "json")]
 impl Sample for Partition {
     fn sample(s: &mut Samples) -> Self {
-        Partition {
-            partition_index: s.draw(),
-            error_code: s.draw(),
-        }
+        Partition { partition_index: s.draw(), error_code: s.draw() }
     }
 }
 
