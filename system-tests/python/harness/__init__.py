@@ -1,0 +1,1 @@
+"""What the system tests stand on: a real server process, raw frames, and the clients' command lines."""

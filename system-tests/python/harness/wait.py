@@ -1,0 +1,15 @@
+"""Waiting for a condition with a deadline; the tests never sleep for a fixed time."""
+
+import time
+
+
+def until(condition, what, timeout=30.0, poll=0.05):
+    """Returns the first truthy value of `condition()`; raises AssertionError naming `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:.0f} s: {what}")
+        time.sleep(poll)
