@@ -22,6 +22,14 @@ const TOPIC: i32 = READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_
 /// Everything that can be done to the cluster.
 const CLUSTER: i32 = CREATE | ALTER | DESCRIBE | CLUSTER_ACTION | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE;
 
+/// Everything that can be done to a group.
+const GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+
+/// The field for a group: all its operations when `requested`.
+pub(crate) fn of_group(requested: bool) -> i32 {
+    if requested { GROUP } else { NOT_REQUESTED }
+}
+
 /// The field for a topic: all its operations when `requested`.
 pub(crate) fn of_topic(requested: bool) -> i32 {
     if requested { TOPIC } else { NOT_REQUESTED }

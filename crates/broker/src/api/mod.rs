@@ -8,13 +8,25 @@
 mod dispatch;
 
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+pub mod delete_groups;
 pub mod delete_records;
+pub mod describe_groups;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod heartbeat;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
 pub mod list_offsets;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod sync_group;
 
 pub use dispatch::{ApiVersionRange, ClientConnection, DispatchError, Outcome, PendingResponse, dispatch};
 
@@ -23,9 +35,21 @@ dispatch::api_table! {
     Produce: ProduceRequest, 0..=13, produce, deferred;
     Fetch: FetchRequest, 0..=18, fetch;
     ListOffsets: ListOffsetsRequest, 0..=11, list_offsets;
+    OffsetCommit: OffsetCommitRequest, 0..=10, offset_commit;
+    OffsetFetch: OffsetFetchRequest, 0..=10, offset_fetch;
     FindCoordinator: FindCoordinatorRequest, 0..=6, find_coordinator;
+    JoinGroup: JoinGroupRequest, 0..=9, join_group;
+    Heartbeat: HeartbeatRequest, 0..=4, heartbeat;
+    LeaveGroup: LeaveGroupRequest, 0..=5, leave_group;
+    SyncGroup: SyncGroupRequest, 0..=5, sync_group;
+    DescribeGroups: DescribeGroupsRequest, 0..=6, describe_groups;
+    ListGroups: ListGroupsRequest, 0..=5, list_groups;
     ApiVersions: ApiVersionsRequest, 0..=5, api_versions;
     DeleteRecords: DeleteRecordsRequest, 0..=2, delete_records;
     InitProducerId: InitProducerIdRequest, 0..=5, init_producer_id;
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, 0..=4, offset_for_leader_epoch;
+    DeleteGroups: DeleteGroupsRequest, 0..=3, delete_groups;
+    OffsetDelete: OffsetDeleteRequest, 0..=0, offset_delete;
+    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, 0..=1, consumer_group_heartbeat;
+    ConsumerGroupDescribe: ConsumerGroupDescribeRequest, 0..=1, consumer_group_describe;
 }

@@ -1,0 +1,45 @@
+//! DescribeGroups (key 15), versions 0-6.
+//!
+//! - v3 authorized operations; v4 instance ids; v6 says GROUP_ID_NOT_FOUND (KIP-1043)
+//! - below v6 an unknown group is `Dead` without an error; so is a group of the consumer protocol (see key 69)
+
+use std::sync::Arc;
+
+use milena_protocol::ErrorCode;
+use milena_protocol::messages::describe_groups_response::Group;
+use milena_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
+
+use crate::authorized_operations;
+use crate::context::{Broker, RequestContext};
+
+/// Describes classic groups.
+pub async fn handle(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    request: DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    let mut groups = Vec::with_capacity(request.groups.len());
+    for group_id in request.groups {
+        let mut group = match broker.groups.describe_classic(group_id.clone()).await {
+            Ok(Some(group)) => group,
+            Ok(None) => dead(group_id, context.api_version),
+            Err(code) => Group { error_code: code.code(), group_id, ..Group::default() },
+        };
+        group.authorized_operations = authorized_operations::of_group(request.include_authorized_operations);
+        groups.push(group);
+    }
+    DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }
+}
+
+fn dead(group_id: String, version: i16) -> Group {
+    let group = Group { group_state: "Dead".to_owned(), ..Group::default() };
+    if version < 6 {
+        return Group { group_id, ..group };
+    }
+    Group {
+        error_code: ErrorCode::GroupIdNotFound.code(),
+        error_message: Some(format!("Group {group_id} not found.")),
+        group_id,
+        ..group
+    }
+}

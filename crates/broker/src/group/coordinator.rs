@@ -1,0 +1,289 @@
+//! The door to all groups: finds the shard of a group, queues the request, waits for its answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use milena_protocol::ErrorCode;
+use milena_protocol::messages::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest, SyncGroupResponse, consumer_group_describe_response,
+    describe_groups_response, leave_group_response,
+};
+use milena_stdx::{Clock, java_string_hash};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::client::ClientIdentity;
+use super::config::GroupConfig;
+use super::consumer::Refusal;
+use super::effects::{Effects, Now, Responder};
+use super::offsets_log::OffsetsLog;
+use super::owner::{Command, QUEUE_LENGTH, ShardOwner};
+use super::shard::{ListedGroup, Shard};
+use super::shard_offsets::{CommitRequest, FetchRequest, FetchedOffsets};
+use super::topics::TopicsView;
+
+/// All groups of this broker. Methods must be called inside a tokio runtime; dropping the coordinator ends its tasks.
+pub struct GroupCoordinator {
+    config: Arc<GroupConfig>,
+    log: Arc<dyn OffsetsLog>,
+    topics: Arc<dyn TopicsView>,
+    clock: Arc<dyn Clock>,
+    origin: Instant,
+    /// The queues of the shards that run, by partition of `__consumer_offsets`.
+    shards: Mutex<HashMap<i32, mpsc::Sender<Command>>>,
+}
+
+impl GroupCoordinator {
+    /// A coordinator over `log`. Shards are loaded by [`start`](Self::start), or when the first request needs them.
+    pub fn new(
+        config: GroupConfig,
+        log: Arc<dyn OffsetsLog>,
+        topics: Arc<dyn TopicsView>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let origin = clock.monotonic();
+        GroupCoordinator { config: Arc::new(config), log, topics, clock, origin, shards: Mutex::default() }
+    }
+
+    /// Loads every shard in the background, so that sessions and offset expiry run without a first request.
+    pub fn start(&self) {
+        for partition in 0..self.log.partition_count() {
+            self.shard(partition);
+        }
+    }
+
+    /// The cluster's topics as groups see them.
+    pub fn topics(&self) -> &dyn TopicsView {
+        self.topics.as_ref()
+    }
+
+    /// The partition of `__consumer_offsets` that keeps `group_id`; `None` while the topic does not exist.
+    pub fn partition_for(&self, group_id: &str) -> Option<i32> {
+        let partitions = self.log.partition_count();
+        (partitions > 0).then(|| java_string_hash(group_id).checked_abs().unwrap_or(0) % partitions)
+    }
+
+    /// JoinGroup. May wait for a whole rebalance.
+    ///
+    /// # Errors
+    /// The code to answer with.
+    pub async fn join(
+        &self,
+        request: JoinGroupRequest,
+        client: ClientIdentity,
+        version: i16,
+    ) -> Result<JoinGroupResponse, ErrorCode> {
+        let group_id = request.group_id.clone();
+        self.request(&group_id, move |shard, now, effects, responder| {
+            shard.join(request, client, version, responder, now, effects);
+        })
+        .await
+    }
+
+    /// SyncGroup. May wait for the leader's assignment.
+    ///
+    /// # Errors
+    /// The code to answer with.
+    pub async fn sync(&self, request: SyncGroupRequest) -> Result<SyncGroupResponse, ErrorCode> {
+        let group_id = request.group_id.clone();
+        self.request(&group_id, move |shard, now, effects, responder| shard.sync(request, responder, now, effects))
+            .await
+    }
+
+    /// Heartbeat.
+    ///
+    /// # Errors
+    /// The code to answer with.
+    pub async fn heartbeat(&self, request: HeartbeatRequest) -> Result<(), ErrorCode> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.heartbeat(&request, now, effects)).await?
+    }
+
+    /// LeaveGroup, with its members in the list of v3+.
+    ///
+    /// # Errors
+    /// The code for the whole request.
+    pub async fn leave(&self, request: LeaveGroupRequest) -> Result<Vec<leave_group_response::Member>, ErrorCode> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.leave(request, now, effects)).await?
+    }
+
+    /// ConsumerGroupHeartbeat (KIP-848).
+    ///
+    /// # Errors
+    /// The code and message to answer with.
+    pub async fn consumer_heartbeat(
+        &self,
+        request: ConsumerGroupHeartbeatRequest,
+        client: ClientIdentity,
+        version: i16,
+    ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, now, effects| {
+            shard.consumer_heartbeat(request, client, version, now, effects)
+        })
+        .await?
+    }
+
+    /// OffsetCommit; one code for each offset, in order.
+    ///
+    /// # Errors
+    /// The code for the whole request.
+    pub async fn commit_offsets(&self, request: CommitRequest) -> Result<Vec<ErrorCode>, ErrorCode> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.commit_offsets(request, now, effects)).await?
+    }
+
+    /// OffsetFetch for one group.
+    ///
+    /// # Errors
+    /// The code for the whole group.
+    pub async fn fetch_offsets(&self, request: FetchRequest) -> Result<FetchedOffsets, ErrorCode> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, _, _| shard.fetch_offsets(request)).await?
+    }
+
+    /// OffsetDelete; one code for each topic, in order.
+    ///
+    /// # Errors
+    /// The code for the whole request.
+    pub async fn delete_offsets(
+        &self,
+        group_id: String,
+        topics: Vec<(String, Vec<i32>)>,
+    ) -> Result<Vec<ErrorCode>, ErrorCode> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, _, effects| shard.delete_offsets(&group, &topics, effects)).await?
+    }
+
+    /// DeleteGroups for one group.
+    ///
+    /// # Errors
+    /// GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, or a retriable code.
+    pub async fn delete_group(&self, group_id: String) -> Result<(), ErrorCode> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.delete_group(&group, now, effects)).await?
+    }
+
+    /// DescribeGroups for one group; `None` when there is no classic group of that name.
+    ///
+    /// # Errors
+    /// A retriable code.
+    pub async fn describe_classic(
+        &self,
+        group_id: String,
+    ) -> Result<Option<describe_groups_response::Group>, ErrorCode> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, _, _| shard.describe_classic(&group)).await
+    }
+
+    /// ConsumerGroupDescribe for one group; `None` when there is no consumer group of that name.
+    ///
+    /// # Errors
+    /// A retriable code.
+    pub async fn describe_consumer(
+        &self,
+        group_id: String,
+    ) -> Result<Option<consumer_group_describe_response::Group>, ErrorCode> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, _, _| shard.describe_consumer(&group)).await
+    }
+
+    /// All groups of this broker, by name.
+    ///
+    /// # Errors
+    /// A retriable code, if a shard cannot be read.
+    pub async fn list(&self) -> Result<Vec<ListedGroup>, ErrorCode> {
+        let mut groups = Vec::new();
+        let mut waiting = Vec::new();
+        for partition in 0..self.log.partition_count() {
+            let (responder, pending) = Responder::new();
+            let command: Command = Box::new(move |shard, _, effects| effects.reply(responder, Ok(shard.list())));
+            self.send(partition, command).await;
+            waiting.push(pending);
+        }
+        for pending in waiting {
+            groups.extend(pending.wait().await?);
+        }
+        groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+        Ok(groups)
+    }
+
+    /// Topics were created or got partitions: consumer groups look at their subscriptions again.
+    pub async fn topics_changed(&self) {
+        self.tell_running_shards(|| Box::new(|shard, _, _| shard.topics_changed())).await;
+    }
+
+    /// Topics were deleted: their offsets go, and consumer groups look at their subscriptions again.
+    pub async fn topics_deleted(&self, topics: &[String]) {
+        for partition in 0..self.log.partition_count() {
+            let topics = topics.to_vec();
+            self.send(partition, Box::new(move |shard, _, effects| shard.topics_deleted(&topics, effects))).await;
+        }
+    }
+
+    async fn tell_running_shards(&self, command: impl Fn() -> Command) {
+        let running: Vec<i32> = self.shards.lock().keys().copied().collect();
+        for partition in running {
+            self.send(partition, command()).await;
+        }
+    }
+
+    /// Queues work whose answer comes as soon as its records are written.
+    async fn call<T: Send + 'static>(
+        &self,
+        group_id: &str,
+        work: impl FnOnce(&mut Shard, Now, &mut Effects) -> T + Send + 'static,
+    ) -> Result<T, ErrorCode> {
+        self.request(group_id, move |shard, now, effects, responder| {
+            let answer = work(shard, now, effects);
+            effects.reply(responder, Ok(answer));
+        })
+        .await
+    }
+
+    /// Queues work that answers through its responder, now or later.
+    async fn request<T: Send + 'static>(
+        &self,
+        group_id: &str,
+        work: impl FnOnce(&mut Shard, Now, &mut Effects, Responder<T>) + Send + 'static,
+    ) -> Result<T, ErrorCode> {
+        let partition = self.partition_for(group_id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        let (responder, pending) = Responder::new();
+        self.send(partition, Box::new(move |shard, now, effects| work(shard, now, effects, responder))).await;
+        pending.wait().await
+    }
+
+    /// A command that cannot be sent is dropped, which answers it.
+    async fn send(&self, partition: i32, command: Command) {
+        if self.shard(partition).send(command).await.is_err() {
+            tracing::error!(partition, "the owner of a group shard is gone");
+        }
+    }
+
+    /// The queue of a shard, whose owner is started if it does not run.
+    fn shard(&self, partition: i32) -> mpsc::Sender<Command> {
+        let mut shards = self.shards.lock();
+        if let Some(queue) = shards.get(&partition).filter(|queue| !queue.is_closed()) {
+            return queue.clone();
+        }
+        let (sender, queue) = mpsc::channel(QUEUE_LENGTH);
+        let owner = ShardOwner {
+            partition,
+            config: self.config.clone(),
+            topics: self.topics.clone(),
+            log: self.log.clone(),
+            clock: self.clock.clone(),
+            origin: self.origin,
+            queue,
+        };
+        tokio::spawn(owner.run());
+        shards.insert(partition, sender.clone());
+        sender
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Rebuilding a shard from its log.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::classic::ClassicGroup;
+use super::consumer::ConsumerGroup;
+use super::effects::{Effects, Now};
+use super::offsets::CommittedOffset;
+use super::records::{self, StoredRecord};
+use super::shard::{Group, Shard};
+
+impl Shard {
+    /// Takes over one record of the log. A record that cannot be read is skipped: refusing to serve every other
+    /// group of the shard would be worse.
+    pub fn load(&mut self, key: &Bytes, value: Option<&Bytes>) {
+        match records::decode(key, value) {
+            Ok(Some(record)) => self.load_record(record),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "unreadable record in __consumer_offsets is skipped"),
+        }
+    }
+
+    fn load_record(&mut self, record: StoredRecord) {
+        match record {
+            StoredRecord::Offset { key, value: Some(value) } => {
+                let offsets = self.offsets.entry(key.group.as_str().into()).or_default();
+                offsets.set(&key.topic, key.partition, CommittedOffset::from_value(value));
+            }
+            StoredRecord::Offset { key, value: None } => {
+                if let Some(offsets) = self.offsets.get_mut(key.group.as_str()) {
+                    offsets.remove(&key.topic, key.partition);
+                    if offsets.is_empty() {
+                        self.offsets.remove(key.group.as_str());
+                    }
+                }
+            }
+            StoredRecord::Group { group, value } => self.load_classic(&group, value),
+            StoredRecord::ConsumerGroup { group, value: Some(value) } => {
+                self.loaded_consumer_group(&group).load_epoch(value);
+            }
+            StoredRecord::ConsumerGroup { group, value: None } => {
+                if matches!(self.groups.get(group.as_str()), Some(Group::Consumer(_))) {
+                    self.groups.remove(group.as_str());
+                }
+            }
+            other => self.load_consumer_record(other),
+        }
+    }
+
+    fn load_classic(&mut self, group_id: &str, value: Option<milena_protocol::messages::GroupMetadataValue>) {
+        let group_id: Arc<str> = group_id.into();
+        if let Some(value) = value {
+            let group = ClassicGroup::from_stored(group_id.clone(), value);
+            self.groups.insert(group_id, Group::Classic(group));
+        } else if matches!(self.groups.get(&group_id), Some(Group::Classic(_))) {
+            self.groups.remove(&group_id);
+        }
+    }
+
+    fn load_consumer_record(&mut self, record: StoredRecord) {
+        match record {
+            StoredRecord::ConsumerMember { key, value } => {
+                if value.is_some() || self.is_consumer_group(&key.group_id) {
+                    self.loaded_consumer_group(&key.group_id).load_member(&key.member_id, value);
+                }
+            }
+            StoredRecord::ConsumerTarget { group, value } => {
+                if value.is_some() || self.is_consumer_group(&group) {
+                    self.loaded_consumer_group(&group).load_target_epoch(value);
+                }
+            }
+            StoredRecord::ConsumerTargetMember { key, value } => {
+                if value.is_some() || self.is_consumer_group(&key.group_id) {
+                    self.loaded_consumer_group(&key.group_id).load_target(&key.member_id, value);
+                }
+            }
+            StoredRecord::ConsumerCurrent { key, value } => {
+                if value.is_some() || self.is_consumer_group(&key.group_id) {
+                    self.loaded_consumer_group(&key.group_id).load_holding(&key.member_id, value);
+                }
+            }
+            StoredRecord::ConsumerRegex { key, value } => {
+                if value.is_some() || self.is_consumer_group(&key.group_id) {
+                    self.loaded_consumer_group(&key.group_id).load_regex(key.regular_expression, value);
+                }
+            }
+            StoredRecord::Offset { .. } | StoredRecord::Group { .. } | StoredRecord::ConsumerGroup { .. } => {}
+        }
+    }
+
+    fn is_consumer_group(&self, group_id: &str) -> bool {
+        matches!(self.groups.get(group_id), Some(Group::Consumer(_)))
+    }
+
+    fn loaded_consumer_group(&mut self, group_id: &str) -> &mut ConsumerGroup {
+        let group_id: Arc<str> = group_id.into();
+        let group = self
+            .groups
+            .entry(group_id.clone())
+            .or_insert_with(|| Group::Consumer(ConsumerGroup::new(group_id.clone())));
+        if matches!(group, Group::Classic(_)) {
+            *group = Group::Consumer(ConsumerGroup::new(group_id));
+        }
+        match group {
+            Group::Consumer(group) => group,
+            Group::Classic(_) => unreachable!("replaced above"),
+        }
+    }
+
+    /// The end of the log is reached: sessions begin, and groups that only have offsets become visible.
+    pub fn finish_load(&mut self, now: Now) {
+        for group_id in self.offsets.keys() {
+            self.groups.entry(group_id.clone()).or_insert_with(|| Group::Classic(ClassicGroup::new(group_id.clone())));
+        }
+        self.schedule_offset_expiry(now);
+        let topics = self.topics.clone();
+        // Starting timers asks for nothing to be written.
+        let mut effects = Effects::default();
+        let (groups, mut turn) = self.turn(now, &mut effects);
+        for group in groups.values() {
+            match group {
+                Group::Classic(group) => group.start_sessions(&mut turn),
+                Group::Consumer(group) => group.start_sessions(topics.as_ref(), &mut turn),
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The task that owns one shard: loads it, feeds it requests and timers, writes its records, sends its replies.
+//!
+//! Requests that wait in the queue are handled together and written together (group commit): the longer a write
+//! takes, the more the next one carries. Replies leave after the write, in order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use milena_protocol::ErrorCode;
+use milena_stdx::Clock;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::config::GroupConfig;
+use super::effects::{Effects, Now};
+use super::offsets_log::{CoordinatorError, OffsetsLog};
+use super::shard::Shard;
+use super::topics::TopicsView;
+
+/// Requests that may wait for one shard; whoever comes later waits to be queued.
+pub(super) const QUEUE_LENGTH: usize = 4_096;
+/// Requests handled in one round.
+const ROUND_LENGTH_MAX: usize = 1_024;
+/// First and longest pause between two attempts to load a shard.
+const LOAD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// One request, as a closure over the shard that keeps its own way to answer. Dropped unanswered, it answers
+/// COORDINATOR_NOT_AVAILABLE by itself.
+pub(super) type Command = Box<dyn FnOnce(&mut Shard, Now, &mut Effects) + Send>;
+
+/// The owner of one shard.
+pub(super) struct ShardOwner {
+    pub(super) partition: i32,
+    pub(super) config: Arc<GroupConfig>,
+    pub(super) topics: Arc<dyn TopicsView>,
+    pub(super) log: Arc<dyn OffsetsLog>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The origin of the monotonic milliseconds.
+    pub(super) origin: Instant,
+    pub(super) queue: mpsc::Receiver<Command>,
+}
+
+impl ShardOwner {
+    /// Serves until every sender is gone.
+    pub(super) async fn run(mut self) {
+        while let Some(shard) = self.load().await {
+            if self.serve(shard).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Loads the shard, again and again until it works; requests of the meantime are refused so that clients retry.
+    async fn load(&mut self) -> Option<Shard> {
+        let mut pause = LOAD_RETRY.0;
+        loop {
+            match self.load_once().await {
+                Ok(shard) => return Some(shard),
+                Err(error) => tracing::error!(partition = self.partition, %error, "groups cannot be loaded"),
+            }
+            self.refuse_for(pause).await?;
+            pause = (pause * 2).min(LOAD_RETRY.1);
+        }
+    }
+
+    async fn load_once(&self) -> Result<Shard, CoordinatorError> {
+        let (log, partition) = (self.log.clone(), self.partition);
+        let mut shard = Shard::new(self.config.clone(), self.topics.clone());
+        let loaded = tokio::task::spawn_blocking(move || {
+            log.read_all(partition, &mut |key: &Bytes, value: Option<&Bytes>| shard.load(key, value))?;
+            Ok(shard)
+        });
+        let mut shard = loaded.await.unwrap_or_else(|error| {
+            Err(CoordinatorError::Storage { partition, reason: format!("loading failed: {error}") })
+        })?;
+        shard.finish_load(self.now());
+        Ok(shard)
+    }
+
+    /// Drops requests, which answers them, for a while. `None` when nobody can send any more.
+    async fn refuse_for(&mut self, pause: Duration) -> Option<()> {
+        let refuse_all = async { while self.queue.recv().await.is_some() {} };
+        timeout(pause, refuse_all).await.err().map(|_elapsed| ())
+    }
+
+    /// Serves the shard. `None` when nobody can send any more; `Some` when it must be loaded again.
+    async fn serve(&mut self, mut shard: Shard) -> Option<()> {
+        let mut commands = Vec::new();
+        loop {
+            let until_timer = self.until(shard.next_deadline());
+            tokio::select! {
+                received = self.queue.recv_many(&mut commands, ROUND_LENGTH_MAX) => {
+                    if received == 0 {
+                        return None;
+                    }
+                }
+                () = sleep(until_timer) => {}
+            }
+            if let Err(error) = self.round(&mut shard, &mut commands).await {
+                tracing::error!(partition = self.partition, %error, "group state cannot be written and is reloaded");
+                return Some(());
+            }
+        }
+    }
+
+    /// Handles `commands` and due timers, writes what they ask for, and replies.
+    async fn round(&self, shard: &mut Shard, commands: &mut Vec<Command>) -> Result<(), CoordinatorError> {
+        let now = self.now();
+        let mut round = Effects::default();
+        for command in commands.drain(..) {
+            let mut effects = Effects::default();
+            command(shard, now, &mut effects);
+            round = self.join(round, effects).await?;
+        }
+        let mut effects = Effects::default();
+        shard.tick(now, &mut effects);
+        let round = self.join(round, effects).await?;
+        self.write(round).await
+    }
+
+    /// Adds `effects` to the round, writing the round first if both do not fit into one batch.
+    async fn join(&self, mut round: Effects, effects: Effects) -> Result<Effects, CoordinatorError> {
+        let bytes_max = self.log.append_bytes_max();
+        let size = effects.record_bytes();
+        if effects.is_unwritable() || size > bytes_max {
+            // Too large for the log or its formats: undone by loading the shard again.
+            let written = self.write(round).await;
+            effects.complete(Some(ErrorCode::UnknownServerError));
+            written?;
+            return Err(CoordinatorError::TooLarge { partition: self.partition, size });
+        }
+        if round.record_bytes() + size > bytes_max {
+            self.write(round).await?;
+            round = Effects::default();
+        }
+        round.append(effects);
+        Ok(round)
+    }
+
+    async fn write(&self, mut round: Effects) -> Result<(), CoordinatorError> {
+        let records = round.take_records();
+        if records.is_empty() {
+            round.complete(None);
+            return Ok(());
+        }
+        let written = self.log.append(self.partition, records).await;
+        round.complete(written.as_ref().err().map(CoordinatorError::error_code));
+        written
+    }
+
+    fn until(&self, deadline_ms: Option<i64>) -> Duration {
+        const IDLE: Duration = Duration::from_secs(3600);
+        deadline_ms.map_or(IDLE, |deadline| {
+            let left = deadline.saturating_sub(self.now().monotonic_ms).max(0);
+            Duration::from_millis(left.unsigned_abs()).min(IDLE)
+        })
+    }
+
+    fn now(&self) -> Now {
+        let elapsed = self.clock.monotonic().saturating_duration_since(self.origin);
+        Now { unix_ms: self.clock.now_ms(), monotonic_ms: i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX) }
+    }
+}
