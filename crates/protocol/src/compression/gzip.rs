@@ -20,10 +20,9 @@ fn level_of(level: Option<i32>) -> Result<flate2::Compression, CompressionError>
     match level {
         None | Some(-1) => Ok(flate2::Compression::default()),
         Some(level @ 0..=9) => Ok(flate2::Compression::new(level.unsigned_abs())),
-        Some(level) => Err(CompressionError::encode(
-            Compression::Gzip,
-            format_args!("level {level} is outside -1..=9"),
-        )),
+        Some(level) => {
+            Err(CompressionError::encode(Compression::Gzip, format_args!("level {level} is outside -1..=9")))
+        }
     }
 }
 

@@ -19,17 +19,11 @@ const FLG_DICTIONARY_ID: u8 = 0b0000_0001;
 
 /// Writes independent blocks of at most 64 KiB without checksums: the only shape that Kafka's Java reader takes.
 pub(super) fn compress(data: &[u8]) -> Result<Vec<u8>, CompressionError> {
-    let info = FrameInfo::new()
-        .block_size(BlockSize::Max64KB)
-        .block_mode(BlockMode::Independent);
+    let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
     let output = Vec::with_capacity(data.len() / 2 + 64);
     let mut encoder = FrameEncoder::with_frame_info(info, output);
-    encoder
-        .write_all(data)
-        .map_err(|error| CompressionError::encode(Compression::Lz4, error))?;
-    encoder
-        .finish()
-        .map_err(|error| CompressionError::encode(Compression::Lz4, error))
+    encoder.write_all(data).map_err(|error| CompressionError::encode(Compression::Lz4, error))?;
+    encoder.finish().map_err(|error| CompressionError::encode(Compression::Lz4, error))
 }
 
 pub(super) fn decompress(data: &[u8], max: usize) -> Result<Vec<u8>, CompressionError> {
@@ -83,17 +77,11 @@ fn header_checksum(descriptor: &[u8]) -> u8 {
     xxh32(descriptor, 0).to_le_bytes()[1]
 }
 
-fn read_frames(
-    input: impl Read,
-    input_len: usize,
-    max: usize,
-) -> Result<Vec<u8>, CompressionError> {
+fn read_frames(input: impl Read, input_len: usize, max: usize) -> Result<Vec<u8>, CompressionError> {
     let mut decoder = FrameDecoder::new(input);
     let mut output = Vec::with_capacity(initial_capacity(input_len, max));
     loop {
-        let block = decoder
-            .fill_buf()
-            .map_err(|error| CompressionError::corrupt(Compression::Lz4, error))?;
+        let block = decoder.fill_buf().map_err(|error| CompressionError::corrupt(Compression::Lz4, error))?;
         if block.is_empty() {
             break;
         }

@@ -13,6 +13,8 @@
 mod gzip;
 mod lz4;
 mod snappy;
+#[cfg(test)]
+mod tests;
 mod zstandard;
 
 use std::fmt;
@@ -39,23 +41,15 @@ pub enum Compression {
 
 impl Compression {
     /// Every codec, in the order of their ids.
-    pub const ALL: [Compression; 5] = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
+    pub const ALL: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
     /// The codec with this id.
     ///
     /// # Errors
     /// [`CompressionError::UnknownCodec`] for ids that Kafka does not assign.
     pub fn from_id(id: u8) -> Result<Compression, CompressionError> {
-        Self::ALL
-            .get(usize::from(id))
-            .copied()
-            .ok_or(CompressionError::UnknownCodec { id })
+        Self::ALL.get(usize::from(id)).copied().ok_or(CompressionError::UnknownCodec { id })
     }
 
     /// The id used in batch attributes.
@@ -88,9 +82,7 @@ impl FromStr for Compression {
         Self::ALL
             .into_iter()
             .find(|codec| codec.name() == name)
-            .ok_or_else(|| CompressionError::UnknownName {
-                name: name.to_owned(),
-            })
+            .ok_or_else(|| CompressionError::UnknownName { name: name.to_owned() })
     }
 }
 
@@ -135,17 +127,11 @@ pub enum CompressionError {
 
 impl CompressionError {
     fn corrupt(codec: Compression, detail: impl fmt::Display) -> Self {
-        CompressionError::Corrupt {
-            codec,
-            detail: detail.to_string(),
-        }
+        CompressionError::Corrupt { codec, detail: detail.to_string() }
     }
 
     fn encode(codec: Compression, detail: impl fmt::Display) -> Self {
-        CompressionError::Encode {
-            codec,
-            detail: detail.to_string(),
-        }
+        CompressionError::Encode { codec, detail: detail.to_string() }
     }
 }
 
@@ -155,11 +141,7 @@ impl CompressionError {
 ///
 /// # Errors
 /// [`CompressionError::Encode`] when the library refuses the level or the data.
-pub fn compress(
-    codec: Compression,
-    level: Option<i32>,
-    data: &[u8],
-) -> Result<Vec<u8>, CompressionError> {
+pub fn compress(codec: Compression, level: Option<i32>, data: &[u8]) -> Result<Vec<u8>, CompressionError> {
     match codec {
         Compression::None => Ok(data.to_vec()),
         Compression::Gzip => gzip::compress(level, data),
@@ -174,11 +156,7 @@ pub fn compress(
 /// # Errors
 /// - [`CompressionError::TooLarge`]: the output would exceed `max`
 /// - [`CompressionError::Corrupt`]: the bytes are damaged, truncated, or of another codec
-pub fn decompress(
-    codec: Compression,
-    data: &[u8],
-    max: usize,
-) -> Result<Vec<u8>, CompressionError> {
+pub fn decompress(codec: Compression, data: &[u8], max: usize) -> Result<Vec<u8>, CompressionError> {
     match codec {
         Compression::None if data.len() > max => Err(CompressionError::TooLarge { limit: max }),
         Compression::None => Ok(data.to_vec()),

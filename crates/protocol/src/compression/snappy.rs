@@ -30,8 +30,7 @@ pub(super) fn compress(data: &[u8]) -> Result<Vec<u8>, CompressionError> {
         let length = encoder
             .compress(chunk, &mut block)
             .map_err(|error| CompressionError::encode(Compression::Snappy, error))?;
-        let prefix = u32::try_from(length)
-            .map_err(|error| CompressionError::encode(Compression::Snappy, error))?;
+        let prefix = u32::try_from(length).map_err(|error| CompressionError::encode(Compression::Snappy, error))?;
         output.extend_from_slice(&prefix.to_be_bytes());
         output.extend_from_slice(&block[..length]);
     }
@@ -61,17 +60,13 @@ pub(super) fn decompress(data: &[u8], max: usize) -> Result<Vec<u8>, Compression
 
 /// Decompresses one raw block behind what `output` holds.
 fn append_block(block: &[u8], output: &mut Vec<u8>, max: usize) -> Result<(), CompressionError> {
-    let length =
-        decompress_len(block).map_err(|error| CompressionError::corrupt(Compression::Snappy, error))?;
+    let length = decompress_len(block).map_err(|error| CompressionError::corrupt(Compression::Snappy, error))?;
     if length > max - output.len() {
         return Err(CompressionError::TooLarge { limit: max });
     }
     // The length is the sender's claim: believe it only as far as the format can reach.
     if length > block.len().saturating_mul(MAX_EXPANSION) {
-        return Err(CompressionError::corrupt(
-            Compression::Snappy,
-            "the block claims more bytes than it can hold",
-        ));
+        return Err(CompressionError::corrupt(Compression::Snappy, "the block claims more bytes than it can hold"));
     }
     let start = output.len();
     output.resize(start + length, 0);

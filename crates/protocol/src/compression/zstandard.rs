@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 
 use zstd::zstd_safe::{
-    CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, compress_bound, get_error_name,
-    get_frame_content_size,
+    CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, compress_bound, get_error_name, get_frame_content_size,
 };
 
 use super::{Compression, CompressionError, initial_capacity};
@@ -26,13 +25,10 @@ pub(super) fn compress(level: Option<i32>, data: &[u8]) -> Result<Vec<u8>, Compr
         // Taken out while in use: a context that failed is dropped, not reused.
         let mut context = match slot.take() {
             Some(context) => context,
-            None => CCtx::try_create()
-                .ok_or_else(|| CompressionError::encode(Compression::Zstd, NO_MEMORY))?,
+            None => CCtx::try_create().ok_or_else(|| CompressionError::encode(Compression::Zstd, NO_MEMORY))?,
         };
         context.reset(ResetDirective::SessionOnly).map_err(fail)?;
-        context
-            .set_parameter(CParameter::CompressionLevel(level.unwrap_or(DEFAULT_LEVEL)))
-            .map_err(fail)?;
+        context.set_parameter(CParameter::CompressionLevel(level.unwrap_or(DEFAULT_LEVEL))).map_err(fail)?;
         let mut output = Vec::with_capacity(compress_bound(data.len()));
         context.compress2(&mut output, data).map_err(fail)?;
         output.shrink_to_fit();
@@ -45,8 +41,7 @@ pub(super) fn decompress(data: &[u8], max: usize) -> Result<Vec<u8>, Compression
     DECODER.with_borrow_mut(|slot| {
         let mut context = match slot.take() {
             Some(context) => context,
-            None => DCtx::try_create()
-                .ok_or_else(|| CompressionError::corrupt(Compression::Zstd, NO_MEMORY))?,
+            None => DCtx::try_create().ok_or_else(|| CompressionError::corrupt(Compression::Zstd, NO_MEMORY))?,
         };
         let output = read_frames(&mut context, data, max)?;
         *slot = Some(context);
@@ -54,11 +49,7 @@ pub(super) fn decompress(data: &[u8], max: usize) -> Result<Vec<u8>, Compression
     })
 }
 
-fn read_frames(
-    context: &mut DCtx<'static>,
-    data: &[u8],
-    max: usize,
-) -> Result<Vec<u8>, CompressionError> {
+fn read_frames(context: &mut DCtx<'static>, data: &[u8], max: usize) -> Result<Vec<u8>, CompressionError> {
     let fail = |code| CompressionError::corrupt(Compression::Zstd, get_error_name(code));
     context.reset(ResetDirective::SessionOnly).map_err(fail)?;
     let mut output = Vec::with_capacity(first_capacity(data, max)?);
@@ -86,10 +77,7 @@ fn read_frames(
             }
             output.reserve_exact(growth);
         } else if (before_in, before_out) == (input.pos(), output.len()) {
-            return Err(CompressionError::corrupt(
-                Compression::Zstd,
-                "truncated frame",
-            ));
+            return Err(CompressionError::corrupt(Compression::Zstd, "truncated frame"));
         }
     }
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::{
-    LOG_OVERHEAD, MAGIC_V2, NO_PRODUCER_ID, RECORD_BATCH_OVERHEAD, RecordError, RecordIter,
-    RecordRef, RecordsSummary, TimestampType, attribute, crc32c, field,
+    LOG_OVERHEAD, MAGIC_V2, NO_PRODUCER_ID, RECORD_BATCH_OVERHEAD, RecordError, RecordIter, RecordRef, RecordsSummary,
+    TimestampType, attribute, crc32c, field,
 };
 use crate::compression::{Compression, CompressionError, decompress};
 
@@ -148,24 +148,16 @@ impl<'a> BatchView<'a> {
     /// - [`RecordError::InvalidLength`]: the length field cannot be true
     /// - [`RecordError::Truncated`]: `buf` ends inside the batch
     pub fn parse(buf: &'a [u8]) -> Result<BatchView<'a>, RecordError> {
-        let truncated = |needed| RecordError::Truncated {
-            needed,
-            available: buf.len(),
-        };
+        let truncated = |needed| RecordError::Truncated { needed, available: buf.len() };
         // The magic decides what the length means, so it is looked at first.
         if let Some(&magic) = buf.get(field::MAGIC)
             && magic.cast_signed() != MAGIC_V2
         {
-            return Err(RecordError::UnsupportedMagic {
-                magic: magic.cast_signed(),
-            });
+            return Err(RecordError::UnsupportedMagic { magic: magic.cast_signed() });
         }
-        let header = buf
-            .first_chunk::<RECORD_BATCH_OVERHEAD>()
-            .ok_or_else(|| truncated(RECORD_BATCH_OVERHEAD))?;
+        let header = buf.first_chunk::<RECORD_BATCH_OVERHEAD>().ok_or_else(|| truncated(RECORD_BATCH_OVERHEAD))?;
         let length = i32::from_be_bytes(fixed(header, field::BATCH_LENGTH));
-        let size = usize::try_from(length)
-            .map_or(0, |length| LOG_OVERHEAD + length);
+        let size = usize::try_from(length).map_or(0, |length| LOG_OVERHEAD + length);
         if size < RECORD_BATCH_OVERHEAD {
             return Err(RecordError::InvalidLength { length });
         }
@@ -199,11 +191,7 @@ impl<'a> BatchView<'a> {
     /// [`RecordError::ChecksumMismatch`]
     pub fn check_crc(&self) -> Result<(), RecordError> {
         let (stored, computed) = (self.crc(), crc32c(&self.bytes[field::ATTRIBUTES..]));
-        if stored == computed {
-            Ok(())
-        } else {
-            Err(RecordError::ChecksumMismatch { stored, computed })
-        }
+        if stored == computed { Ok(()) } else { Err(RecordError::ChecksumMismatch { stored, computed }) }
     }
 
     /// The records' bytes, decompressed to at most `max_decompressed` bytes; borrowed when they are not compressed.
@@ -234,11 +222,7 @@ impl<'a> BatchView<'a> {
     ///
     /// # Errors
     /// As [`records`](Self::records).
-    pub fn records_in(
-        &self,
-        frame: &Bytes,
-        max_decompressed: usize,
-    ) -> Result<RecordIter, RecordError> {
+    pub fn records_in(&self, frame: &Bytes, max_decompressed: usize) -> Result<RecordIter, RecordError> {
         let data = match self.uncompressed(max_decompressed)? {
             Cow::Owned(data) => Bytes::from(data),
             Cow::Borrowed(payload) => slice_of(frame, payload),
@@ -285,9 +269,7 @@ impl<'a> BatchView<'a> {
 fn slice_of(whole: &Bytes, part: &[u8]) -> Bytes {
     let (start, at) = (whole.as_ptr().addr(), part.as_ptr().addr());
     match at.checked_sub(start) {
-        Some(position) if position + part.len() <= whole.len() => {
-            whole.slice(position..position + part.len())
-        }
+        Some(position) if position + part.len() <= whole.len() => whole.slice(position..position + part.len()),
         _ => Bytes::copy_from_slice(part),
     }
 }
@@ -313,9 +295,7 @@ impl BatchHeader {
     pub fn parse(bytes: &[u8; RECORD_BATCH_OVERHEAD]) -> Result<BatchHeader, RecordError> {
         let header = BatchHeader { bytes: *bytes };
         if header.magic() != MAGIC_V2 {
-            return Err(RecordError::UnsupportedMagic {
-                magic: header.magic(),
-            });
+            return Err(RecordError::UnsupportedMagic { magic: header.magic() });
         }
         let length = header.batch_length();
         if header.size_in_bytes() < RECORD_BATCH_OVERHEAD {
@@ -332,9 +312,7 @@ impl BatchHeader {
 
 impl From<&BatchView<'_>> for BatchHeader {
     fn from(view: &BatchView<'_>) -> Self {
-        BatchHeader {
-            bytes: *view.header,
-        }
+        BatchHeader { bytes: *view.header }
     }
 }
 

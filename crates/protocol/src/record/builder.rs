@@ -4,9 +4,8 @@ use bytes::Bytes;
 
 use super::varint::{put_varint, put_varlong, varint_len, varlong_len};
 use super::{
-    Header, LOG_OVERHEAD, MAGIC_V2, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,
-    NO_SEQUENCE, NO_TIMESTAMP, RECORD_BATCH_OVERHEAD, RecordError, TimestampType, attribute,
-    crc32c, field,
+    Header, LOG_OVERHEAD, MAGIC_V2, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
+    RECORD_BATCH_OVERHEAD, RecordError, TimestampType, attribute, crc32c, field,
 };
 use crate::compression::{Compression, compress};
 
@@ -63,10 +62,7 @@ impl BatchOptions {
                 attributes |= bit;
             }
         };
-        set(
-            attribute::LOG_APPEND_TIME,
-            self.timestamp_type == TimestampType::LogAppendTime,
-        );
+        set(attribute::LOG_APPEND_TIME, self.timestamp_type == TimestampType::LogAppendTime);
         set(attribute::TRANSACTIONAL, self.transactional);
         set(attribute::CONTROL, self.control);
         set(attribute::DELETE_HORIZON, self.delete_horizon_ms.is_some());
@@ -143,13 +139,9 @@ impl BatchBuilder {
         headers: &[Header],
     ) -> Result<(), RecordError> {
         if offset < self.next_offset {
-            return Err(RecordError::InvalidRecord {
-                index: self.count,
-                detail: "offsets must grow",
-            });
+            return Err(RecordError::InvalidRecord { index: self.count, detail: "offsets must grow" });
         }
-        let offset_delta = i32::try_from(offset - self.options.base_offset)
-            .map_err(|_| RecordError::BatchTooLarge)?;
+        let offset_delta = i32::try_from(offset - self.options.base_offset).map_err(|_| RecordError::BatchTooLarge)?;
         let base_timestamp = *self.base_timestamp.get_or_insert(timestamp);
         let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
         let body = body_len(timestamp_delta, offset_delta, key, value, headers);
@@ -210,12 +202,8 @@ impl BatchBuilder {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let (Some(base_timestamp), Some(last_offset)) = (self.base_timestamp, self.last_offset)
-        else {
-            return Err(RecordError::CountMismatch {
-                claimed: 1,
-                found: 0,
-            });
+        let (Some(base_timestamp), Some(last_offset)) = (self.base_timestamp, self.last_offset) else {
+            return Err(RecordError::CountMismatch { claimed: 1, found: 0 });
         };
         let mut batch = self.buffer;
         let codec = self.options.compression;
@@ -225,13 +213,8 @@ impl BatchBuilder {
             batch.truncate(RECORD_BATCH_OVERHEAD);
             batch.extend_from_slice(&compressed);
         }
-        let header = HeaderFields {
-            codec,
-            last_offset,
-            base_timestamp,
-            max_timestamp: self.max_timestamp,
-            count: self.count,
-        };
+        let header =
+            HeaderFields { codec, last_offset, base_timestamp, max_timestamp: self.max_timestamp, count: self.count };
         write_header(&mut batch, &self.options, &header)?;
         Ok(Bytes::from(batch))
     }
@@ -241,11 +224,7 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// [`RecordError::BatchTooLarge`] when `last_offset` is out of reach of the base offset.
-    pub fn build_empty(
-        options: &BatchOptions,
-        last_offset: i64,
-        max_timestamp: i64,
-    ) -> Result<Bytes, RecordError> {
+    pub fn build_empty(options: &BatchOptions, last_offset: i64, max_timestamp: i64) -> Result<Bytes, RecordError> {
         let mut batch = vec![0; RECORD_BATCH_OVERHEAD];
         let header = HeaderFields {
             codec: Compression::None,
@@ -268,11 +247,7 @@ struct HeaderFields {
 }
 
 /// Fills the first 61 bytes of `batch`, the CRC last.
-fn write_header(
-    batch: &mut [u8],
-    options: &BatchOptions,
-    header: &HeaderFields,
-) -> Result<(), RecordError> {
+fn write_header(batch: &mut [u8], options: &BatchOptions, header: &HeaderFields) -> Result<(), RecordError> {
     let too_large = |_| RecordError::BatchTooLarge;
     let length = i32::try_from(batch.len() - LOG_OVERHEAD).map_err(too_large)?;
     let last_offset_delta = header
@@ -307,10 +282,8 @@ fn body_len(
     value: Option<&[u8]>,
     headers: &[Header],
 ) -> usize {
-    let headers_len: usize = headers
-        .iter()
-        .map(|header| nullable_len(Some(&header.key)) + nullable_len(header.value.as_deref()))
-        .sum();
+    let headers_len: usize =
+        headers.iter().map(|header| nullable_len(Some(&header.key)) + nullable_len(header.value.as_deref())).sum();
     1 + varlong_len(timestamp_delta)
         + varint_len(offset_delta)
         + nullable_len(key)

@@ -84,14 +84,10 @@ impl ControlType {
     /// [`RecordError::InvalidControlRecord`] when the key is short or its version negative.
     pub fn from_key(key: &[u8]) -> Result<ControlType, RecordError> {
         let Some(&[v0, v1, t0, t1]) = key.first_chunk::<4>() else {
-            return Err(RecordError::InvalidControlRecord {
-                detail: "the key has less than 4 bytes",
-            });
+            return Err(RecordError::InvalidControlRecord { detail: "the key has less than 4 bytes" });
         };
         if i16::from_be_bytes([v0, v1]) < VERSION {
-            return Err(RecordError::InvalidControlRecord {
-                detail: "the key's version is negative",
-            });
+            return Err(RecordError::InvalidControlRecord { detail: "the key's version is negative" });
         }
         Ok(ControlType::from_id(i16::from_be_bytes([t0, t1])))
     }
@@ -124,19 +120,12 @@ impl EndTxnMarker {
             return Ok(None);
         }
         let Some(&[v0, v1, e0, e1, e2, e3]) = value.first_chunk::<6>() else {
-            return Err(RecordError::InvalidControlRecord {
-                detail: "the marker's value has less than 6 bytes",
-            });
+            return Err(RecordError::InvalidControlRecord { detail: "the marker's value has less than 6 bytes" });
         };
         if i16::from_be_bytes([v0, v1]) < VERSION {
-            return Err(RecordError::InvalidControlRecord {
-                detail: "the marker's version is negative",
-            });
+            return Err(RecordError::InvalidControlRecord { detail: "the marker's version is negative" });
         }
-        Ok(Some(EndTxnMarker {
-            control_type,
-            coordinator_epoch: i32::from_be_bytes([e0, e1, e2, e3]),
-        }))
+        Ok(Some(EndTxnMarker { control_type, coordinator_epoch: i32::from_be_bytes([e0, e1, e2, e3]) }))
     }
 
     /// The value of the control record.
@@ -166,11 +155,6 @@ pub fn end_txn_marker_batch(
         control: true,
         ..BatchOptions::default()
     });
-    builder.append(
-        timestamp,
-        Some(&marker.control_type.key()),
-        Some(&marker.value()),
-        &[],
-    );
+    builder.append(timestamp, Some(&marker.control_type.key()), Some(&marker.value()), &[]);
     builder.build()
 }

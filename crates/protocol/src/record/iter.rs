@@ -64,10 +64,7 @@ impl<'a> RecordRef<'a> {
 
     /// The headers as `(key, value)`.
     pub fn headers(&self) -> Headers<'a> {
-        Headers {
-            left: self.header_count,
-            cursor: Cursor::new(self.headers),
-        }
+        Headers { left: self.header_count, cursor: Cursor::new(self.headers) }
     }
 }
 
@@ -154,41 +151,26 @@ impl Walk {
     pub(super) fn new(batch: &BatchView<'_>) -> Result<Walk, RecordError> {
         let count = batch.count();
         if count < 0 {
-            return Err(RecordError::CountMismatch {
-                claimed: count,
-                found: 0,
-            });
+            return Err(RecordError::CountMismatch { claimed: count, found: 0 });
         }
         Ok(Walk {
             base_offset: batch.base_offset(),
             base_timestamp: batch.base_timestamp(),
-            append_time: (batch.timestamp_type() == TimestampType::LogAppendTime)
-                .then(|| batch.max_timestamp()),
+            append_time: (batch.timestamp_type() == TimestampType::LogAppendTime).then(|| batch.max_timestamp()),
             count,
             index: 0,
         })
     }
 
     /// The next record of `rest`, which is moved behind it; `None` when the count is reached and `rest` is used up.
-    pub(super) fn next<'a>(
-        &mut self,
-        rest: &mut &'a [u8],
-    ) -> Result<Option<RecordRef<'a>>, RecordError> {
+    pub(super) fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Result<Option<RecordRef<'a>>, RecordError> {
         if self.index == self.count && rest.is_empty() {
             return Ok(None);
         }
         if self.index == self.count || rest.is_empty() {
-            return Err(RecordError::CountMismatch {
-                claimed: self.count,
-                found: self.index,
-            });
+            return Err(RecordError::CountMismatch { claimed: self.count, found: self.index });
         }
-        let record = self
-            .parse(rest)
-            .map_err(|detail| RecordError::InvalidRecord {
-                index: self.index,
-                detail,
-            })?;
+        let record = self.parse(rest).map_err(|detail| RecordError::InvalidRecord { index: self.index, detail })?;
         self.index += 1;
         Ok(Some(record))
     }
@@ -209,9 +191,7 @@ impl Walk {
         Ok(RecordRef {
             index: self.index,
             attributes,
-            timestamp: self
-                .append_time
-                .unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta)),
+            timestamp: self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta)),
             offset: self.base_offset.wrapping_add(i64::from(offset_delta)),
             key,
             value,
@@ -228,11 +208,7 @@ fn skip_headers(mut body: Cursor<'_>, count: usize) -> Result<(), Malformed> {
         body.bytes()?;
         body.nullable_bytes()?;
     }
-    if body.rest.is_empty() {
-        Ok(())
-    } else {
-        Err("the record is longer than its fields")
-    }
+    if body.rest.is_empty() { Ok(()) } else { Err("the record is longer than its fields") }
 }
 
 /// Yields the records of one batch; keys, values and headers are slices of one buffer. An error ends it.
@@ -246,12 +222,7 @@ pub struct RecordIter {
 
 impl RecordIter {
     pub(super) fn new(batch: &BatchView<'_>, data: Bytes) -> Result<RecordIter, RecordError> {
-        Ok(RecordIter {
-            data,
-            position: 0,
-            walk: Walk::new(batch)?,
-            failed: false,
-        })
+        Ok(RecordIter { data, position: 0, walk: Walk::new(batch)?, failed: false })
     }
 
     fn materialise(&self, record: &RecordRef<'_>) -> Record {
@@ -262,13 +233,7 @@ impl RecordIter {
             offset: record.offset,
             key: record.key.map(slice),
             value: record.value.map(slice),
-            headers: record
-                .headers()
-                .map(|(key, value)| Header {
-                    key: slice(key),
-                    value: value.map(slice),
-                })
-                .collect(),
+            headers: record.headers().map(|(key, value)| Header { key: slice(key), value: value.map(slice) }).collect(),
         }
     }
 }

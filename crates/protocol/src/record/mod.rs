@@ -24,6 +24,8 @@ mod error;
 mod iter;
 pub mod legacy;
 pub mod patch;
+#[cfg(test)]
+mod tests;
 mod varint;
 
 pub use batch::{BatchHeader, BatchView, Batches, batches};

@@ -5,9 +5,7 @@
 //!
 //! Every function takes a slice that begins with a complete header and leaves shorter slices untouched.
 
-use super::{
-    NO_SEQUENCE, RECORD_BATCH_OVERHEAD, TimestampType, attribute, crc32c, crc32c_of_parts, field,
-};
+use super::{NO_SEQUENCE, RECORD_BATCH_OVERHEAD, TimestampType, attribute, crc32c, crc32c_of_parts, field};
 
 /// Writes the base offset; the CRC stays valid.
 pub fn set_base_offset(batch: &mut [u8], base_offset: i64) {
@@ -20,11 +18,7 @@ pub fn set_leader_epoch(batch: &mut [u8], leader_epoch: i32) {
 }
 
 /// Writes max timestamp and timestamp type of the batch that fills `batch`, and its new CRC.
-pub fn set_max_timestamp_and_type(
-    batch: &mut [u8],
-    max_timestamp: i64,
-    timestamp_type: TimestampType,
-) {
+pub fn set_max_timestamp_and_type(batch: &mut [u8], max_timestamp: i64, timestamp_type: TimestampType) {
     if let Some((header, records)) = batch.split_first_chunk_mut::<RECORD_BATCH_OVERHEAD>() {
         set_header_timestamp(header, max_timestamp, timestamp_type);
         seal(header, records);
@@ -37,8 +31,7 @@ pub fn set_header_timestamp(
     max_timestamp: i64,
     timestamp_type: TimestampType,
 ) {
-    let mut attributes =
-        i16::from_be_bytes([header[field::ATTRIBUTES], header[field::ATTRIBUTES + 1]]);
+    let mut attributes = i16::from_be_bytes([header[field::ATTRIBUTES], header[field::ATTRIBUTES + 1]]);
     match timestamp_type {
         TimestampType::CreateTime => attributes &= !attribute::LOG_APPEND_TIME,
         TimestampType::LogAppendTime => attributes |= attribute::LOG_APPEND_TIME,

@@ -5,9 +5,7 @@ use bytes::Bytes;
 use super::message_set::{MessageFields, messages, put_message};
 use super::{LOG_OVERHEAD, MIN_MESSAGE_LEN_V0, compress};
 use crate::compression::Compression;
-use crate::record::{
-    BatchBuilder, BatchOptions, BatchView, NO_TIMESTAMP, RecordError, batches,
-};
+use crate::record::{BatchBuilder, BatchOptions, BatchView, NO_TIMESTAMP, RecordError, batches};
 
 /// Turns a produced message set into one v2 batch with base offset 0 and no producer id.
 ///
@@ -19,21 +17,11 @@ use crate::record::{
 pub fn up_convert(set: &[u8], max_decompressed: usize) -> Result<Bytes, RecordError> {
     let found = messages(set, max_decompressed)?;
     let Some(first) = found.first() else {
-        return Err(RecordError::InvalidLegacyMessage {
-            detail: "the set holds no complete message",
-        });
+        return Err(RecordError::InvalidLegacyMessage { detail: "the set holds no complete message" });
     };
-    let mut builder = BatchBuilder::new(BatchOptions {
-        compression: first.compression,
-        ..BatchOptions::default()
-    });
+    let mut builder = BatchBuilder::new(BatchOptions { compression: first.compression, ..BatchOptions::default() });
     for message in &found {
-        builder.append(
-            message.timestamp,
-            message.key.as_deref(),
-            message.value.as_deref(),
-            &[],
-        );
+        builder.append(message.timestamp, message.key.as_deref(), message.value.as_deref(), &[]);
     }
     builder.build()
 }
@@ -88,14 +76,7 @@ fn convert_batch(
     // Relative inner offsets keep the gaps that compaction left.
     let relative_to = if magic > 0 { batch.base_offset() } else { 0 };
     let mut inner_set = Vec::new();
-    let last = put_records(
-        batch,
-        magic,
-        first_offset,
-        max_decompressed,
-        relative_to,
-        &mut inner_set,
-    )?;
+    let last = put_records(batch, magic, first_offset, max_decompressed, relative_to, &mut inner_set)?;
     let Some(last) = last else { return Ok(()) };
     let value = compress(magic, codec, &inner_set)?;
     output.reserve(LOG_OVERHEAD + MIN_MESSAGE_LEN_V0 + 8 + value.len());
@@ -134,10 +115,7 @@ fn put_records(
             return Ok(());
         }
         let so_far = last.as_ref().map_or(NO_TIMESTAMP, |last| last.max_timestamp);
-        last = Some(LastRecord {
-            offset: record.offset,
-            max_timestamp: so_far.max(record.timestamp),
-        });
+        last = Some(LastRecord { offset: record.offset, max_timestamp: so_far.max(record.timestamp) });
         put_message(
             output,
             &MessageFields {
@@ -153,4 +131,3 @@ fn put_records(
     })?;
     Ok(last)
 }
-

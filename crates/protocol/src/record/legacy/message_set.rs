@@ -35,10 +35,7 @@ pub struct LegacyMessage {
 /// - [`RecordError::ChecksumMismatch`]
 /// - [`RecordError::InvalidLegacyMessage`]: lengths that contradict the bytes, a wrapper in a wrapper
 /// - [`RecordError::Compression`]: damaged data, a bomb, or zstd
-pub fn messages(
-    set: &[u8],
-    max_decompressed: usize,
-) -> Result<Vec<LegacyMessage>, RecordError> {
+pub fn messages(set: &[u8], max_decompressed: usize) -> Result<Vec<LegacyMessage>, RecordError> {
     let mut budget = max_decompressed;
     let mut found = Vec::new();
     let mut rest = set;
@@ -58,9 +55,7 @@ fn open_wrapper(
     budget: &mut usize,
     found: &mut Vec<LegacyMessage>,
 ) -> Result<(), RecordError> {
-    let value = wrapper
-        .value
-        .ok_or_else(|| invalid("a wrapper without a value"))?;
+    let value = wrapper.value.ok_or_else(|| invalid("a wrapper without a value"))?;
     let inner_set = decompress(wrapper.magic, codec, value, *budget)?;
     *budget -= inner_set.len();
 
@@ -114,10 +109,7 @@ struct RawMessage<'a> {
 impl RawMessage<'_> {
     fn codec(&self) -> Result<Compression, RecordError> {
         match Compression::from_id(self.attributes & CODEC_MASK)? {
-            Compression::Zstd => Err(CompressionError::UnknownCodec {
-                id: Compression::Zstd.id(),
-            }
-            .into()),
+            Compression::Zstd => Err(CompressionError::UnknownCodec { id: Compression::Zstd.id() }.into()),
             codec => Ok(codec),
         }
     }
@@ -144,10 +136,7 @@ impl RawMessage<'_> {
 }
 
 /// Takes the next message off `rest`; `None` at the end.
-fn next_message<'a>(
-    rest: &mut &'a [u8],
-    torn_tail: TornTail,
-) -> Result<Option<RawMessage<'a>>, RecordError> {
+fn next_message<'a>(rest: &mut &'a [u8], torn_tail: TornTail) -> Result<Option<RawMessage<'a>>, RecordError> {
     if rest.is_empty() {
         return Ok(None);
     }
@@ -195,14 +184,7 @@ fn parse_message(offset: i64, bytes: &[u8]) -> Result<RawMessage<'_>, RecordErro
     if !fields.0.is_empty() {
         return Err(invalid("the message is longer than its fields"));
     }
-    Ok(RawMessage {
-        offset,
-        magic,
-        attributes,
-        timestamp,
-        key,
-        value,
-    })
+    Ok(RawMessage { offset, magic, attributes, timestamp, key, value })
 }
 
 fn invalid(detail: &'static str) -> RecordError {
@@ -265,15 +247,10 @@ pub(super) struct MessageFields<'a> {
 ///
 /// # Errors
 /// [`RecordError::BatchTooLarge`] when it does not fit 32-bit lengths.
-pub(super) fn put_message(
-    output: &mut Vec<u8>,
-    message: &MessageFields<'_>,
-) -> Result<(), RecordError> {
+pub(super) fn put_message(output: &mut Vec<u8>, message: &MessageFields<'_>) -> Result<(), RecordError> {
     let timestamp_len = if message.magic > 0 { 8 } else { 0 };
-    let size = MIN_MESSAGE_LEN_V0
-        + timestamp_len
-        + message.key.map_or(0, <[u8]>::len)
-        + message.value.map_or(0, <[u8]>::len);
+    let size =
+        MIN_MESSAGE_LEN_V0 + timestamp_len + message.key.map_or(0, <[u8]>::len) + message.value.map_or(0, <[u8]>::len);
     let size = i32::try_from(size).map_err(|_| RecordError::BatchTooLarge)?;
     output.extend_from_slice(&message.offset.to_be_bytes());
     output.extend_from_slice(&size.to_be_bytes());

@@ -18,9 +18,7 @@ mod message_set;
 pub use convert::{down_convert, up_convert};
 pub use message_set::{LegacyMessage, messages};
 
-use crate::compression::{
-    self, Compression, CompressionError, compress_for_magic_0, decompress_for_magic_0,
-};
+use crate::compression::{self, Compression, CompressionError, compress_for_magic_0, decompress_for_magic_0};
 
 /// Bytes of offset and size before a message.
 const LOG_OVERHEAD: usize = 12;
@@ -30,12 +28,7 @@ const CODEC_MASK: u8 = 0x07;
 const LOG_APPEND_TIME: u8 = 0x08;
 
 /// Decompresses a wrapper's value; lz4 of magic 0 has its own header checksum.
-fn decompress(
-    magic: i8,
-    codec: Compression,
-    data: &[u8],
-    max: usize,
-) -> Result<Vec<u8>, CompressionError> {
+fn decompress(magic: i8, codec: Compression, data: &[u8], max: usize) -> Result<Vec<u8>, CompressionError> {
     match (magic, codec) {
         (0, Compression::Lz4) => decompress_for_magic_0(data, max),
         _ => compression::decompress(codec, data, max),
