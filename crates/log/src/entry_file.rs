@@ -7,12 +7,13 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::file_cache::{FileCache, LazyFile};
+use crate::paths::SegmentName;
 
 /// Entries kept in memory before they are written.
 const PENDING_MAX: usize = 128;
@@ -20,36 +21,34 @@ const PENDING_MAX: usize = 128;
 /// Ordered entries of `N` bytes, in a file that is opened on demand.
 #[derive(Debug)]
 pub(crate) struct EntryFile<const N: usize> {
+    name: Arc<SegmentName>,
+    kind: &'static str,
     file: LazyFile,
     inner: Mutex<Inner<N>>,
 }
 
 #[derive(Debug)]
 struct Inner<const N: usize> {
-    path: PathBuf,
     /// Entries in the file; `None` until somebody asks.
     written: Option<usize>,
     pending: Vec<[u8; N]>,
 }
 
 impl<const N: usize> EntryFile<N> {
-    /// The entries stored at `path`, which need not exist (no entries then).
-    pub fn open(path: PathBuf, cache: &Arc<FileCache>) -> Self {
-        EntryFile { file: LazyFile::new(cache), inner: Mutex::new(Inner { path, written: None, pending: Vec::new() }) }
+    /// The entries stored in the file of `name` with suffix `kind`, which need not exist (no entries then).
+    pub fn open(name: &Arc<SegmentName>, kind: &'static str, cache: &Arc<FileCache>) -> Self {
+        let inner = Inner { written: None, pending: Vec::new() };
+        EntryFile { name: name.clone(), kind, file: LazyFile::new(cache), inner: Mutex::new(inner) }
     }
 
-    /// An empty file at `path`; one that exists is emptied on the first write.
-    pub fn create(path: PathBuf, cache: &Arc<FileCache>) -> Self {
-        EntryFile { file: LazyFile::new(cache), inner: Mutex::new(Inner { path, written: Some(0), pending: Vec::new() }) }
+    /// A new file without entries; what an existing one holds is overwritten.
+    pub fn create(name: &Arc<SegmentName>, kind: &'static str, cache: &Arc<FileCache>) -> Self {
+        let inner = Inner { written: Some(0), pending: Vec::new() };
+        EntryFile { name: name.clone(), kind, file: LazyFile::new(cache), inner: Mutex::new(inner) }
     }
 
     pub fn path(&self) -> PathBuf {
-        self.inner.lock().path.clone()
-    }
-
-    /// The file moved (its directory or its suffix was renamed).
-    pub fn set_path(&self, path: PathBuf) {
-        self.inner.lock().path = path;
+        self.name.path(self.kind)
     }
 
     /// Number of entries.
@@ -76,8 +75,7 @@ impl<const N: usize> EntryFile<N> {
     /// Writes and fsyncs.
     pub fn sync(&self) -> io::Result<()> {
         self.flush()?;
-        let inner = self.inner.lock();
-        self.writable(&inner.path)?.sync_data()
+        self.writable()?.sync_data()
     }
 
     /// The last entry.
@@ -94,7 +92,7 @@ impl<const N: usize> EntryFile<N> {
             if index >= written {
                 return inner.pending.get(index - written).copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
             }
-            (self.readable(&inner.path)?, written)
+            (self.readable()?, written)
         };
         debug_assert!(index < written);
         read_entry(&file, index)
@@ -112,7 +110,7 @@ impl<const N: usize> EntryFile<N> {
             if written == 0 {
                 return Ok(None);
             }
-            (self.readable(&inner.path)?, written)
+            (self.readable()?, written)
         };
         let (mut low, mut high, mut found) = (0, written, None);
         while low < high {
@@ -135,7 +133,7 @@ impl<const N: usize> EntryFile<N> {
         let mut entries = Vec::with_capacity(written + inner.pending.len());
         if written > 0 {
             let mut bytes = vec![0; written * N];
-            self.readable(&inner.path)?.read_exact_at(&mut bytes, 0)?;
+            self.readable()?.read_exact_at(&mut bytes, 0)?;
             entries.extend(bytes.as_chunks::<N>().0);
         }
         entries.extend_from_slice(&inner.pending);
@@ -148,7 +146,7 @@ impl<const N: usize> EntryFile<N> {
         let written = self.written(&mut inner)?;
         inner.pending.truncate(count.saturating_sub(written));
         if count < written {
-            self.writable(&inner.path)?.set_len((count * N) as u64)?;
+            self.writable()?.set_len((count * N) as u64)?;
             inner.written = Some(count);
         }
         Ok(())
@@ -159,7 +157,7 @@ impl<const N: usize> EntryFile<N> {
         let mut inner = self.inner.lock();
         inner.pending.clear();
         inner.written = Some(0);
-        if inner.path.exists() { self.writable(&inner.path)?.set_len(0) } else { Ok(()) }
+        if self.path().exists() { self.writable()?.set_len(0) } else { Ok(()) }
     }
 
     /// Lets go of the descriptor.
@@ -171,7 +169,7 @@ impl<const N: usize> EntryFile<N> {
         if let Some(written) = inner.written {
             return Ok(written);
         }
-        let written = match std::fs::metadata(&inner.path) {
+        let written = match std::fs::metadata(self.path()) {
             Ok(metadata) => metadata.len() as usize / N,
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
@@ -181,7 +179,7 @@ impl<const N: usize> EntryFile<N> {
     }
 
     fn write_pending(&self, inner: &mut Inner<N>) -> io::Result<()> {
-        let file = self.writable(&inner.path)?;
+        let file = self.writable()?;
         if inner.pending.is_empty() {
             return Ok(());
         }
@@ -192,12 +190,14 @@ impl<const N: usize> EntryFile<N> {
         Ok(())
     }
 
-    fn writable(&self, path: &PathBuf) -> io::Result<Arc<File>> {
-        self.file.get(|| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
+    fn writable(&self) -> io::Result<Arc<File>> {
+        let open = |path: &Path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        self.file.get(|| self.name.with(self.kind, open))
     }
 
-    fn readable(&self, path: &PathBuf) -> io::Result<Arc<File>> {
-        self.file.get(|| OpenOptions::new().read(true).write(true).open(path))
+    fn readable(&self) -> io::Result<Arc<File>> {
+        let open = |path: &Path| OpenOptions::new().read(true).write(true).open(path);
+        self.file.get(|| self.name.with(self.kind, open))
     }
 }
 

@@ -22,6 +22,7 @@ mod batch_scanner;
 pub mod checkpoint;
 mod config;
 mod context;
+pub mod dump;
 mod entry_file;
 mod error;
 mod file_cache;

@@ -438,11 +438,7 @@ impl Log {
 
     /// Moves the whole directory, for deletion.
     pub(crate) fn rename_dir(&self, to: PathBuf) -> Result<(), StorageError> {
-        self.home.rename(to).at("rename", self.home.dir())?;
-        for segment in self.frontiers().segments.iter() {
-            segment.update_paths();
-        }
-        Ok(())
+        self.home.rename(to).at("rename", self.home.dir())
     }
 
     /// Forgets producers that have been silent for too long.

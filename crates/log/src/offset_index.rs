@@ -5,11 +5,11 @@
 //! `index.interval.bytes` of data, so a lookup is followed by a short scan of batch headers.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::entry_file::EntryFile;
 use crate::file_cache::FileCache;
+use crate::paths::{INDEX_SUFFIX, SegmentName};
 
 /// Size of an entry in bytes.
 pub const OFFSET_ENTRY_BYTES: usize = 8;
@@ -31,12 +31,12 @@ pub(crate) struct OffsetIndex {
 }
 
 impl OffsetIndex {
-    pub fn open(base_offset: i64, path: PathBuf, cache: &Arc<FileCache>) -> OffsetIndex {
-        OffsetIndex { base_offset, entries: EntryFile::open(path, cache) }
+    pub fn open(name: &Arc<SegmentName>, cache: &Arc<FileCache>) -> OffsetIndex {
+        OffsetIndex { base_offset: name.base_offset(), entries: EntryFile::open(name, INDEX_SUFFIX, cache) }
     }
 
-    pub fn create(base_offset: i64, path: PathBuf, cache: &Arc<FileCache>) -> OffsetIndex {
-        OffsetIndex { base_offset, entries: EntryFile::create(path, cache) }
+    pub fn create(name: &Arc<SegmentName>, cache: &Arc<FileCache>) -> OffsetIndex {
+        OffsetIndex { base_offset: name.base_offset(), entries: EntryFile::create(name, INDEX_SUFFIX, cache) }
     }
 
     /// Adds the batch ending at `offset` that starts at `position`.

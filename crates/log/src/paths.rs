@@ -1,6 +1,8 @@
 //! File and directory names of a log, exactly Kafka's.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 
@@ -14,6 +16,8 @@ pub const TIME_INDEX_SUFFIX: &str = "timeindex";
 pub const TXN_INDEX_SUFFIX: &str = "txnindex";
 /// Suffix of a producer-state snapshot.
 pub const SNAPSHOT_SUFFIX: &str = "snapshot";
+/// Suffixes of all files of a segment.
+pub const SEGMENT_SUFFIXES: [&str; 4] = [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX];
 /// Appended to files that wait for their removal.
 pub const DELETED_SUFFIX: &str = ".deleted";
 /// Appended to files that compaction is still writing.
@@ -79,6 +83,54 @@ impl LogHome {
         let mut dir = self.dir.write();
         std::fs::rename(&*dir, &to)?;
         *dir = to;
+        Ok(())
+    }
+}
+
+/// The name of a segment's files, which changes when the directory or the suffix is renamed.
+///
+/// Files are opened and renamed only through here: an open never falls between looking up the name and a rename.
+#[derive(Debug)]
+pub(crate) struct SegmentName {
+    home: Arc<LogHome>,
+    base_offset: i64,
+    /// Empty, or one of `.cleaned`, `.swap`, `.deleted`.
+    suffix: RwLock<&'static str>,
+}
+
+impl SegmentName {
+    pub fn new(home: &Arc<LogHome>, base_offset: i64, suffix: &'static str) -> Arc<SegmentName> {
+        Arc::new(SegmentName { home: home.clone(), base_offset, suffix: RwLock::new(suffix) })
+    }
+
+    pub fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
+    /// The path of the file of this segment with suffix `kind`, as it is at the moment.
+    pub fn path(&self, kind: &str) -> PathBuf {
+        self.with(kind, Path::to_path_buf)
+    }
+
+    /// Calls `use_path` with the path; nothing is renamed meanwhile.
+    pub fn with<T>(&self, kind: &str, use_path: impl FnOnce(&Path) -> T) -> T {
+        let suffix = self.suffix.read();
+        let dir = self.home.dir.read();
+        use_path(&dir.join(file_name(self.base_offset, kind) + *suffix))
+    }
+
+    /// Renames all files of the segment from their current suffix to `to`; missing ones are fine.
+    pub fn change_suffix(&self, to: &'static str) -> io::Result<()> {
+        let mut suffix = self.suffix.write();
+        let dir = self.home.dir.read();
+        for kind in SEGMENT_SUFFIXES {
+            let name = file_name(self.base_offset, kind);
+            match std::fs::rename(dir.join(name.clone() + *suffix), dir.join(name + to)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        *suffix = to;
         Ok(())
     }
 }

@@ -165,7 +165,7 @@ fn finish_compaction(path: &Path, names: &[String]) -> Result<(), StorageError> 
 }
 
 fn is_segment_file(suffix: &str) -> bool {
-    matches!(suffix, paths::LOG_SUFFIX | paths::INDEX_SUFFIX | paths::TIME_INDEX_SUFFIX | paths::TXN_INDEX_SUFFIX)
+    paths::SEGMENT_SUFFIXES.contains(&suffix)
 }
 
 fn end_of_file(path: &Path, base_offset: i64) -> Result<i64, StorageError> {

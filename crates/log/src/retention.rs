@@ -25,7 +25,7 @@ impl Log {
         if config.retention_bytes >= 0 {
             let mut excess = self.size_in_bytes() as i64 - config.retention_bytes;
             deleted += self.delete_while(&mut state, |_, size| {
-                let fits = size > 0 && excess - size as i64 >= 0;
+                let fits = excess - size as i64 >= 0;
                 excess -= size as i64;
                 fits
             })?;

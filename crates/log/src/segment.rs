@@ -9,7 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -19,7 +19,7 @@ use crate::batch_header::HeaderBytes;
 use crate::batch_scanner::{BatchScanner, LOOKUP_BLOCK_BYTES, SCAN_BLOCK_BYTES};
 use crate::file_cache::{FileCache, LazyFile};
 use crate::offset_index::OffsetIndex;
-use crate::paths::{self, LogHome};
+use crate::paths::{self, LogHome, SegmentName};
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::transaction_index::TransactionIndex;
 
@@ -30,9 +30,7 @@ const HINTS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Segment {
     base_offset: i64,
-    home: Arc<LogHome>,
-    /// Empty, or one of `.cleaned`, `.swap`, `.deleted`.
-    suffix: Mutex<&'static str>,
+    name: Arc<SegmentName>,
     data: LazyFile,
     size: AtomicU64,
     next_offset: AtomicI64,
@@ -66,34 +64,32 @@ pub(crate) struct FoundBatch {
 impl Segment {
     /// A new segment without files. Leftover files of the same name are overwritten.
     pub fn create(home: &Arc<LogHome>, cache: &Arc<FileCache>, base_offset: i64, suffix: &'static str, now_ms: i64) -> Segment {
-        let path = |kind: &str| home.join(paths::file_name(base_offset, kind) + suffix);
+        let name = SegmentName::new(home, base_offset, suffix);
         Segment {
             base_offset,
-            home: home.clone(),
-            suffix: Mutex::new(suffix),
             data: LazyFile::new(cache),
             size: AtomicU64::new(0),
             next_offset: AtomicI64::new(base_offset),
-            offset_index: OffsetIndex::create(base_offset, path(paths::INDEX_SUFFIX), cache),
-            time_index: TimeIndex::create(base_offset, path(paths::TIME_INDEX_SUFFIX), cache),
-            txn_index: TransactionIndex::create(path(paths::TXN_INDEX_SUFFIX)),
+            offset_index: OffsetIndex::create(&name, cache),
+            time_index: TimeIndex::create(&name, cache),
+            txn_index: TransactionIndex::create(&name),
+            name,
             progress: Mutex::new(Progress::new(now_ms, Some(TimestampOffset { timestamp: -1, offset: base_offset }), 0)),
         }
     }
 
     /// The segment whose data file exists with `size` bytes. Where it ends is told by [`Segment::set_end`].
     pub fn open(home: &Arc<LogHome>, cache: &Arc<FileCache>, base_offset: i64, size: u64, now_ms: i64) -> Segment {
-        let path = |kind: &str| home.join(paths::file_name(base_offset, kind));
+        let name = SegmentName::new(home, base_offset, "");
         Segment {
             base_offset,
-            home: home.clone(),
-            suffix: Mutex::new(""),
             data: LazyFile::new(cache),
             size: AtomicU64::new(size),
             next_offset: AtomicI64::new(base_offset),
-            offset_index: OffsetIndex::open(base_offset, path(paths::INDEX_SUFFIX), cache),
-            time_index: TimeIndex::open(base_offset, path(paths::TIME_INDEX_SUFFIX), cache),
-            txn_index: TransactionIndex::open(path(paths::TXN_INDEX_SUFFIX)),
+            offset_index: OffsetIndex::open(&name, cache),
+            time_index: TimeIndex::open(&name, cache),
+            txn_index: TransactionIndex::open(&name),
+            name,
             progress: Mutex::new(Progress::new(now_ms, None, size)),
         }
     }
@@ -119,7 +115,7 @@ impl Segment {
 
     /// Path of the file of this segment with suffix `kind`.
     pub fn path(&self, kind: &str) -> PathBuf {
-        self.home.join(paths::file_name(self.base_offset, kind) + *self.suffix.lock())
+        self.name.path(kind)
     }
 
     /// Path of the data file.
@@ -129,7 +125,7 @@ impl Segment {
 
     /// The data file, opened if need be.
     pub fn file(&self) -> io::Result<Arc<File>> {
-        self.data.get(|| OpenOptions::new().read(true).write(true).open(self.data_path()))
+        self.data.get(|| self.name.with(paths::LOG_SUFFIX, |path| OpenOptions::new().read(true).write(true).open(path)))
     }
 
     /// The data file of a segment that may not have one yet. Returns whether it was created.
@@ -140,7 +136,8 @@ impl Segment {
         let mut created = false;
         let file = self.data.get(|| {
             created = true;
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.data_path())
+            let open = |path: &Path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+            self.name.with(paths::LOG_SUFFIX, open)
         })?;
         if created {
             self.offset_index.entries.flush()?;
@@ -361,32 +358,12 @@ impl Segment {
 
     /// Renames all files from their current suffix to `to`.
     pub fn change_suffix(&self, to: &'static str) -> io::Result<()> {
-        let mut suffix = self.suffix.lock();
-        for kind in [paths::LOG_SUFFIX, paths::INDEX_SUFFIX, paths::TIME_INDEX_SUFFIX, paths::TXN_INDEX_SUFFIX] {
-            let name = paths::file_name(self.base_offset, kind);
-            match std::fs::rename(self.home.join(name.clone() + *suffix), self.home.join(name + to)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        *suffix = to;
-        drop(suffix);
-        self.update_paths();
-        Ok(())
-    }
-
-    /// The directory was renamed, or the suffix changed: tells the indexes where they are now.
-    pub fn update_paths(&self) {
-        self.offset_index.entries.set_path(self.path(paths::INDEX_SUFFIX));
-        self.time_index.entries.set_path(self.path(paths::TIME_INDEX_SUFFIX));
-        self.txn_index.set_path(self.path(paths::TXN_INDEX_SUFFIX));
+        self.name.change_suffix(to)
     }
 
     /// Paths of all files that may exist.
     pub fn all_paths(&self) -> Vec<PathBuf> {
-        [paths::LOG_SUFFIX, paths::INDEX_SUFFIX, paths::TIME_INDEX_SUFFIX, paths::TXN_INDEX_SUFFIX]
-            .map(|kind| self.path(kind))
-            .to_vec()
+        paths::SEGMENT_SUFFIXES.map(|kind| self.path(kind)).to_vec()
     }
 
     /// Lets go of all descriptors.

@@ -4,11 +4,11 @@
 //! timestamp, so timestamps strictly grow. The last entry of a finished segment holds the segment's largest timestamp.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::entry_file::EntryFile;
 use crate::file_cache::FileCache;
+use crate::paths::{TIME_INDEX_SUFFIX, SegmentName};
 
 /// Size of an entry in bytes.
 pub const TIME_ENTRY_BYTES: usize = 12;
@@ -30,12 +30,12 @@ pub(crate) struct TimeIndex {
 }
 
 impl TimeIndex {
-    pub fn open(base_offset: i64, path: PathBuf, cache: &Arc<FileCache>) -> TimeIndex {
-        TimeIndex { base_offset, entries: EntryFile::open(path, cache) }
+    pub fn open(name: &Arc<SegmentName>, cache: &Arc<FileCache>) -> TimeIndex {
+        TimeIndex { base_offset: name.base_offset(), entries: EntryFile::open(name, TIME_INDEX_SUFFIX, cache) }
     }
 
-    pub fn create(base_offset: i64, path: PathBuf, cache: &Arc<FileCache>) -> TimeIndex {
-        TimeIndex { base_offset, entries: EntryFile::create(path, cache) }
+    pub fn create(name: &Arc<SegmentName>, cache: &Arc<FileCache>) -> TimeIndex {
+        TimeIndex { base_offset: name.base_offset(), entries: EntryFile::create(name, TIME_INDEX_SUFFIX, cache) }
     }
 
     /// Adds `largest` unless the last entry is already as late.

@@ -3,10 +3,14 @@
 //! On disk: 34-byte entries `(version: i16 = 0, producer id: i64, first offset: i64, last offset: i64, last stable offset: i64)`,
 //! big-endian, in the order of their abort markers (KIP-98). The file exists only if there is an entry.
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use crate::paths::{SegmentName, TXN_INDEX_SUFFIX};
 
 /// Size of an entry in bytes.
 pub const TXN_ENTRY_BYTES: usize = 34;
@@ -53,50 +57,41 @@ impl AbortedTxnEntry {
 /// The transaction index of one segment. Aborts are rare, so the entries are read whole when needed and not kept.
 #[derive(Debug)]
 pub(crate) struct TransactionIndex {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    path: PathBuf,
+    name: Arc<SegmentName>,
     /// Whether the file is known to be absent or empty, so that reads of ordinary topics cost nothing.
-    empty: Option<bool>,
+    empty: Mutex<Option<bool>>,
 }
 
 impl TransactionIndex {
-    pub fn open(path: PathBuf) -> TransactionIndex {
-        TransactionIndex { inner: Mutex::new(Inner { path, empty: None }) }
+    pub fn open(name: &Arc<SegmentName>) -> TransactionIndex {
+        TransactionIndex { name: name.clone(), empty: Mutex::new(None) }
     }
 
-    pub fn create(path: PathBuf) -> TransactionIndex {
-        TransactionIndex { inner: Mutex::new(Inner { path, empty: Some(true) }) }
+    pub fn create(name: &Arc<SegmentName>) -> TransactionIndex {
+        TransactionIndex { name: name.clone(), empty: Mutex::new(Some(true)) }
     }
 
     pub fn path(&self) -> PathBuf {
-        self.inner.lock().path.clone()
-    }
-
-    pub fn set_path(&self, path: PathBuf) {
-        self.inner.lock().path = path;
+        self.name.path(TXN_INDEX_SUFFIX)
     }
 
     /// Adds an entry; the caller appends in the order of the markers.
     pub fn append(&self, entry: &AbortedTxnEntry) -> io::Result<()> {
-        let mut inner = self.inner.lock();
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&inner.path)?;
-        io::Write::write_all(&mut file, &entry.encode())?;
-        inner.empty = Some(false);
+        let mut empty = self.empty.lock();
+        let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
+        self.name.with(TXN_INDEX_SUFFIX, open)?.write_all(&entry.encode())?;
+        *empty = Some(false);
         Ok(())
     }
 
     /// All entries, in order.
     pub fn all(&self) -> io::Result<Vec<AbortedTxnEntry>> {
-        let mut inner = self.inner.lock();
-        if inner.empty == Some(true) {
+        let mut empty = self.empty.lock();
+        if *empty == Some(true) {
             return Ok(Vec::new());
         }
-        let entries = read_entries(&inner.path)?;
-        inner.empty = Some(entries.is_empty());
+        let entries = self.name.with(TXN_INDEX_SUFFIX, read_entries)?;
+        *empty = Some(entries.is_empty());
         Ok(entries)
     }
 
@@ -104,21 +99,22 @@ impl TransactionIndex {
     pub fn truncate_to(&self, offset: i64) -> io::Result<()> {
         let entries = self.all()?;
         let keep = entries.iter().take_while(|entry| entry.last_offset < offset).count();
-        let mut inner = self.inner.lock();
-        if !inner.path.exists() {
-            return Ok(());
-        }
-        if keep == 0 {
-            inner.empty = Some(true);
-            return std::fs::remove_file(&inner.path);
-        }
-        std::fs::OpenOptions::new().write(true).open(&inner.path)?.set_len((keep * TXN_ENTRY_BYTES) as u64)
+        let mut empty = self.empty.lock();
+        self.name.with(TXN_INDEX_SUFFIX, |path| {
+            if !path.exists() {
+                return Ok(());
+            }
+            if keep == 0 {
+                *empty = Some(true);
+                return std::fs::remove_file(path);
+            }
+            OpenOptions::new().write(true).open(path)?.set_len((keep * TXN_ENTRY_BYTES) as u64)
+        })
     }
 
     /// fsyncs the file if there is one.
     pub fn sync(&self) -> io::Result<()> {
-        let inner = self.inner.lock();
-        match std::fs::File::open(&inner.path) {
+        match self.name.with(TXN_INDEX_SUFFIX, |path| File::open(path)) {
             Ok(file) => file.sync_all(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),

@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn name(dir: &tempfile::TempDir) -> Arc<SegmentName> {
+    SegmentName::new(&Arc::new(crate::paths::LogHome::new(dir.path().to_path_buf())), 1000, "")
+}
+
 fn index(dir: &tempfile::TempDir) -> OffsetIndex {
-    OffsetIndex::create(1000, dir.path().join("00000000000000001000.index"), &FileCache::new(8))
+    OffsetIndex::create(&name(dir), &FileCache::new(8))
 }
 
 #[test]
@@ -51,7 +55,7 @@ proptest! {
         }
         if reopen {
             index.entries.flush().unwrap();
-            index = OffsetIndex::open(1000, index.entries.path(), &FileCache::new(8));
+            index = OffsetIndex::open(&name(&dir), &FileCache::new(8));
         }
         prop_assert_eq!(index.entries.len().unwrap(), model.len());
         prop_assert_eq!(index.valid_prefix(i64::MAX, u64::MAX).unwrap(), model.len());

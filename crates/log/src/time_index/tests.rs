@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn name(dir: &tempfile::TempDir) -> Arc<SegmentName> {
+    SegmentName::new(&Arc::new(crate::paths::LogHome::new(dir.path().to_path_buf())), 100, "")
+}
+
 fn index(dir: &tempfile::TempDir) -> TimeIndex {
-    TimeIndex::create(100, dir.path().join("00000000000000000100.timeindex"), &FileCache::new(8))
+    TimeIndex::create(&name(dir), &FileCache::new(8))
 }
 
 #[test]

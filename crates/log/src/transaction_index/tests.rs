@@ -21,13 +21,14 @@ fn entries_round_trip_in_34_bytes() {
 fn truncation_drops_markers_at_or_above_the_offset_and_the_file_when_nothing_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("00000000000000000000.txnindex");
-    let index = TransactionIndex::create(path.clone());
+    let name = SegmentName::new(&Arc::new(crate::paths::LogHome::new(dir.path().to_path_buf())), 0, "");
+    let index = TransactionIndex::create(&name);
     assert!(index.all().unwrap().is_empty() && !path.exists());
     for n in 1..=3 {
         index.append(&entry(n)).unwrap();
     }
     index.truncate_to(35).unwrap();
-    assert_eq!(TransactionIndex::open(path.clone()).all().unwrap(), [entry(1), entry(2)]);
+    assert_eq!(TransactionIndex::open(&name).all().unwrap(), [entry(1), entry(2)]);
     index.truncate_to(0).unwrap();
     assert!(!path.exists());
     index.append(&entry(4)).unwrap();
