@@ -33,6 +33,8 @@ pub mod owner;
 pub mod records;
 pub mod shard;
 pub mod shard_offsets;
+#[cfg(test)]
+mod testing;
 pub mod timers;
 pub mod topics;
 
