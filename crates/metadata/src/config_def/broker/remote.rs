@@ -1,0 +1,48 @@
+//! Tiered storage. Read and checked so that configurations written for Kafka are understood.
+
+use super::super::ConfigType::{Boolean, Class, Double, Int, Long, Short, String};
+use super::super::Validator::BetweenDouble;
+use super::super::{ConfigDef, def, unset};
+
+pub(super) const REMOTE: &[ConfigDef] = &[
+    def("remote.log.storage.system.enable", Boolean, "false").low(),
+    def("remote.log.storage.manager.impl.prefix", String, "rsm.config.").low(),
+    def("remote.log.metadata.manager.impl.prefix", String, "rlmm.config.").low(),
+    unset("remote.log.storage.manager.class.name", Class).low(),
+    unset("remote.log.storage.manager.class.path", String).low(),
+    def("remote.log.metadata.manager.class.name", Class, "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager").low(),
+    unset("remote.log.metadata.manager.class.path", String).low(),
+    unset("remote.log.metadata.manager.listener.name", String).low(),
+    def("remote.log.metadata.custom.metadata.max.bytes", Int, "128").at_least(0).low(),
+    def("remote.log.index.file.cache.total.size.bytes", Long, "1073741824").at_least(1).dynamic().low(),
+    def("remote.log.index.file.cache.ttl.ms", Long, "900000").at_least(-1).low(),
+    def("remote.log.manager.thread.pool.size", Int, "2").at_least(1).low(),
+    def("remote.log.manager.copier.thread.pool.size", Int, "10").at_least(1).dynamic().low(),
+    def("remote.log.manager.expiration.thread.pool.size", Int, "10").at_least(1).dynamic().low(),
+    def("remote.log.manager.follower.thread.pool.size", Int, "2").at_least(1).dynamic().low(),
+    def("remote.log.manager.task.interval.ms", Long, "30000").at_least(1).low(),
+    def("remote.log.manager.task.retry.backoff.ms", Long, "500").at_least(1).low(),
+    def("remote.log.manager.task.retry.backoff.max.ms", Long, "30000").at_least(1).low(),
+    def("remote.log.manager.task.retry.jitter", Double, "0.2").check(BetweenDouble(0.0, 0.5)).low(),
+    def("remote.log.reader.threads", Int, "10").at_least(1).dynamic().low(),
+    def("remote.log.reader.max.pending.tasks", Int, "100").at_least(1).low(),
+    def("log.local.retention.ms", Long, "-2").at_least(-2).dynamic().low(),
+    def("log.local.retention.bytes", Long, "-2").at_least(-2).dynamic().low(),
+    def("log.remote.copy.lag.ms", Long, "0").at_least(0).dynamic().low(),
+    def("log.remote.copy.lag.bytes", Long, "-1").at_least(-1).dynamic().low(),
+    def("remote.log.manager.copy.max.bytes.per.second", Long, "9223372036854775807").at_least(1).dynamic().low(),
+    def("remote.log.manager.copy.quota.window.num", Int, "11").at_least(1).low(),
+    def("remote.log.manager.copy.quota.window.size.seconds", Int, "1").at_least(1).low(),
+    def("remote.log.manager.fetch.max.bytes.per.second", Long, "9223372036854775807").at_least(1).dynamic().low(),
+    def("remote.log.manager.fetch.quota.window.num", Int, "11").at_least(1).low(),
+    def("remote.log.manager.fetch.quota.window.size.seconds", Int, "1").at_least(1).low(),
+    def("remote.fetch.max.wait.ms", Int, "500").at_least(1).dynamic().low(),
+    def("remote.list.offsets.request.timeout.ms", Long, "30000").at_least(1).dynamic().low(),
+    def("remote.log.metadata.topic.replication.factor", Short, "3").at_least(1).low(),
+    def("remote.log.metadata.topic.num.partitions", Int, "50").at_least(1).low(),
+    def("remote.log.metadata.topic.retention.ms", Long, "-1").low(),
+    def("remote.log.metadata.topic.min.isr", Int, "2").at_least(1).low(),
+    def("remote.log.metadata.consume.wait.ms", Long, "120000").at_least(0).low(),
+    def("remote.log.metadata.initialization.retry.max.timeout.ms", Long, "120000").at_least(0).low(),
+    def("remote.log.metadata.initialization.retry.interval.ms", Long, "100").at_least(0).low(),
+];
