@@ -528,5 +528,11 @@ impl LogManager {
     }
 }
 
+impl Drop for LogManager {
+    fn drop(&mut self) {
+        self.context.flusher.stop();
+    }
+}
+
 #[cfg(test)]
 mod tests;
