@@ -7,20 +7,31 @@
 
 mod dispatch;
 
+pub mod alter_configs;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
+pub mod create_partitions;
+pub mod create_topics;
 pub mod delete_groups;
 pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
+pub mod describe_topic_partitions;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
@@ -35,6 +46,7 @@ dispatch::api_table! {
     Produce: ProduceRequest, 0..=13, produce, deferred;
     Fetch: FetchRequest, 0..=18, fetch;
     ListOffsets: ListOffsetsRequest, 0..=11, list_offsets;
+    Metadata: MetadataRequest, 0..=13, metadata;
     OffsetCommit: OffsetCommitRequest, 0..=10, offset_commit;
     OffsetFetch: OffsetFetchRequest, 0..=10, offset_fetch;
     FindCoordinator: FindCoordinatorRequest, 0..=6, find_coordinator;
@@ -45,11 +57,21 @@ dispatch::api_table! {
     DescribeGroups: DescribeGroupsRequest, 0..=6, describe_groups;
     ListGroups: ListGroupsRequest, 0..=5, list_groups;
     ApiVersions: ApiVersionsRequest, 0..=5, api_versions;
+    CreateTopics: CreateTopicsRequest, 0..=7, create_topics;
+    DeleteTopics: DeleteTopicsRequest, 0..=6, delete_topics;
     DeleteRecords: DeleteRecordsRequest, 0..=2, delete_records;
     InitProducerId: InitProducerIdRequest, 0..=5, init_producer_id;
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, 0..=4, offset_for_leader_epoch;
+    DescribeConfigs: DescribeConfigsRequest, 0..=4, describe_configs;
+    AlterConfigs: AlterConfigsRequest, 0..=2, alter_configs;
+    DescribeLogDirs: DescribeLogDirsRequest, 0..=5, describe_log_dirs;
+    CreatePartitions: CreatePartitionsRequest, 0..=3, create_partitions;
     DeleteGroups: DeleteGroupsRequest, 0..=3, delete_groups;
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest, 0..=1, incremental_alter_configs;
     OffsetDelete: OffsetDeleteRequest, 0..=0, offset_delete;
+    DescribeCluster: DescribeClusterRequest, 0..=2, describe_cluster;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, 0..=1, consumer_group_heartbeat;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest, 0..=1, consumer_group_describe;
+    ListConfigResources: ListConfigResourcesRequest, 0..=1, list_config_resources;
+    DescribeTopicPartitions: DescribeTopicPartitionsRequest, 0..=0, describe_topic_partitions;
 }
