@@ -10,7 +10,9 @@
 //! One task a connection, one clean-up task; whatever blocks on a disk for long runs on the log's own threads.
 
 pub mod api;
+mod authorized_operations;
 mod auto_topic;
+mod config_resource;
 mod context;
 mod error_code;
 mod fetch_session;
@@ -20,6 +22,7 @@ mod offsets_log;
 mod partition;
 mod producer_ids;
 mod server;
+mod stray;
 
 pub use context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
 pub use server::{RunningBroker, StartError};

@@ -7,25 +7,27 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_log::{LogManager, LogManagerOptions, OpenError};
-use milena_metadata::{BrokerConfig, Controller, ControllerError, ListenerConfig};
-use milena_stdx::Clock;
+use milena_log::{CleanerOptions, LogManager, LogManagerOptions, OpenError};
+use milena_metadata::{BrokerConfig, Controller, ControllerError, ListenerConfig, MetadataChange};
+use milena_stdx::{Clock, ShutdownToken, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::context::{Broker, ListenerInfo};
 use crate::fetch_session::FetchSessionCache;
 use crate::group::{GroupConfig, GroupCoordinator};
 use crate::net::{self, ConnectionLimits};
 use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
-use crate::partition::PartitionTable;
+use crate::partition::{PartitionTable, log_config};
 use crate::producer_ids::ProducerIds;
+use crate::stray;
 
 /// Memory for unfinished large frames of all connections, unless `queued.max.request.bytes` says otherwise.
 const FRAME_MEMORY_BYTES: usize = 512 * 1024 * 1024;
+
+/// Connections that may at least wait to be accepted; Kafka's default of 50 is soon overrun.
+const BACKLOG_MIN: i32 = 1024;
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,20 +53,15 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A listener asks for a security protocol that is not served.
-    #[error("listener {name}: security protocol {protocol} is not supported (only PLAINTEXT is)")]
-    SecurityProtocol {
-        /// The listener.
-        name: String,
-        /// The protocol as configured.
-        protocol: String,
-    },
     /// The metadata cannot be opened.
     #[error("metadata: {0}")]
     Metadata(#[from] ControllerError),
     /// The log directories cannot be opened.
     #[error(transparent)]
     Logs(#[from] OpenError),
+    /// Opening was interrupted.
+    #[error("the start was interrupted")]
+    Aborted,
 }
 
 /// A broker that serves clients. It stops when the token given to [`Broker::start`] is cancelled.
@@ -89,5 +86,189 @@ impl RunningBroker {
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the broker ended abnormally");
         }
+    }
+}
+
+impl Broker {
+    /// Starts a broker. It serves clients when this returns, and stops when `shutdown` is cancelled.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing keeps running then.
+    pub async fn start(config: Arc<BrokerConfig>, shutdown: ShutdownToken) -> Result<RunningBroker, StartError> {
+        Broker::start_with_clock(config, Arc::new(SystemClock), shutdown).await
+    }
+
+    /// Like [`Broker::start`], with another source of time.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_with_clock(
+        config: Arc<BrokerConfig>,
+        clock: Arc<dyn Clock>,
+        shutdown: ShutdownToken,
+    ) -> Result<RunningBroker, StartError> {
+        let listeners = bind_all(&config)?;
+        let infos = listeners.iter().map(|(_, info)| info.clone()).collect();
+        let opening = tokio::task::spawn_blocking(move || Parts::open(config, clock, infos));
+        let parts = opening.await.map_err(|_| StartError::Aborted)??;
+        let broker = parts.into_broker();
+        follow_metadata(&broker);
+        broker.groups.start();
+        let limits = connection_limits(&broker.config);
+        let serving = tokio::spawn(serve(broker.clone(), listeners, limits, shutdown));
+        Ok(RunningBroker { broker, serving })
+    }
+}
+
+/// Lets partitions and groups follow every change of the metadata. Partitions follow before the change is answered.
+fn follow_metadata(broker: &Arc<Broker>) {
+    let runtime = tokio::runtime::Handle::current();
+    let (partitions, groups) = (broker.partitions.clone(), broker.groups.clone());
+    broker.controller.on_change(move |image, changes| {
+        partitions.follow(image, changes);
+        runtime.spawn(tell_groups(groups.clone(), changes.to_vec()));
+    });
+}
+
+async fn tell_groups(groups: Arc<GroupCoordinator>, changes: Vec<MetadataChange>) {
+    let (mut deleted, mut grown) = (Vec::new(), false);
+    for change in &changes {
+        match change {
+            MetadataChange::TopicDeleted(topic) => deleted.push(topic.name.clone()),
+            MetadataChange::TopicCreated(_) | MetadataChange::PartitionsAdded { .. } => grown = true,
+            MetadataChange::TopicConfigChanged(_)
+            | MetadataChange::BrokerConfigChanged
+            | MetadataChange::GroupConfigChanged(_) => {}
+        }
+    }
+    if !deleted.is_empty() {
+        groups.topics_deleted(&deleted).await;
+    }
+    if grown {
+        groups.topics_changed().await;
+    }
+}
+
+async fn serve(
+    broker: Arc<Broker>,
+    listeners: Vec<(TcpListener, Arc<ListenerInfo>)>,
+    limits: ConnectionLimits,
+    shutdown: ShutdownToken,
+) {
+    net::serve(broker.clone(), listeners, limits, shutdown).await;
+    let closing = tokio::task::spawn_blocking(move || broker.logs.shutdown()).await;
+    match closing {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "not every log was closed in good order; the next start will recover"),
+        Err(error) => tracing::error!(%error, "closing the logs was interrupted"),
+    }
+}
+
+fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
+    ConnectionLimits {
+        max_frame_bytes: config.socket_request_max_bytes,
+        frame_memory_bytes: config.queued_max_request_bytes.unwrap_or(FRAME_MEMORY_BYTES),
+        max_idle: config.connections_max_idle,
+        max_connections: config.max_connections,
+        max_connections_per_ip: config.max_connections_per_ip,
+    }
+}
+
+fn bind_all(config: &BrokerConfig) -> Result<Vec<(TcpListener, Arc<ListenerInfo>)>, StartError> {
+    config.listeners.iter().map(|listener| bind(listener, config.socket_listen_backlog_size)).collect()
+}
+
+fn bind(listener: &ListenerConfig, backlog: i32) -> Result<(TcpListener, Arc<ListenerInfo>), StartError> {
+    let unknown_host = |source: io::Error| StartError::UnknownHost {
+        name: listener.name.clone(),
+        host: listener.host.clone(),
+        source,
+    };
+    let mut addresses = (listener.host.as_str(), listener.port).to_socket_addrs().map_err(unknown_host)?;
+    let address = addresses.next().ok_or_else(|| unknown_host(io::ErrorKind::NotFound.into()))?;
+    let failed = |source: io::Error| StartError::Bind { name: listener.name.clone(), address, source };
+    let socket = net::bind(address, backlog.max(BACKLOG_MIN)).map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, Arc::new(listener_info(listener, bound))))
+}
+
+fn listener_info(listener: &ListenerConfig, bound: SocketAddr) -> ListenerInfo {
+    let advertised = listener.advertised.as_ref();
+    ListenerInfo {
+        name: listener.name.clone(),
+        security_protocol: listener.security_protocol.name().to_owned(),
+        bound,
+        advertised_host: advertised.map_or_else(|| listener.host.clone(), |endpoint| endpoint.host.clone()),
+        advertised_port: advertised.map(|endpoint| endpoint.port).filter(|port| *port != 0).unwrap_or(bound.port()),
+        advertises_local_address: advertised.is_none() && listener.is_wildcard(),
+    }
+}
+
+/// What has been opened on the way to a broker.
+struct Parts {
+    config: Arc<BrokerConfig>,
+    clock: Arc<dyn Clock>,
+    controller: Arc<Controller>,
+    logs: Arc<LogManager>,
+    partitions: Arc<PartitionTable>,
+    listeners: Vec<Arc<ListenerInfo>>,
+}
+
+impl Parts {
+    /// Opens metadata and logs, recovering what needs it. Blocks on the disk.
+    fn open(
+        config: Arc<BrokerConfig>,
+        clock: Arc<dyn Clock>,
+        listeners: Vec<Arc<ListenerInfo>>,
+    ) -> Result<Parts, StartError> {
+        let controller: Arc<Controller> = Controller::open(config.clone(), clock.clone())?.into();
+        let logs = LogManager::open(log_options(&config, &clock, &controller))?;
+        stray::adopt(&controller, &logs)?;
+        let partitions = Arc::new(PartitionTable::open(logs.clone(), &controller.image()));
+        logs.start_background();
+        Ok(Parts { config, clock, controller, logs, partitions, listeners })
+    }
+
+    fn into_broker(self) -> Arc<Broker> {
+        let offsets_log = PartitionOffsetsLog {
+            partitions: self.partitions.clone(),
+            clock: self.clock.clone(),
+            fsync: self.config.acks_all_fsync,
+        };
+        let group_config = GroupConfig::from_lookup(|key| self.config.setting(key).map(str::to_owned));
+        let topics = Arc::new(ImageTopics { controller: self.controller.clone() });
+        let groups = GroupCoordinator::new(group_config, Arc::new(offsets_log), topics, self.clock.clone());
+        Arc::new(Broker {
+            fetch_sessions: FetchSessionCache::new(self.config.max_incremental_fetch_session_cache_slots),
+            producer_ids: ProducerIds::default(),
+            groups: Arc::new(groups),
+            config: self.config,
+            controller: self.controller,
+            logs: self.logs,
+            partitions: self.partitions,
+            clock: self.clock,
+            listeners: self.listeners,
+        })
+    }
+}
+
+fn log_options(config: &BrokerConfig, clock: &Arc<dyn Clock>, controller: &Arc<Controller>) -> LogManagerOptions {
+    let settings = controller.clone();
+    LogManagerOptions {
+        log_dirs: config.log_dirs.clone(),
+        cluster_id: controller.image().cluster_id.clone(),
+        node_id: config.node_id,
+        config_of: Arc::new(move |topic| Arc::new(log_config(&settings.image(), topic))),
+        recovery_threads: config.num_recovery_threads_per_data_dir.max(1) * config.log_dirs.len(),
+        producer_id_expiration_ms: config.producer_id_expiration_ms,
+        retention_check_interval: config.log_retention_check_interval,
+        checkpoint_interval: config.log_flush_offset_checkpoint_interval,
+        cleaner: CleanerOptions {
+            enable: config.log_cleaner_enable,
+            dedupe_buffer_bytes: config.log_cleaner_dedupe_buffer_size,
+            backoff: config.log_cleaner_backoff,
+            ..CleanerOptions::default()
+        },
+        ..LogManagerOptions::new(&config.data_dir, clock.clone())
     }
 }

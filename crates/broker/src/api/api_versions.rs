@@ -94,7 +94,7 @@ fn is_software_name(name: &str) -> bool {
 }
 
 fn expects_another_broker(broker: &Broker, request: &ApiVersionsRequest) -> bool {
-    let another_cluster = request.cluster_id.as_ref().is_some_and(|id| *id != broker.image().cluster_id.to_string());
+    let another_cluster = request.cluster_id.as_ref().is_some_and(|id| *id != broker.image().cluster_id);
     let another_node = request.node_id >= 0 && request.node_id != broker.node_id();
     another_cluster || (request.cluster_id.is_some() && another_node)
 }

@@ -24,9 +24,10 @@ pub async fn handle(
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let image = broker.image();
-    let limit = request.response_partition_limit.clamp(1, broker.config.max_request_partition_size_limit.max(1));
+    let most = broker.config.max_request_partition_size_limit.max(1);
+    let limit = request.response_partition_limit.clamp(1, most) as usize;
     let names = names_from(&image, &request);
-    page(&image, &names, request.cursor.as_ref(), limit as usize)
+    page(&image, &names, request.cursor.as_ref(), limit)
 }
 
 /// The topics to describe, sorted, without those before the cursor.

@@ -9,6 +9,7 @@
 //!   ranges
 //! - left out: preferred read replicas and follower fetches, there is one replica
 
+mod down_convert;
 mod read;
 
 use std::sync::Arc;
@@ -36,11 +37,12 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Fet
     };
     let limits = Limits::of(&request, version, broker.config.fetch_max_bytes);
     let round = read_when_complete(broker, &plan.partitions, &limits, &request).await;
-    let answers = plan.partitions.iter().map(|fetch| fetch.key.clone()).zip(round.into_responses());
-    let mut answers: Vec<(PartitionKey, PartitionResponse)> = answers.collect();
-    if version < BATCH_V2_SINCE {
-        answers = read::down_convert(answers, &plan.partitions, version).await;
-    }
+    let responses: Vec<PartitionResponse> = if version < BATCH_V2_SINCE {
+        down_convert::all(round.into_reads(), &plan.partitions, limits.upto, version).await
+    } else {
+        round.into_reads().into_iter().map(|read| read.response).collect()
+    };
+    let answers = plan.partitions.iter().map(|fetch| fetch.key.clone()).zip(responses).collect();
     respond(broker, plan, answers)
 }
 

@@ -16,7 +16,7 @@ use milena_protocol::messages::{MetadataRequest, MetadataResponse};
 use milena_protocol::{ErrorCode, Uuid};
 
 use crate::context::{Broker, RequestContext};
-use crate::{authorized_operations, auto_topic, error_code};
+use crate::{authorized_operations, auto_topic};
 
 /// Before this version the client cannot say whether a missing topic may be created.
 const AUTO_CREATION_FLAG_SINCE: i16 = 4;
@@ -89,7 +89,7 @@ async fn by_name(broker: &Arc<Broker>, name: String, auto_create: bool, operatio
     match auto_topic::create(broker, &name).await {
         Ok(()) => described(&broker.image(), &name, operations)
             .unwrap_or_else(|| failed(Some(name), Uuid::ZERO, ErrorCode::UnknownTopicOrPartition)),
-        Err(error) => failed(Some(name), Uuid::ZERO, error_code::of_controller(&error)),
+        Err(error) => failed(Some(name), Uuid::ZERO, error.error_code()),
     }
 }
 

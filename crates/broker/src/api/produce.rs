@@ -16,7 +16,7 @@ use milena_protocol::messages::ProduceRequest;
 use milena_protocol::messages::ProduceResponse;
 use milena_protocol::messages::produce_request::{PartitionData, TopicData};
 use milena_protocol::messages::produce_response::{PartitionResponse, RecordError, Response};
-use milena_protocol::record::{BatchView, legacy};
+use milena_protocol::record::BatchView;
 use milena_protocol::{ApiKey, ErrorCode, Records, encode_response};
 
 use super::dispatch::{DispatchError, Outcome, respond};
@@ -24,8 +24,6 @@ use crate::context::{Broker, RequestContext};
 use crate::error_code;
 use crate::partition::{DurabilityWait, Partition};
 
-/// First version whose records are v2 batches.
-const BATCH_V2_SINCE: i16 = 3;
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
 /// The shortest time an fsync is waited for; old clients send 0 and mean "as soon as it is written".
@@ -152,8 +150,7 @@ impl Append<'_> {
         let options = AppendOptions {
             origin: AppendOrigin::Client,
             leader_epoch: partition.leader_epoch(),
-            // What came as a message set is a v2 batch by now.
-            produce_version: self.version.max(BATCH_V2_SINCE),
+            produce_version: self.version,
         };
         match partition.append(records, &options) {
             Ok(info) => {
@@ -174,27 +171,18 @@ impl Append<'_> {
         }
     }
 
-    /// The bytes to append, with what depends on the version of the request already checked.
+    /// The bytes to append; whether they are well-formed is the log's business.
     fn batch(&self, records: Option<Records>) -> Result<Bytes, Refusal> {
         let Some(Records::Memory(records)) = records else {
             return Err(Refusal::invalid("a produce request must carry records for each of its partitions"));
         };
-        if self.version < BATCH_V2_SINCE {
-            return legacy::up_convert(&records)
-                .map_err(|error| Refusal { code: ErrorCode::CorruptMessage, message: error.to_string() });
-        }
-        self.check_batch(&records)?;
-        Ok(records)
-    }
-
-    fn check_batch(&self, records: &[u8]) -> Result<(), Refusal> {
         // A batch that cannot be parsed is refused by the log with the fitting error.
-        let Ok(batch) = BatchView::parse(records) else { return Ok(()) };
-        if self.transactional || batch.is_transactional() {
+        let transactional = BatchView::parse(&records).is_ok_and(|batch| batch.is_transactional());
+        if self.transactional || transactional {
             let message = "transactions are not supported by this broker".to_owned();
             return Err(Refusal { code: ErrorCode::InvalidTxnState, message });
         }
-        Ok(())
+        Ok(records)
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use milena_log::{CompressionType, FetchData, Log, ReadError, ReadLimit};
 use milena_protocol::compression::Compression;
 use milena_protocol::messages::FetchRequest;
 use milena_protocol::messages::fetch_response::{AbortedTransaction, DivergingEpoch, Partition as PartitionResponse};
-use milena_protocol::record::legacy;
 use milena_protocol::{ErrorCode, Records};
 
 use super::refused;
@@ -25,16 +23,17 @@ const ZSTD_SINCE: i16 = 10;
 pub(super) struct Limits {
     /// Bytes of records in the whole response.
     pub(super) max_bytes: i32,
-    upto: ReadLimit,
+    pub(super) upto: ReadLimit,
     version: i16,
 }
 
 impl Limits {
-    pub(super) fn of(request: &FetchRequest, version: i16, broker_max_bytes: i32) -> Limits {
+    pub(super) fn of(request: &FetchRequest, version: i16, broker_max_bytes: usize) -> Limits {
         let upto = match request.isolation_level {
             1 => ReadLimit::LastStable,
             _ => ReadLimit::HighWatermark,
         };
+        let broker_max_bytes = i32::try_from(broker_max_bytes).unwrap_or(i32::MAX);
         let max_bytes = if version < RESPONSE_LIMIT_SINCE { i32::MAX } else { request.max_bytes.min(broker_max_bytes) };
         Limits { max_bytes, upto, version }
     }
@@ -100,8 +99,8 @@ impl Round {
         })
     }
 
-    pub(super) fn into_responses(self) -> impl Iterator<Item = PartitionResponse> {
-        self.reads.into_iter().map(|read| read.response)
+    pub(super) fn into_reads(self) -> Vec<PartitionRead> {
+        self.reads
     }
 }
 
@@ -194,41 +193,5 @@ fn read_refused(index: i32, error: &ReadError, log: &Log) -> PartitionResponse {
         last_stable_offset: log.last_stable_offset(),
         log_start_offset: log.log_start_offset(),
         ..refused(index, error_code::of_read(error))
-    }
-}
-
-/// Rewrites the records of every answer as message sets for clients that know no record batches. Reads the files and
-/// decompresses, so it runs on the blocking pool.
-pub(super) async fn down_convert(
-    answers: Vec<(PartitionKey, PartitionResponse)>,
-    fetches: &[PartitionFetch],
-    version: i16,
-) -> Vec<(PartitionKey, PartitionResponse)> {
-    let magic = if version < 2 { 0 } else { 1 };
-    let offsets: Vec<i64> = fetches.iter().map(|fetch| fetch.fetch_offset).collect();
-    let keys: Vec<PartitionKey> = fetches.iter().map(|fetch| fetch.key.clone()).collect();
-    let converting = tokio::task::spawn_blocking(move || {
-        let convert = |((key, response), offset): ((PartitionKey, PartitionResponse), i64)| {
-            (key, down_convert_partition(response, offset, magic))
-        };
-        answers.into_iter().zip(offsets).map(convert).collect()
-    });
-    converting.await.unwrap_or_else(|_| {
-        let failed = |key: PartitionKey| (key.clone(), refused(key.index, ErrorCode::UnknownServerError));
-        keys.into_iter().map(failed).collect()
-    })
-}
-
-fn down_convert_partition(response: PartitionResponse, fetch_offset: i64, magic: u8) -> PartitionResponse {
-    let Some(records) = response.records.as_ref().filter(|records| !records.is_empty()) else { return response };
-    let converted: Result<Bytes, ErrorCode> = records
-        .to_bytes()
-        .map_err(|_| ErrorCode::KafkaStorageError)
-        .and_then(|batches| {
-            legacy::down_convert(&batches, magic, fetch_offset).map_err(|_| ErrorCode::UnsupportedForMessageFormat)
-        });
-    match converted {
-        Ok(message_set) => PartitionResponse { records: Some(Records::Memory(message_set)), ..response },
-        Err(code) => refused(response.partition_index, code),
     }
 }

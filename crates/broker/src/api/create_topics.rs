@@ -1,0 +1,89 @@
+//! CreateTopics (key 19), versions 0-7.
+//!
+//! - explicit assignments exclude a partition count and a replication factor; -1 means the broker's default (KIP-464)
+//! - v1+ can validate without creating; v5+ answers with the topic's configuration (KIP-525), v7 with its id
+//! - a topic named twice in one request is answered once, with an error
+//! - topics exist before the answer, so `TimeoutMs` is never reached
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use milena_metadata::{ClusterImage, ControllerError, EffectiveConfig, NewTopic, TopicImage};
+use milena_protocol::messages::create_topics_request::Topic as Asked;
+use milena_protocol::messages::create_topics_response::{Config, Topic};
+use milena_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
+
+use crate::context::{Broker, RequestContext};
+
+/// First version whose answer describes the new topic.
+const DESCRIBES_SINCE: i16 = 5;
+
+/// Creates topics, each by itself: one that fails does not keep the others from being created.
+pub async fn handle(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let asked = request.topics.into_iter().map(new_topic).collect();
+    let created = broker.controller.create_topics(asked, request.validate_only).await;
+    let image = broker.image();
+    let mut answered = HashSet::new();
+    let topics = names
+        .into_iter()
+        .zip(created)
+        .filter(|(name, _)| answered.insert(name.clone()))
+        .map(|(name, created)| match created {
+            Ok(topic) => describe(&image, &topic, context.api_version, request.validate_only),
+            Err(error) => failed(name, &error),
+        });
+    CreateTopicsResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn new_topic(asked: Asked) -> NewTopic {
+    NewTopic {
+        name: asked.name,
+        num_partitions: asked.num_partitions,
+        replication_factor: asked.replication_factor,
+        assignments: asked.assignments.into_iter().map(|entry| (entry.partition_index, entry.broker_ids)).collect(),
+        configs: asked.configs.into_iter().map(|config| (config.name, config.value)).collect(),
+    }
+}
+
+fn describe(image: &ClusterImage, topic: &TopicImage, version: i16, validate_only: bool) -> Topic {
+    let described = Topic { name: topic.name.clone(), ..Default::default() };
+    if version < DESCRIBES_SINCE {
+        return described;
+    }
+    Topic {
+        // A topic that was only validated has no id yet.
+        topic_id: if validate_only { described.topic_id } else { topic.id },
+        num_partitions: topic.partitions.len() as i32,
+        replication_factor: topic.replication_factor(),
+        configs: Some(image.topic_configs(&topic.configs).map(config).collect()),
+        ..described
+    }
+}
+
+fn config(config: EffectiveConfig) -> Config {
+    let is_sensitive = config.def.is_sensitive();
+    Config {
+        name: config.def.name.to_owned(),
+        value: config.value.filter(|_| !is_sensitive),
+        read_only: false,
+        config_source: config.source as i8,
+        is_sensitive,
+    }
+}
+
+fn failed(name: String, error: &ControllerError) -> Topic {
+    Topic {
+        name,
+        error_code: error.error_code().code(),
+        error_message: Some(error.to_string()),
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: Some(Vec::new()),
+        ..Default::default()
+    }
+}
