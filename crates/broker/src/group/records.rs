@@ -230,3 +230,6 @@ fn encode<M: Message>(prefix: i16, message: &M, version: i16) -> Result<Bytes, E
     message.encode(&mut writer, version)?;
     Ok(writer.finish().to_bytes().expect("a record without file ranges is in memory"))
 }
+
+#[cfg(test)]
+mod tests;

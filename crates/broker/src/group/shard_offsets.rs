@@ -254,3 +254,6 @@ fn all_offsets(offsets: &super::offsets::GroupOffsets) -> FetchedOffsets {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
