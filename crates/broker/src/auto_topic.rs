@@ -45,7 +45,7 @@ pub(crate) async fn ensure_offsets_topic(broker: &Arc<Broker>) -> Result<(), Con
         num_partitions: config.offsets_topic_num_partitions,
         // Kafka waits for as many brokers as the factor asks for; there is one.
         replication_factor: 1,
-        configs: configs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        configs: configs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect(),
         ..NewTopic::default()
     };
     create_unless_present(broker, topic).await

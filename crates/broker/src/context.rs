@@ -61,10 +61,23 @@ pub struct ListenerInfo {
     pub security_protocol: String,
     /// Where the socket is bound, with the real port when port 0 was configured.
     pub bound: SocketAddr,
-    /// The host that Metadata and FindCoordinator answer on this listener (`advertised.listeners`).
+    /// The host that Metadata and FindCoordinator answer on this listener: `advertised.listeners`, else the host it is bound
+    /// to. A listener on every interface answers with the address that the client connected to.
     pub advertised_host: String,
     /// The port that goes with [`ListenerInfo::advertised_host`].
     pub advertised_port: u16,
+    /// Whether the host depends on the connection.
+    pub advertises_local_address: bool,
+}
+
+impl ListenerInfo {
+    /// The listener as a client sees it that connected to `local`.
+    pub(crate) fn as_seen_from(self: &Arc<Self>, local: SocketAddr) -> Arc<ListenerInfo> {
+        if !self.advertises_local_address {
+            return self.clone();
+        }
+        Arc::new(ListenerInfo { advertised_host: local.ip().to_canonical().to_string(), ..ListenerInfo::clone(self) })
+    }
 }
 
 /// The circumstances of one request.

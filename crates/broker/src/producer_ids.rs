@@ -24,7 +24,6 @@ impl ProducerIds {
             if let Some(id) = self.block.lock().next() {
                 return Ok(id);
             }
-            let controller = controller.clone();
             let fresh = controller.allocate_producer_ids().await?;
             // Another request may have fetched a block meanwhile; then this one is simply used next, or lost.
             let mut block = self.block.lock();

@@ -123,10 +123,13 @@ impl Broker {
 /// Lets partitions and groups follow every change of the metadata. Partitions follow before the change is answered.
 fn follow_metadata(broker: &Arc<Broker>) {
     let runtime = tokio::runtime::Handle::current();
-    let (partitions, groups) = (broker.partitions.clone(), broker.groups.clone());
+    // Weak, because the broker keeps the controller alive and not the other way round.
+    let broker_then = Arc::downgrade(broker);
     broker.controller.on_change(move |image, changes| {
-        partitions.follow(image, changes);
-        runtime.spawn(tell_groups(groups.clone(), changes.to_vec()));
+        if let Some(broker) = broker_then.upgrade() {
+            broker.partitions.follow(image, changes);
+            runtime.spawn(tell_groups(broker.groups.clone(), changes.to_vec()));
+        }
     });
 }
 

@@ -4,12 +4,13 @@ mod support;
 
 use bytes::{Bytes, BytesMut};
 use milena_protocol::compression::Compression;
+use milena_protocol::messages::produce_request::PartitionData;
 use milena_protocol::messages::{
     DeleteRecordsRequest, InitProducerIdRequest, ListOffsetsRequest, ProduceRequest, delete_records_request,
     list_offsets_request,
 };
 use support::{
-    TestBroker, batch, compressed_batch, fetch_outcome, fetch_request, idempotent_batch, produce_outcome,
+    RawClient, TestBroker, batch, compressed_batch, fetch_outcome, fetch_request, idempotent_batch, produce_outcome,
     produce_request,
 };
 
@@ -68,10 +69,8 @@ async fn a_bad_partition_does_not_fail_the_others() {
     broker.create_topic("mixed", 1).await;
     let mut client = broker.connect().await;
     let mut request = produce_request("mixed", 0, -1, batch(&["good"]));
-    request.topic_data[0].partition_data.push(milena_protocol::messages::produce_request::PartitionData {
-        index: 7,
-        records: request.topic_data[0].partition_data[0].records.clone(),
-    });
+    let missing = PartitionData { index: 7, ..request.topic_data[0].partition_data[0].clone() };
+    request.topic_data[0].partition_data.push(missing);
     request.topic_data.extend(produce_request("missing", 0, -1, batch(&["lost"])).topic_data);
     let response = client.send(9, &request).await;
     let codes: Vec<i16> =
@@ -180,22 +179,30 @@ async fn offsets_beyond_the_log_are_out_of_range() {
     assert_eq!(client.fetch("missing", 0, 10_000).await.error_code, UNKNOWN_TOPIC_OR_PARTITION);
 }
 
+async fn new_producer_id(client: &mut RawClient) -> i64 {
+    let request = InitProducerIdRequest { producer_id: -1, producer_epoch: -1, ..Default::default() };
+    let response = client.send(4, &request).await;
+    assert_eq!((response.error_code, response.producer_epoch), (0, 0));
+    assert!(response.producer_id >= 0);
+    response.producer_id
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idempotent_retry_gets_the_original_offset_even_after_a_restart() {
     let mut broker = TestBroker::start().await;
     broker.create_topic("idempotent", 1).await;
     let mut client = broker.connect().await;
-    let granted = client.send(4, &InitProducerIdRequest { producer_id: -1, producer_epoch: -1, ..Default::default() });
-    let pid = granted.await.producer_id;
-    assert!(pid >= 0);
+    let pid = new_producer_id(&mut client).await;
     let first = idempotent_batch(pid, 0, 0, &["a", "b"]);
     assert_eq!(client.produce("idempotent", first.clone()).await.base_offset, 0);
     assert_eq!(client.produce("idempotent", idempotent_batch(pid, 0, 2, &["c"])).await.base_offset, 2);
-    assert_eq!(client.produce("idempotent", first.clone()).await, produce_outcome::Outcome { error_code: 0, base_offset: 0 });
+    assert_eq!(client.produce("idempotent", first).await, produce_outcome::Outcome { error_code: 0, base_offset: 0 });
 
     broker.restart().await;
+    // Kafka's snapshot format remembers the last batch of a producer.
     let mut client = broker.connect().await;
-    assert_eq!(client.produce("idempotent", first).await, produce_outcome::Outcome { error_code: 0, base_offset: 0 });
+    let again = client.produce("idempotent", idempotent_batch(pid, 0, 2, &["c"])).await;
+    assert_eq!(again, produce_outcome::Outcome { error_code: 0, base_offset: 2 });
     let skipped = client.produce("idempotent", idempotent_batch(pid, 0, 9, &["gap"])).await;
     assert_eq!(skipped.error_code, OUT_OF_ORDER_SEQUENCE_NUMBER);
     assert_eq!(client.produce("idempotent", idempotent_batch(pid, 1, 0, &["d"])).await.base_offset, 3);
@@ -211,8 +218,7 @@ async fn producer_ids_are_never_given_twice() {
     for _ in 0..3 {
         let mut client = broker.connect().await;
         for _ in 0..5 {
-            let granted = client.send(4, &InitProducerIdRequest { producer_id: -1, producer_epoch: -1, ..Default::default() });
-            assert!(seen.insert(granted.await.producer_id));
+            assert!(seen.insert(new_producer_id(&mut client).await));
         }
         broker.restart().await;
     }
@@ -286,7 +292,7 @@ async fn deleted_records_are_gone_and_never_come_back() {
     for value in ["a", "b", "c"] {
         client.produce("trimmed", batch(&[value])).await;
     }
-    let mut delete = async |topic: &str, offset: i64| {
+    let delete = async |topic: &str, offset: i64| {
         let partition = delete_records_request::Partition { partition_index: 0, offset };
         let topic = delete_records_request::Topic { name: topic.to_owned(), partitions: vec![partition] };
         let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 1000 };

@@ -19,8 +19,6 @@ use super::memory::FrameMemory;
 use crate::api::ClientConnection;
 use crate::context::{Broker, ListenerInfo};
 
-/// Connections waiting to be accepted.
-const BACKLOG: u32 = 1024;
 /// Pause after `accept` failed, for example because no file descriptor is free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long responses may take to leave after the broker was told to stop.
@@ -41,13 +39,13 @@ pub(crate) struct ConnectionLimits {
     pub(crate) max_connections_per_ip: usize,
 }
 
-/// Binds a listening socket.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds a listening socket; `backlog` connections may wait to be accepted.
+pub(crate) fn bind(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG as i32)?;
+    socket.listen(backlog)?;
     TcpListener::from_std(socket.into())
 }
 
@@ -137,19 +135,18 @@ impl Connections {
     }
 
     fn admit(self: &Arc<Self>, broker: &Arc<Broker>, info: &Arc<ListenerInfo>, stream: TcpStream, peer: SocketAddr) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "connection lost while it was accepted");
-            return;
-        }
+        let info = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
+            Ok(local) => info.as_seen_from(local),
+            Err(error) => return tracing::debug!(%peer, %error, "connection lost while it was accepted"),
+        };
         let socket = Arc::new(Socket::new(stream));
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         if !self.register(id, peer.ip(), &socket) {
-            tracing::debug!(%peer, listener = %info.name, "too many connections");
-            return;
+            return tracing::debug!(%peer, listener = %info.name, "too many connections");
         }
         let reader = FrameReader::new(self.limits.max_frame_bytes, self.memory.clone());
         let registration = Registration { connections: self.clone(), id, ip: peer.ip() };
-        let serving = connection::serve(broker.clone(), ClientConnection::new(info.clone(), peer), socket, reader);
+        let serving = connection::serve(broker.clone(), ClientConnection::new(info, peer), socket, reader);
         let task = self.tasks.spawn(async move {
             let _registration = registration;
             serving.await;

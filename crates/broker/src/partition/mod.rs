@@ -6,6 +6,7 @@
 mod delayed_fetch;
 mod durability;
 mod table;
+mod topic_config;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 pub(crate) use delayed_fetch::{FetchWaiter, Parked};
 pub(crate) use durability::DurabilityWait;
 pub use table::PartitionTable;
+pub(crate) use topic_config::log_config;
 pub(crate) use table::TopicPartitions;
 
 /// One partition that this broker leads.

@@ -1,23 +1,23 @@
 //! Which partitions exist here, found by topic name or topic id.
 //!
-//! The table follows the cluster image: [`PartitionTable::sync`] opens the logs of new partitions, puts changed settings into
-//! force and gives up the logs of deleted topics. It runs before the change is acknowledged to whoever asked for it, so
-//! a topic can be written to as soon as its creation is answered.
+//! The table follows the metadata: logs of new partitions are opened, changed settings put into force, logs of deleted
+//! topics given up. It does so before a change is answered, so a topic can be written to as soon as its creation is
+//! answered.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use milena_log::{Log, LogManager};
-use milena_metadata::{ClusterImage, TopicImage};
+use milena_log::{Log, LogConfig, LogManager};
+use milena_metadata::{ClusterImage, MetadataChange, TopicImage};
 use milena_protocol::{ErrorCode, Uuid};
 use parking_lot::{Mutex, RwLock};
 
 use super::Partition;
+use super::topic_config::log_config;
 
-/// The partitions of one topic. Replaced as a whole when it grows.
+/// The partitions of one topic. Replaced as a whole when the topic changes.
 pub struct TopicPartitions {
-    name: String,
-    id: Uuid,
+    image: Arc<TopicImage>,
     /// `None` where the log could not be opened.
     partitions: Vec<Option<Arc<Partition>>>,
 }
@@ -46,7 +46,8 @@ impl TopicPartitions {
 pub struct PartitionTable {
     logs: Arc<LogManager>,
     topics: RwLock<Topics>,
-    syncing: Mutex<()>,
+    /// Held while the table is brought up to date.
+    changing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -56,9 +57,11 @@ struct Topics {
 }
 
 impl PartitionTable {
-    /// An empty table over `logs`.
-    pub(crate) fn new(logs: Arc<LogManager>) -> PartitionTable {
-        PartitionTable { logs, topics: RwLock::default(), syncing: Mutex::new(()) }
+    /// The table of every topic in `image`. Blocks on the disk for partitions without a log.
+    pub(crate) fn open(logs: Arc<LogManager>, image: &ClusterImage) -> PartitionTable {
+        let table = PartitionTable { logs, topics: RwLock::default(), changing: Mutex::new(()) };
+        image.topics().for_each(|topic| table.put(image, topic));
+        table
     }
 
     /// The topic called `name`.
@@ -71,71 +74,45 @@ impl PartitionTable {
         self.topics.read().by_id.get(id).cloned()
     }
 
-    /// Makes the table what `image` says. Blocks on the disk for new and deleted partitions.
-    pub(crate) fn sync(&self, image: &ClusterImage) {
-        let _one_at_a_time = self.syncing.lock();
-        self.remove_deleted(image);
-        for topic in image.topics() {
-            self.sync_topic(image, topic);
-        }
-    }
-
-    fn remove_deleted(&self, image: &ClusterImage) {
-        let deleted: Vec<Arc<TopicPartitions>> = {
-            let topics = self.topics.read();
-            topics.by_id.values().filter(|topic| image.topic_by_id(&topic.id).is_none()).cloned().collect()
-        };
-        for topic in deleted {
-            {
-                let mut topics = self.topics.write();
-                topics.by_id.remove(&topic.id);
-                topics.by_name.remove(&topic.name);
+    /// Does what a change of the metadata asks for. Blocks on the disk for new and deleted partitions.
+    pub(crate) fn follow(&self, image: &ClusterImage, changes: &[MetadataChange]) {
+        let _one_at_a_time = self.changing.lock();
+        for change in changes {
+            match change {
+                MetadataChange::TopicCreated(topic)
+                | MetadataChange::TopicConfigChanged(topic)
+                | MetadataChange::PartitionsAdded { topic, .. } => self.put(image, topic),
+                MetadataChange::TopicDeleted(topic) => self.remove(topic),
+                MetadataChange::BrokerConfigChanged => image.topics().for_each(|topic| self.put(image, topic)),
+                MetadataChange::GroupConfigChanged(_) => {}
             }
-            topic.partitions.iter().flatten().for_each(|partition| {
-                self.delete_log(partition.log());
-                partition.wake_all();
-            });
         }
     }
 
-    fn delete_log(&self, log: &Log) {
-        if let Err(error) = self.logs.delete(log.topic(), log.partition()) {
-            tracing::error!(topic = log.topic(), partition = log.partition(), %error, "the log could not be deleted");
-        }
-    }
-
-    fn sync_topic(&self, image: &ClusterImage, topic: &TopicImage) {
+    fn put(&self, image: &ClusterImage, topic: &Arc<TopicImage>) {
+        let config = Arc::new(log_config(image, &topic.name));
         let known = self.topic_by_id(&topic.id);
-        let config = image.log_config(&topic.name);
-        if let Some(known) = &known {
-            for partition in known.partitions.iter().flatten() {
-                if *partition.log().config() != *config {
-                    partition.log().update_config(config.clone());
-                }
-            }
-            if known.partitions.len() == topic.partitions.len() {
-                return;
-            }
+        let old: &[Option<Arc<Partition>>] = known.as_ref().map_or(&[], |known| &known.partitions);
+        for partition in old.iter().flatten() {
+            partition.log().update_config(config.clone());
         }
-        let open = |index: usize| {
-            let known = known.as_ref().and_then(|known| known.partitions.get(index)).cloned().flatten();
-            known.or_else(|| self.open(topic, index as i32, &config))
+        let partition = |index: usize| match old.get(index) {
+            Some(Some(partition)) => Some(partition.clone()),
+            _ => self.open_partition(topic, index, &config),
         };
-        let opened = Arc::new(TopicPartitions {
-            name: topic.name.clone(),
-            id: topic.id,
-            partitions: (0..topic.partitions.len()).map(open).collect(),
-        });
+        let partitions = (0..topic.partitions.len()).map(partition).collect();
+        let current = Arc::new(TopicPartitions { image: topic.clone(), partitions });
         let mut topics = self.topics.write();
-        topics.by_name.insert(topic.name.clone(), opened.clone());
-        topics.by_id.insert(topic.id, opened);
+        topics.by_name.insert(topic.name.clone(), current.clone());
+        topics.by_id.insert(topic.id, current);
     }
 
-    fn open(&self, topic: &TopicImage, index: i32, config: &Arc<milena_log::LogConfig>) -> Option<Arc<Partition>> {
+    fn open_partition(&self, topic: &TopicImage, index: usize, config: &Arc<LogConfig>) -> Option<Arc<Partition>> {
+        let leader_epoch = topic.partitions[index].leader_epoch;
+        let index = index as i32;
         self.give_up_predecessor(topic, index);
         match self.logs.get_or_create(&topic.name, index, topic.id, config.clone()) {
             Ok(log) => {
-                let leader_epoch = topic.partitions[index as usize].leader_epoch;
                 log.start_new_leader_epoch(leader_epoch);
                 Some(Arc::new(Partition::new(log, leader_epoch)))
             }
@@ -152,6 +129,27 @@ impl PartitionTable {
             && ![topic.id, Uuid::ZERO].contains(&log.topic_id())
         {
             self.delete_log(&log);
+        }
+    }
+
+    fn remove(&self, topic: &TopicImage) {
+        let removed = {
+            let mut topics = self.topics.write();
+            let removed = topics.by_id.remove(&topic.id);
+            if topics.by_name.get(&topic.name).is_some_and(|current| current.image.id == topic.id) {
+                topics.by_name.remove(&topic.name);
+            }
+            removed
+        };
+        for partition in removed.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
+            self.delete_log(partition.log());
+            partition.wake_all();
+        }
+    }
+
+    fn delete_log(&self, log: &Log) {
+        if let Err(error) = self.logs.delete(log.topic(), log.partition()) {
+            tracing::error!(topic = log.topic(), partition = log.partition(), %error, "the log could not be deleted");
         }
     }
 }

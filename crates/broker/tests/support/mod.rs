@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use milena_broker::{Broker, RunningBroker};
+use milena_broker::{Broker, RunningBroker, StartError};
 use milena_metadata::BrokerConfig;
 use milena_protocol::compression::Compression;
 use milena_protocol::messages::create_topics_request::Topic;
@@ -16,11 +16,10 @@ use milena_protocol::messages::{
 };
 use milena_protocol::record::{BatchBuilder, BatchOptions, batches};
 use milena_protocol::{ApiKey, Message, Reader, Records, Request, RequestHeader, ResponseHeader, Uuid, encode_request};
-use milena_stdx::{Properties, SystemClock};
+use milena_stdx::{ShutdownToken, SystemClock};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 
 /// No step of a test may take longer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +28,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct TestBroker {
     data: TempDir,
     overrides: Vec<(String, String)>,
-    stop: CancellationToken,
+    stop: ShutdownToken,
     running: Option<RunningBroker>,
 }
 
@@ -43,23 +42,31 @@ impl TestBroker {
     pub async fn start_with(overrides: &[(&str, &str)]) -> TestBroker {
         let overrides = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let data = tempfile::tempdir().expect("a temporary directory");
-        let mut broker = TestBroker { data, overrides, stop: CancellationToken::new(), running: None };
+        let mut broker = TestBroker { data, overrides, stop: ShutdownToken::new(), running: None };
         broker.launch().await;
         broker
     }
 
     async fn launch(&mut self) {
-        let mut properties = Properties::default();
-        properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
-        properties.set("log.dirs", self.data.path().to_str().expect("a printable path"));
-        properties.set("group.initial.rebalance.delay.ms", "0");
-        for (key, value) in &self.overrides {
-            properties.set(key, value);
-        }
-        let config = BrokerConfig::from_properties(&properties).expect("a valid configuration");
-        self.stop = CancellationToken::new();
-        let running = Broker::start(Arc::new(config), Arc::new(SystemClock), self.stop.clone()).await;
-        self.running = Some(running.expect("the broker starts"));
+        let data_dir = self.data.path().to_str().expect("a printable path");
+        let mut pairs = vec![
+            ("listeners", "PLAINTEXT://127.0.0.1:0"),
+            ("log.dirs", data_dir),
+            ("group.initial.rebalance.delay.ms", "0"),
+        ];
+        pairs.extend(self.overrides.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let config = BrokerConfig::from_pairs(&pairs).expect("a valid configuration");
+        self.stop = ShutdownToken::new();
+        let config = Arc::new(config);
+        let deadline = Instant::now() + PATIENCE;
+        // A predecessor's last tasks let go of its files a moment after it has stopped.
+        self.running = loop {
+            match Broker::start(config.clone(), self.stop.clone()).await {
+                Ok(running) => break Some(running),
+                Err(StartError::Metadata(_)) if Instant::now() < deadline => tokio::task::yield_now().await,
+                Err(error) => panic!("the broker does not start: {error}"),
+            }
+        };
     }
 
     /// Where clients connect.
