@@ -528,6 +528,19 @@ fn a_group_continues_after_a_restart_even_from_a_compacted_log() {
 }
 
 #[test]
+fn what_a_member_holds_survives_when_compaction_puts_its_own_record_last() {
+    let (mut bench, _) = bench();
+    let mut consumers = three_members(&mut bench);
+    let slower = ConsumerGroupHeartbeatRequest { rebalance_timeout_ms: 90_000, ..consumers[0].request() };
+    send(&mut bench, slower).unwrap();
+    let before = describe(&bench);
+    bench.compact();
+    bench.restart();
+    assert_eq!(describe(&bench), before);
+    settle(&mut bench, &mut consumers);
+}
+
+#[test]
 fn the_two_protocols_replace_each_other_only_when_the_group_is_empty() {
     let (mut bench, _) = bench();
     let mut consumer = Consumer::new("a");

@@ -248,6 +248,19 @@ fn offsets_of_an_empty_group_expire_counted_from_when_it_became_empty() {
 }
 
 #[test]
+fn an_offset_that_an_administrator_sets_in_an_old_empty_group_lives_a_full_retention() {
+    let mut bench = Bench::new();
+    bench.restart();
+    let member = stable(&mut bench);
+    commit(&mut bench, member_commit(&member, 1)).unwrap();
+    leave(&mut bench, &member);
+    bench.advance(6 * DAY_MS);
+    commit(&mut bench, simple_commit(vec![offset("orders", 1, 7)])).unwrap();
+    bench.advance(6 * DAY_MS);
+    assert_eq!((committed(&bench, "orders", 0), committed(&bench, "orders", 1)), (None, Some(7)));
+}
+
+#[test]
 fn a_stable_group_loses_only_the_offsets_of_topics_it_no_longer_reads() {
     let mut bench = Bench::new();
     bench.restart();
