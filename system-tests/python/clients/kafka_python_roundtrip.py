@@ -94,7 +94,8 @@ def groups():
     producer.flush()
     assert [message.value for message in read_all(1, group_id=group)] == [b"new"]
     admin = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
-    offsets = admin.list_consumer_group_offsets(group)
+    list_offsets = getattr(admin, "list_consumer_group_offsets", None) or admin.list_group_offsets
+    offsets = list_offsets(group)
     if offsets and all(isinstance(key, str) for key in offsets):
         offsets = offsets[group]
     assert offsets[TopicPartition(TOPIC, 0)].offset == 10

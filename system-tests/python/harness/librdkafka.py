@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 
 def admin(broker, **options):
-    return AdminClient({"bootstrap.servers": broker.bootstrap, **options})
+    return AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0, **options})
 
 
 def create_topic(broker, name, partitions=1, config=None):
