@@ -115,7 +115,7 @@ impl Log {
         let timestamp = batches.iter().map(|batch| batch.header.max_timestamp()).max().unwrap_or(-1);
         let records: i64 = batches.iter().map(|batch| i64::from(batch.header.last_offset_delta()) + 1).sum();
         let last_offset = frontiers.log_end_offset.saturating_add(records - 1);
-        let age_max = config.segment_ms.saturating_sub(self.jitter_ms(active.base_offset(), config));
+        let age_max = config.segment_age_ms_max().saturating_sub(self.jitter_ms(active.base_offset(), config));
         let check = || -> std::io::Result<bool> {
             Ok(frontiers.active_size + bytes > config.segment_bytes.max(0) as u64
                 || last_offset - active.base_offset() > i64::from(i32::MAX)
@@ -219,6 +219,7 @@ impl Log {
     /// What an append may set off once the lock is released.
     fn after_append(&self, batches: &[PreparedBatch], config: &LogConfig, now_ms: i64, last_offset: i64) -> Result<(), StorageError> {
         let bytes: u64 = batches.iter().map(|batch| batch.header.size_in_bytes() as u64).sum();
+        self.changed.store(true, Ordering::Release);
         let unsynced = self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
         let _ = self.unsynced_since_ms.compare_exchange(i64::MAX, now_ms, Ordering::AcqRel, Ordering::Relaxed);
         if config.flush_messages < i64::MAX && last_offset + 1 - self.durable_offset() >= config.flush_messages {

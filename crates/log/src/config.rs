@@ -109,6 +109,12 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
+    /// Age in milliseconds at which a segment is rolled, so that compaction gets to it in time.
+    pub(crate) fn segment_age_ms_max(&self) -> i64 {
+        let compacted = self.cleanup_policy.compact && self.max_compaction_lag_ms > 0;
+        if compacted { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
+    }
+
     /// The level to compress with for `codec`, `None` for the codec's own default.
     pub fn compression_level(&self, codec: Compression) -> Option<i32> {
         match codec {

@@ -179,11 +179,11 @@ impl<const N: usize> EntryFile<N> {
     }
 
     fn write_pending(&self, inner: &mut Inner<N>) -> io::Result<()> {
-        let file = self.writable()?;
-        if inner.pending.is_empty() {
+        let written = inner.written.unwrap_or(0);
+        if inner.pending.is_empty() && written > 0 {
             return Ok(());
         }
-        let written = inner.written.unwrap_or(0);
+        let file = self.writable()?;
         file.write_all_at(inner.pending.as_flattened(), (written * N) as u64)?;
         inner.written = Some(written + inner.pending.len());
         inner.pending.clear();

@@ -70,12 +70,6 @@ impl LeaderEpochs {
         (floor, self.entries[later].start_offset)
     }
 
-    /// The epoch that wrote `offset`.
-    pub fn epoch_of(&self, offset: i64) -> Option<i32> {
-        let later = self.entries.partition_point(|entry| entry.start_offset <= offset);
-        later.checked_sub(1).map(|i| self.entries[i].leader_epoch)
-    }
-
     /// The log now ends at `offset`: later epochs are forgotten.
     pub fn truncate_from_end(&mut self, offset: i64) {
         let before = self.entries.len();

@@ -46,6 +46,8 @@ pub struct Log {
     pub(crate) unsynced_bytes: AtomicU64,
     /// When the oldest unsynced append happened; `i64::MAX` for none.
     pub(crate) unsynced_since_ms: AtomicI64,
+    /// Something was appended or recovered since the log was opened, so closing it takes work.
+    pub(crate) changed: AtomicBool,
     /// Files were created since the directory was last fsynced.
     pub(crate) names_dirty: AtomicBool,
     latest_leader_epoch: AtomicI64,
@@ -135,6 +137,7 @@ impl Log {
             durability: Durability::new(parts.durable_offset),
             unsynced_bytes: AtomicU64::new(0),
             unsynced_since_ms: AtomicI64::new(i64::MAX),
+            changed: AtomicBool::new(false),
             names_dirty: AtomicBool::new(false),
         })
     }
@@ -424,13 +427,16 @@ impl Log {
     }
 
     fn finish(&self, state: &mut AppendState, frontiers: &Frontiers) -> Result<(), StorageError> {
-        let active = frontiers.active();
-        let changed = self.durable_offset() < frontiers.log_end_offset;
-        if changed || self.unsynced_since_ms.load(Ordering::Acquire) != i64::MAX {
-            active.seal().at("seal", active.data_path())?;
-            self.flush()?;
-            active.sync(true).at("fdatasync", active.data_path())?;
+        if !self.changed.load(Ordering::Acquire) {
+            return Ok(());
         }
+        let active = frontiers.active();
+        active.seal().at("seal", active.data_path())?;
+        for segment in frontiers.segments.iter() {
+            segment.write_indexes().at("write index of", segment.data_path())?;
+        }
+        self.flush()?;
+        active.sync(true).at("fdatasync", active.data_path())?;
         self.snapshot_producers(state);
         self.persist_epochs(state);
         Ok(())

@@ -378,6 +378,10 @@ impl LogManager {
     pub fn start_background(self: &Arc<Self>) {
         let housekeeper = self.clone();
         self.spawn("log-housekeeper", move || housekeeper.keep_house());
+        if self.options.cleaner.enable {
+            let cleaner = self.clone();
+            self.spawn("log-cleaner", move || cleaner.clean_until_stopped());
+        }
     }
 
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) {
@@ -406,10 +410,6 @@ impl LogManager {
         }
         self.context.flusher.stop();
         self.dirs.iter().for_each(|dir| dir.unlock());
-    }
-
-    pub(crate) fn stopping(&self) -> bool {
-        *self.stop.lock()
     }
 
     fn keep_house(&self) {
@@ -485,14 +485,27 @@ impl LogManager {
             .filter(|log| log.log_start_offset() > log.segments().first().map_or(0, |(base_offset, _)| *base_offset))
             .map(|log| (key(log), log.log_start_offset()))
             .collect();
-        let cleaned: Offsets = {
-            let cleaned = self.cleaned.lock();
-            logs.iter().filter_map(|log| cleaned.get(&key(log)).map(|offset| (key(log), *offset))).collect()
-        };
+        let cleaned = self.cleaned_of(logs);
         checkpoint::write_offsets(&dir.join(checkpoint::RECOVERY_POINT_FILE), &recovery)?;
         checkpoint::write_offsets(&dir.join(checkpoint::HIGH_WATERMARK_FILE), &watermarks)?;
         checkpoint::write_offsets(&dir.join(checkpoint::LOG_START_FILE), &starts)?;
         checkpoint::write_offsets(&dir.join(checkpoint::CLEANER_FILE), &cleaned)
+    }
+
+    fn cleaned_of(&self, logs: &[&Arc<Log>]) -> Offsets {
+        let cleaned = self.cleaned.lock();
+        let offset_of = |log: &&Arc<Log>| {
+            let key = (log.topic().to_string(), log.partition());
+            cleaned.get(&key).map(|offset| (key, *offset))
+        };
+        logs.iter().filter_map(offset_of).collect()
+    }
+
+    /// Writes how far the logs in `dir` are compacted.
+    pub(crate) fn write_cleaner_checkpoint(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
+        let logs = self.logs();
+        let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir, dir)).collect();
+        checkpoint::write_offsets(&dir.path().join(checkpoint::CLEANER_FILE), &self.cleaned_of(&own))
     }
 
     /// Stops the background work, makes everything durable, writes snapshots and checkpoints, and marks the stop as clean.

@@ -74,10 +74,6 @@ impl LogHome {
         self.dir.read().clone()
     }
 
-    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.dir.read().join(name)
-    }
-
     /// Renames the directory on disk and for every segment; files opened in between see either name, both valid.
     pub fn rename(&self, to: PathBuf) -> std::io::Result<()> {
         let mut dir = self.dir.write();

@@ -9,8 +9,6 @@ pub(crate) struct WalkedRecord<'a> {
     pub offset_delta: i32,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
-    /// The record as stored, its length prefix included.
-    pub bytes: &'a [u8],
 }
 
 /// Iterates the records of a payload; stops after the first error.
@@ -39,11 +37,9 @@ impl<'a> Iterator for RecordWalk<'a> {
 }
 
 fn split_record<'a>(rest: &mut &'a [u8]) -> Result<WalkedRecord<'a>, &'static str> {
-    let start = *rest;
     let length = read_varint(rest)?;
     let length = usize::try_from(length).map_err(|_| "negative record length")?;
     let mut body = rest.split_off(..length).ok_or("record longer than the batch")?;
-    let bytes = &start[..start.len() - rest.len()];
     body.split_off_first().ok_or("record without attributes")?;
     let timestamp_delta = read_varlong(&mut body)?;
     let offset_delta = read_varint(&mut body)?;
@@ -60,7 +56,7 @@ fn split_record<'a>(rest: &mut &'a [u8]) -> Result<WalkedRecord<'a>, &'static st
     if !body.is_empty() {
         return Err("bytes left over at the end of a record");
     }
-    Ok(WalkedRecord { timestamp_delta, offset_delta, key, value, bytes })
+    Ok(WalkedRecord { timestamp_delta, offset_delta, key, value })
 }
 
 fn read_nullable<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {

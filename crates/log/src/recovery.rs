@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use milena_protocol::Uuid;
 
@@ -84,7 +85,8 @@ pub(crate) fn load_log(
         durable_offset,
     };
     let log = Log::new(parts, config, context);
-    log.names_dirty.store(!checkpointed.clean, std::sync::atomic::Ordering::Release);
+    log.names_dirty.store(!checkpointed.clean, Ordering::Release);
+    log.changed.store(first_recovered.is_some() && log_end_offset > 0, Ordering::Release);
     Ok(log)
 }
 

@@ -223,8 +223,12 @@ impl Segment {
     /// The largest batch boundary not above `limit`, where `from` is a boundary; and the offset that follows it if that came to light.
     pub fn boundary_before(&self, from: u64, limit: u64, end: u64) -> io::Result<(u64, Option<i64>)> {
         let indexed = self.offset_index.lookup_position(limit.min(u64::from(u32::MAX)) as u32)?;
-        let start = indexed.map_or(from, |entry| from.max(u64::from(entry.position)));
         let file = self.file()?;
+        let trusted = indexed.filter(|entry| u64::from(entry.position) > from).filter(|entry| {
+            let header = BatchScanner::new(&file, u64::from(entry.position), end, LOOKUP_BLOCK_BYTES).next_header();
+            matches!(header, Ok(Some((_, header))) if header.last_offset() == entry.offset)
+        });
+        let start = trusted.map_or(from, |entry| u64::from(entry.position));
         let mut scanner = BatchScanner::new(&file, start, end, LOOKUP_BLOCK_BYTES);
         while let Some((position, header)) = scanner.next_header()? {
             if scanner.position() > limit {
@@ -323,8 +327,7 @@ impl Segment {
         }
         let largest = self.largest_timestamp()?;
         self.time_index.maybe_append(largest)?;
-        self.offset_index.entries.flush()?;
-        self.time_index.entries.flush()?;
+        self.write_indexes()?;
         let mut progress = self.progress.lock();
         if progress.allocated > self.size() {
             progress.allocated = self.size();
@@ -334,18 +337,30 @@ impl Segment {
         Ok(())
     }
 
-    /// fsyncs the data; with `indexes` also those.
+    /// fsyncs the data and writes the indexes; with `indexes` fsyncs those too.
+    ///
+    /// Index entries that find no space stay in memory: the data is durable without them.
     pub fn sync(&self, indexes: bool) -> io::Result<()> {
         if self.size() == 0 {
             return Ok(());
         }
         self.file()?.sync_data()?;
+        match self.write_indexes() {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => return Ok(()),
+            written => written?,
+        }
         if indexes {
             self.offset_index.entries.sync()?;
             self.time_index.entries.sync()?;
             self.txn_index.sync()?;
         }
         Ok(())
+    }
+
+    /// Writes the index entries that are still in memory.
+    pub fn write_indexes(&self) -> io::Result<()> {
+        self.offset_index.entries.flush()?;
+        self.time_index.entries.flush()
     }
 
     /// Cuts the data file to its first `size` bytes, which end before `next_offset`. Indexes are not touched.
@@ -405,6 +420,7 @@ fn scan_for(file: &File, start: u64, end: u64, offset: i64) -> io::Result<Option
 /// When the system refuses; some bytes may have been written then.
 pub(crate) fn write_all_vectored_at(file: &File, parts: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
     let mut parts = parts;
+    IoSlice::advance_slices(&mut parts, 0);
     while !parts.is_empty() {
         let count = parts.len().min(512);
         match rustix::io::pwritev(file, &parts[..count], position) {

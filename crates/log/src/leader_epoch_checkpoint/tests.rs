@@ -19,8 +19,6 @@ fn the_end_of_an_epoch_is_the_start_of_the_next() {
     assert_eq!(epochs.end_offset(1, 40), (1, 10));
     assert_eq!(epochs.end_offset(7, 40), (-1, -1));
     assert_eq!(epochs.end_offset(-1, 40), (-1, -1));
-    assert_eq!(epochs.epoch_of(25), Some(5));
-    assert_eq!(epochs.epoch_of(9), None);
 }
 
 #[test]
