@@ -182,7 +182,7 @@ def test_admin_topics(broker, topic):
 def test_admin_explicit_replica_assignment(broker, topic):
     client = librdkafka.admin(broker)
     (node,) = client.list_topics(timeout=10).brokers
-    (future,) = client.create_topics([NewTopic(topic, replica_assignment=[[node], [node]])]).values()
+    (future,) = client.create_topics([NewTopic(topic, num_partitions=2, replica_assignment=[[node], [node]])]).values()
     future.result()
     assert len(client.list_topics(topic, timeout=10).topics[topic].partitions) == 2
 

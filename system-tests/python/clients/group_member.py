@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 bootstrap, topic, group, protocol = sys.argv[1:5]
 options = {
@@ -31,22 +31,44 @@ def say(**line):
     print(json.dumps(line), flush=True)
 
 
+def settle(*_):
+    """Commits what is read, and says it only then; a refused commit is tried again as long as the partition is ours."""
+    offsets = [TopicPartition(topic, number, messages[-1].offset() + 1) for number, messages in pending.items()]
+    if not offsets:
+        return
+    try:
+        consumer.commit(offsets=offsets, asynchronous=False)
+    except KafkaException as problem:
+        say(refused=problem.args[0].name())
+        return
+    for messages in pending.values():
+        for message in messages:
+            say(partition=message.partition(), offset=message.offset(), value=message.value().decode())
+    pending.clear()
+
+
+def revoked(_, partitions):
+    """The last chance to commit; whoever has the partition next reads again what was not."""
+    settle()
+    lost(_, partitions)
+
+
+def lost(_, partitions):
+    for partition in partitions:
+        pending.pop(partition.partition, None)
+
+
 signal.signal(signal.SIGTERM, end)
 held = None
-consumer.subscribe([topic])
+pending = {}
+consumer.subscribe([topic], on_revoke=revoked, on_lost=lost)
 while running:
     message = consumer.poll(0.1)
     now = sorted(partition.partition for partition in consumer.assignment())
     if now != held:
         held = now
         say(assigned=held)
-    if message is None or message.error():
-        continue
-    try:
-        consumer.commit(message=message, asynchronous=False)
-    except KafkaException as problem:
-        # The partition has moved: whoever has it now reads this record again, so it is not ours.
-        say(refused=problem.args[0].name())
-        continue
-    say(partition=message.partition(), offset=message.offset(), value=message.value().decode())
+    if message is not None and not message.error():
+        pending.setdefault(message.partition(), []).append(message)
+    settle()
 consumer.close()

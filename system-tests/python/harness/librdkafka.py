@@ -6,8 +6,15 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 
-def admin(broker, **options):
-    return AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0, **options})
+_admins = {}
+
+
+def admin(broker):
+    """The admin client for this address. It is kept: a future of one that is gone fails."""
+    if broker.bootstrap not in _admins:
+        _admins[broker.bootstrap] = AdminClient({
+            "bootstrap.servers": broker.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 200})
+    return _admins[broker.bootstrap]
 
 
 def create_topic(broker, name, partitions=1, config=None):

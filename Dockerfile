@@ -1,0 +1,33 @@
+# The broker and the kafka-* tools in one small image.
+#
+#   docker build -t milena .
+#   docker run -p 127.0.0.1:9092:9092 -v milena-data:/var/lib/milena milena
+#
+# Settings are the environment names of the usual Kafka images: KAFKA_LISTENERS, KAFKA_ADVERTISED_LISTENERS,
+# KAFKA_LOG_RETENTION_HOURS, ... (docs/configuration.md).
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked -p milena
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 1001 --home-dir /var/lib/milena --create-home milena
+COPY --from=build /src/target/release/milena /usr/local/bin/milena
+RUN ["/usr/local/bin/milena", "install-tools", "/usr/local/bin"]
+
+# A container's loopback is not reachable from outside, so the image listens on every interface of the container;
+# which addresses of the host reach it is what -p says.
+ENV KAFKA_LISTENERS=PLAINTEXT://0.0.0.0:9092 \
+    KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:9092 \
+    KAFKA_LOG_DIRS=/var/lib/milena/data
+
+USER 1001
+WORKDIR /var/lib/milena
+VOLUME /var/lib/milena
+EXPOSE 9092
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=5 \
+    CMD ["kafka-broker-api-versions", "--bootstrap-server", "localhost:9092"]
+ENTRYPOINT ["milena"]
+CMD ["server"]
