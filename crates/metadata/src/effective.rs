@@ -157,5 +157,10 @@ fn in_force(def: &'static ConfigDef, candidates: Vec<Candidate>) -> EffectiveCon
         Some((value, source)) => (Some(value), source),
         None => (def.default.map(str::to_owned), ConfigSource::Default),
     };
-    EffectiveConfig { def, value, source, synonyms: candidates.into_iter().map(|candidate| candidate.synonym).collect() }
+    EffectiveConfig {
+        def,
+        value,
+        source,
+        synonyms: candidates.into_iter().map(|candidate| candidate.synonym).collect(),
+    }
 }

@@ -116,9 +116,9 @@ impl Properties {
 impl fmt::Display for Properties {
     /// The text of a properties file that parses to the same entries.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.entries.iter().try_for_each(|entry| {
-            writeln!(f, "{}={}", escape(&entry.key, true), escape(&entry.value, false))
-        })
+        self.entries
+            .iter()
+            .try_for_each(|entry| writeln!(f, "{}={}", escape(&entry.key, true), escape(&entry.value, false)))
     }
 }
 

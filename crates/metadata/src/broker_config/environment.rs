@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn variables_of_the_jvm_and_of_other_systems_are_left_out() {
-        for name in ["KAFKA_HEAP_OPTS", "KAFKA_LOG4J_ROOT_LOGLEVEL", "KAFKA_REST_LISTENERS", "PATH", "KAFKA_", "KAFKA"] {
+        for name in ["KAFKA_HEAP_OPTS", "KAFKA_LOG4J_ROOT_LOGLEVEL", "KAFKA_REST_LISTENERS", "PATH", "KAFKA_", "KAFKA"]
+        {
             assert_eq!(key_of_variable(name), None, "{name}");
         }
     }

@@ -23,8 +23,8 @@ use milena_stdx::PropertiesError;
 use crate::config_def::{BROKER_CONFIGS, InvalidValue, parse_bool, split_list};
 
 pub use listeners::{DEFAULT_PORT, Endpoint, ListenerConfig, SecurityProtocol};
-pub use sources::{ConfigSources, Origin};
 use sources::Settings;
+pub use sources::{ConfigSources, Origin};
 
 /// A configuration that the broker cannot start with. The text is one line and names key, value and origin.
 #[derive(Debug, thiserror::Error)]

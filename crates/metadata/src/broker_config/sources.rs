@@ -110,7 +110,8 @@ fn is_link_of_a_container(key: &str, value: &str) -> bool {
 }
 
 /// Keys outside the table that belong to a component with a prefix of its own.
-const FOREIGN_PREFIXES: &[&str] = &["listener.name.", "rsm.config.", "rlmm.config.", "confluent.", "controller.quorum."];
+const FOREIGN_PREFIXES: &[&str] =
+    &["listener.name.", "rsm.config.", "rlmm.config.", "confluent.", "controller.quorum."];
 /// Keys that are read although Kafka no longer has them.
 const LEGACY_LISTENER_KEYS: &[&str] = &["port", "host.name", "advertised.host.name", "advertised.port"];
 /// Keys that Kafka 4 no longer has and that need no replacement.
@@ -130,7 +131,9 @@ const RETIRED: &[&str] = &[
 
 fn notice_about_unknown(key: &str, origin: &Origin) -> Option<String> {
     if key.starts_with("zookeeper.") || key.starts_with("enable.zookeeper.") {
-        return Some(format!("{key} ({origin}) has no effect: metadata is kept in the data directory, without ZooKeeper"));
+        return Some(format!(
+            "{key} ({origin}) has no effect: metadata is kept in the data directory, without ZooKeeper"
+        ));
     }
     if RETIRED.contains(&key) || key.starts_with("password.encoder.") {
         return Some(format!("{key} ({origin}) has no effect: Kafka 4 removed it"));

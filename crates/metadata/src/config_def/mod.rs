@@ -5,6 +5,7 @@
 //! `docs/configuration.md`, so that the three never disagree. Names, types and defaults are Kafka's.
 
 mod broker;
+pub mod document;
 mod group;
 mod table;
 mod topic;

@@ -276,10 +276,7 @@ fn changed_list(
     value: &str,
 ) -> Result<String, ControllerError> {
     let def = def_of(resource, name).filter(|def| def.kind == ConfigType::List).ok_or_else(|| {
-        ControllerError::InvalidConfig(format!(
-            "Can't {} to key {name} because its type is not LIST.",
-            kind.name()
-        ))
+        ControllerError::InvalidConfig(format!("Can't {} to key {name} because its type is not LIST.", kind.name()))
     })?;
     let current = configs.get(name).map(String::as_str).or(def.default).unwrap_or("");
     let mut elements: Vec<&str> = split_list(current).collect();
@@ -312,9 +309,7 @@ fn check_values(image: &ClusterImage, resource: &ConfigResource, configs: &Confi
 fn check_each(resource: &ConfigResource, configs: &ConfigMap) -> Result<(), ControllerError> {
     configs.iter().try_for_each(|(name, value)| match def_of(resource, name) {
         Some(def) => Ok(def.validate(value)?),
-        None => {
-            Err(ControllerError::InvalidConfig(format!("Unknown {} config name: {name}", kind_of(resource))))
-        }
+        None => Err(ControllerError::InvalidConfig(format!("Unknown {} config name: {name}", kind_of(resource)))),
     })
 }
 

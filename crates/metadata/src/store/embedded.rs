@@ -15,9 +15,7 @@ use milena_stdx::Clock;
 use parking_lot::Mutex;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::{
-    Change, Entry, Expectation, LeaseId, Listing, MetadataStore, Operation, Outcome, StoreError, Transaction,
-};
+use super::{Change, Entry, Expectation, LeaseId, Listing, MetadataStore, Operation, Outcome, StoreError, Transaction};
 
 /// Key → (revision, value).
 const ENTRIES: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("entries");
@@ -76,7 +74,8 @@ impl EmbeddedStore {
                 write.open_table(ENTRIES).map_err(storage)?;
                 write.open_table(COUNTERS).map_err(storage)?;
                 let leased = write.open_table(LEASED).map_err(storage)?;
-                let keys: Result<_, _> = leased.iter().map_err(storage)?.map(|row| Ok(row?.0.value().to_owned())).collect();
+                let keys: Result<_, _> =
+                    leased.iter().map_err(storage)?.map(|row| Ok(row?.0.value().to_owned())).collect();
                 keys.map_err(storage::<redb::StorageError>)?
             };
             write.commit().map_err(storage)?;
@@ -136,7 +135,9 @@ impl EmbeddedStore {
             Outcome::Committed(_) => write.commit().map_err(storage)?,
         }
         for change in changes {
-            writer.watches.retain(|(prefix, watch)| !change.key.starts_with(prefix) || watch.send(change.clone()).is_ok());
+            writer
+                .watches
+                .retain(|(prefix, watch)| !change.key.starts_with(prefix) || watch.send(change.clone()).is_ok());
         }
         Ok(outcome)
     }
@@ -207,10 +208,7 @@ impl MetadataStore for EmbeddedStore {
 }
 
 /// Checks what is expected and applies the operations; the caller commits or aborts.
-fn write_transaction(
-    write: &WriteTransaction,
-    transaction: Transaction,
-) -> Result<(Outcome, Vec<Change>), StoreError> {
+fn write_transaction(write: &WriteTransaction, transaction: Transaction) -> Result<(Outcome, Vec<Change>), StoreError> {
     let mut entries = write.open_table(ENTRIES).map_err(storage)?;
     for expectation in transaction.expectations {
         if let Some(key) = unmet(&entries, expectation)? {
@@ -242,8 +240,7 @@ fn write_transaction(
         };
         changes.insert(key, value);
     }
-    let mut changes: Vec<Change> =
-        changes.into_iter().map(|(key, value)| Change { revision, key, value }).collect();
+    let mut changes: Vec<Change> = changes.into_iter().map(|(key, value)| Change { revision, key, value }).collect();
     changes.sort_by(|a, b| a.key.cmp(&b.key));
     Ok((Outcome::Committed(revision), changes))
 }
@@ -302,6 +299,23 @@ mod tests {
         assert_eq!(store.get("a").expect("read").map(|entry| (entry.value, entry.revision)), Some((b"1".to_vec(), 1)));
         assert_eq!(store.get("b").expect("read"), None);
         assert!(store.list("").expect("list").revision > 1);
+    }
+
+    #[test]
+    fn a_store_that_was_never_closed_opens_with_every_commit() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = open(&directory);
+        for index in 0..50 {
+            store.commit(Transaction::new().put(format!("k{index:02}"), "v")).expect("commit");
+        }
+        // What a killed process leaves behind: the file as it is while the store is open.
+        let crashed = tempfile::tempdir().expect("temporary directory");
+        let copy = crashed.path().join("metadata.redb");
+        std::fs::copy(directory.path().join("metadata.redb"), &copy).expect("copy");
+        let reopened = open(&crashed);
+        assert_eq!(reopened.list("k").expect("list").entries.len(), 50);
+        assert_eq!(reopened.list("").expect("list").revision, 50);
+        assert_eq!(reopened.commit(Transaction::new().put("k50", "v")).expect("commit"), Outcome::Committed(51));
     }
 
     #[test]

@@ -16,15 +16,10 @@ fn check(text: &str, expected: &[(&str, &str)]) {
 
 #[test]
 fn separators_are_equals_colon_and_white_space() {
-    check("a=1\nb:2\nc 3\nd = 4\ne : 5\nf\t6\ng", &[
-        ("a", "1"),
-        ("b", "2"),
-        ("c", "3"),
-        ("d", "4"),
-        ("e", "5"),
-        ("f", "6"),
-        ("g", ""),
-    ]);
+    check(
+        "a=1\nb:2\nc 3\nd = 4\ne : 5\nf\t6\ng",
+        &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5"), ("f", "6"), ("g", "")],
+    );
     check("listeners=PLAINTEXT://:9092", &[("listeners", "PLAINTEXT://:9092")]);
     check("a==b", &[("a", "=b")]);
 }

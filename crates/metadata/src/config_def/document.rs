@@ -1,0 +1,81 @@
+//! `docs/configuration.md`, rendered from the tables.
+
+use std::fmt::Write as _;
+
+use super::{BROKER_CONFIGS, ConfigDef, ConfigTable, GROUP_CONFIGS, Importance, TOPIC_CONFIGS, UpdateMode, Validator};
+
+const HEAD: &str = "# Configuration
+
+Rendered from the tables in `crates/metadata/src/config_def`; change those and run
+`UPDATE_DOCS=1 cargo test -p milena-metadata documentation`.
+
+Settings come from three places, later wins: a `server.properties` file, environment variables, the command line.
+
+```
+milena server server.properties --override num.partitions=3
+KAFKA_NUM_PARTITIONS=3 milena server
+```
+
+A variable is `KAFKA_` and the key in capitals with `_` for `.`, `__` for `_` and `___` for `-`. Keys of the ZooKeeper era
+are accepted and reported; an unknown key is reported together with the nearest known one; a wrong value ends the start
+with one line that names key, value and origin.
+
+Without any setting the broker listens on 127.0.0.1:9092 only and keeps everything in `./milena-data`.
+
+*Changes* says when a new value takes effect: at a `restart`, or at once when it is set with `kafka-configs` for one
+`broker` or for all (`cluster`). Rows in small importance at the end of each table are read and checked so that
+configurations written for Kafka are understood; not each of them has something to steer here.
+";
+
+/// The whole page.
+pub fn markdown() -> String {
+    let mut page = HEAD.to_owned();
+    section(&mut page, "Broker", &BROKER_CONFIGS);
+    section(&mut page, "Topics", &TOPIC_CONFIGS);
+    section(&mut page, "Groups", &GROUP_CONFIGS);
+    page
+}
+
+fn section(page: &mut String, title: &str, table: &ConfigTable) {
+    let _ = write!(
+        page,
+        "\n## {title}\n\n| key | type | default | values | changes | meaning |\n|---|---|---|---|---|---|\n"
+    );
+    for importance in [Importance::High, Importance::Medium, Importance::Low] {
+        for def in table.iter().filter(|def| def.importance == importance) {
+            row(page, def);
+        }
+    }
+}
+
+fn row(page: &mut String, def: &ConfigDef) {
+    let default = match def.default {
+        None => String::new(),
+        Some("") => "empty".to_owned(),
+        Some(default) => format!("`{default}`"),
+    };
+    let doc = match def.synonym {
+        Some(broker_key) => format!("{} Default for all topics: `{broker_key}`.", def.doc),
+        None => def.doc.to_owned(),
+    };
+    let changes = match def.update {
+        UpdateMode::ReadOnly => "restart",
+        UpdateMode::PerBroker => "broker",
+        UpdateMode::ClusterWide => "cluster",
+    };
+    let kind = def.kind.name().to_ascii_lowercase();
+    let _ = writeln!(page, "| `{}` | {kind} | {default} | {} | {changes} | {doc} |", def.name, values(def.validator));
+}
+
+fn values(validator: Validator) -> String {
+    match validator {
+        Validator::Any => String::new(),
+        Validator::AtLeast(minimum) => format!("at least {minimum}"),
+        Validator::Between(minimum, maximum) => format!("{minimum} to {maximum}"),
+        Validator::BetweenDouble(minimum, maximum) => format!("{minimum} to {maximum}"),
+        Validator::LevelOrDefault(minimum, maximum) => format!("-1, or {minimum} to {maximum}"),
+        Validator::OneOf(allowed) | Validator::OneOfIgnoringCase(allowed) => allowed.join(", "),
+        Validator::ListOf(allowed) => format!("list of {}", allowed.join(", ")),
+        Validator::NonEmptyList => "not empty, no repetition".to_owned(),
+    }
+}
