@@ -169,7 +169,7 @@ fn crash_once(dir: &Path, random: &mut Random) {
         assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "the writer does not start");
         std::thread::yield_now();
     }
-    let moment = Instant::now() + Duration::from_micros(random.below(40_000));
+    let moment = Instant::now() + Duration::from_micros(random.below(25_000));
     while Instant::now() < moment {
         std::thread::sleep(Duration::from_micros(200));
     }
