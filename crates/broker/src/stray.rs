@@ -25,21 +25,25 @@ pub(crate) fn adopt(controller: &Controller, logs: &LogManager) -> Result<(), Co
         return Ok(());
     }
     tracing::info!(topics = names, "topics found on disk are taken into the new cluster");
-    controller.adopt_topics(found.into_iter().map(|(name, topic)| (name, topic.id, topic.partitions)))?;
+    controller.adopt_topics(found.into_iter().map(|(name, topic)| (name, topic.id, topic.leader_epochs)))?;
     Ok(())
 }
 
 struct FoundTopic {
     id: Uuid,
-    partitions: i32,
+    /// By partition; 0 for partitions that are missing or empty.
+    leader_epochs: Vec<i32>,
 }
 
 fn unknown_topics(controller: &Controller, logs: &LogManager) -> BTreeMap<String, FoundTopic> {
     let image = controller.image();
     let mut found: BTreeMap<String, FoundTopic> = BTreeMap::new();
     for log in logs.logs().into_iter().filter(|log| image.topic(log.topic()).is_none()) {
-        let topic = found.entry(log.topic().to_owned()).or_insert(FoundTopic { id: Uuid::ZERO, partitions: 0 });
-        topic.partitions = topic.partitions.max(log.partition() + 1);
+        let Ok(index) = usize::try_from(log.partition()) else { continue };
+        let new = || FoundTopic { id: Uuid::ZERO, leader_epochs: Vec::new() };
+        let topic = found.entry(log.topic().to_owned()).or_insert_with(new);
+        topic.leader_epochs.resize(topic.leader_epochs.len().max(index + 1), 0);
+        topic.leader_epochs[index] = log.latest_leader_epoch().max(0);
         if log.topic_id() != Uuid::ZERO {
             topic.id = log.topic_id();
         }

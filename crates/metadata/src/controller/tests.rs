@@ -429,10 +429,12 @@ fn a_directory_that_kafka_formatted_keeps_its_cluster_id_and_topics() {
     let controller = open(directory.path(), &[]);
     assert_eq!(controller.image().cluster_id, "MkU3OEVBNTcwNTJENDM2Qk");
     let id = Uuid::random();
-    controller.adopt_topics([("orders".to_owned(), id, 3)]).expect("adopted");
-    controller.adopt_topics([("orders".to_owned(), Uuid::random(), 9)]).expect("known already");
+    controller.adopt_topics([("orders".to_owned(), id, vec![0, 4, 0])]).expect("adopted");
+    controller.adopt_topics([("orders".to_owned(), Uuid::random(), vec![0; 9])]).expect("known already");
     let image = controller.image();
-    assert_eq!(image.topic("orders").map(|topic| (topic.id, topic.partitions.len())), Some((id, 3)));
+    let orders = image.topic("orders").expect("adopted");
+    let leader_epochs: Vec<i32> = orders.partitions.iter().map(|partition| partition.leader_epoch).collect();
+    assert_eq!((orders.id, leader_epochs), (id, vec![0, 4, 0]));
 }
 
 #[tokio::test]

@@ -225,25 +225,28 @@ impl Controller {
 
     /// Registers topics whose logs were found in a log directory, for example one that Apache Kafka wrote.
     ///
-    /// A topic of a known name or id is left alone. Answers with the topics that were added.
+    /// Each with its name, its id and the leader epoch of every partition, which must not fall behind the epochs in the
+    /// log. A topic of a known name or id is left alone. Answers with the topics that were added.
     ///
     /// # Errors
     /// The store cannot be written.
     pub fn adopt_topics(
         &self,
-        found: impl IntoIterator<Item = (String, Uuid, i32)>,
+        found: impl IntoIterator<Item = (String, Uuid, Vec<i32>)>,
     ) -> Result<Vec<Arc<TopicImage>>, ControllerError> {
         let mut changing = self.changing.lock();
         let mut image = ClusterImage::clone(&self.image.load());
         let mut transaction = Transaction::new();
         let mut changes = Vec::new();
         let mut adopted = Vec::new();
-        for (name, id, partition_count) in found {
+        for (name, id, leader_epochs) in found {
             let known = image.topic(&name).is_some() || image.topic_by_id(&id).is_some();
             if known || id.is_reserved() || topic_name::validate(&name).is_err() {
                 continue;
             }
-            let partitions = vec![led_by(vec![self.config.node_id]); partition_count.max(0) as usize];
+            let partition = led_by(vec![self.config.node_id]);
+            let partitions = leader_epochs.into_iter().map(|epoch| PartitionImage { leader_epoch: epoch, ..partition.clone() });
+            let partitions = partitions.collect();
             let topic = Arc::new(TopicImage { name, id, partitions, configs: Default::default() });
             transaction = put_topic(transaction, &topic);
             image.insert_topic(topic.clone());
