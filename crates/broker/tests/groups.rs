@@ -387,6 +387,7 @@ async fn a_consumer_group_assigns_new_partitions_and_survives_a_restart() {
         assert_eq!(groups[0].members[0].assignment.topic_partitions[0].topic_name, "orders");
         assert_eq!(groups[0].members[0].member_epoch, epoch);
         assert_eq!(groups[1].error_code, GROUP_ID_NOT_FOUND);
+        assert_eq!(groups[1].error_message.as_deref(), Some("Group none not found."));
     }
     assert_eq!(describe(&mut client, 6, "modern").await.error_code, GROUP_ID_NOT_FOUND);
     let listed = client.send(5, &ListGroupsRequest::default()).await.groups;

@@ -11,6 +11,7 @@ use milena_protocol::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescr
 
 use crate::authorized_operations;
 use crate::context::{Broker, RequestContext};
+use crate::group::shard::NotDescribed;
 
 /// Describes consumer groups.
 pub async fn handle(
@@ -21,12 +22,14 @@ pub async fn handle(
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
         let mut group = match broker.groups.describe_consumer(group_id.clone()).await {
-            Ok(Some(group)) => group,
-            Ok(None) => refused(
-                ErrorCode::GroupIdNotFound,
-                Some(format!("Group {group_id} is not a consumer group.")),
-                group_id,
-            ),
+            Ok(Ok(group)) => group,
+            Ok(Err(NotDescribed::Unknown)) => {
+                refused(ErrorCode::GroupIdNotFound, Some(format!("Group {group_id} not found.")), group_id)
+            }
+            Ok(Err(NotDescribed::OtherProtocol)) => {
+                let message = format!("Group {group_id} is not a consumer group.");
+                refused(ErrorCode::GroupIdNotFound, Some(message), group_id)
+            }
             Err(code) => refused(code, None, group_id),
         };
         group.authorized_operations = authorized_operations::of_group(request.include_authorized_operations);

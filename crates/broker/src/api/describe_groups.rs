@@ -11,6 +11,7 @@ use milena_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
 use crate::authorized_operations;
 use crate::context::{Broker, RequestContext};
+use crate::group::shard::NotDescribed;
 
 /// Describes classic groups.
 pub async fn handle(
@@ -21,8 +22,8 @@ pub async fn handle(
     let mut groups = Vec::with_capacity(request.groups.len());
     for group_id in request.groups {
         let mut group = match broker.groups.describe_classic(group_id.clone()).await {
-            Ok(Some(group)) => group,
-            Ok(None) => dead(group_id, context.api_version),
+            Ok(Ok(group)) => group,
+            Ok(Err(reason)) => dead(group_id, context.api_version, reason),
             Err(code) => Group { error_code: code.code(), group_id, ..Group::default() },
         };
         group.authorized_operations = authorized_operations::of_group(request.include_authorized_operations);
@@ -31,15 +32,14 @@ pub async fn handle(
     DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }
 }
 
-fn dead(group_id: String, version: i16) -> Group {
+fn dead(group_id: String, version: i16, reason: NotDescribed) -> Group {
     let group = Group { group_state: "Dead".to_owned(), ..Group::default() };
     if version < 6 {
         return Group { group_id, ..group };
     }
-    Group {
-        error_code: ErrorCode::GroupIdNotFound.code(),
-        error_message: Some(format!("Group {group_id} not found.")),
-        group_id,
-        ..group
-    }
+    let message = match reason {
+        NotDescribed::Unknown => format!("Group {group_id} not found."),
+        NotDescribed::OtherProtocol => format!("Group {group_id} is not a classic group."),
+    };
+    Group { error_code: ErrorCode::GroupIdNotFound.code(), error_message: Some(message), group_id, ..group }
 }

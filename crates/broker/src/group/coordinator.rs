@@ -20,7 +20,7 @@ use super::consumer::Refusal;
 use super::effects::{Effects, Now, Responder};
 use super::offsets_log::OffsetsLog;
 use super::owner::{Command, QUEUE_LENGTH, ShardOwner};
-use super::shard::{ListedGroup, Shard};
+use super::shard::{ListedGroup, NotDescribed, Shard};
 use super::shard_offsets::{CommitRequest, FetchRequest, FetchedOffsets};
 use super::topics::TopicsView;
 
@@ -167,26 +167,26 @@ impl GroupCoordinator {
         self.call(&group_id, move |shard, now, effects| shard.delete_group(&group, now, effects)).await?
     }
 
-    /// DescribeGroups for one group; `None` when there is no classic group of that name.
+    /// DescribeGroups for one group; the inner error when there is no classic group of that name.
     ///
     /// # Errors
     /// A retriable code.
     pub async fn describe_classic(
         &self,
         group_id: String,
-    ) -> Result<Option<describe_groups_response::Group>, ErrorCode> {
+    ) -> Result<Result<describe_groups_response::Group, NotDescribed>, ErrorCode> {
         let group = group_id.clone();
         self.call(&group_id, move |shard, _, _| shard.describe_classic(&group)).await
     }
 
-    /// ConsumerGroupDescribe for one group; `None` when there is no consumer group of that name.
+    /// ConsumerGroupDescribe for one group; the inner error when there is no consumer group of that name.
     ///
     /// # Errors
     /// A retriable code.
     pub async fn describe_consumer(
         &self,
         group_id: String,
-    ) -> Result<Option<consumer_group_describe_response::Group>, ErrorCode> {
+    ) -> Result<Result<consumer_group_describe_response::Group, NotDescribed>, ErrorCode> {
         let group = group_id.clone();
         self.call(&group_id, move |shard, _, _| shard.describe_consumer(&group)).await
     }

@@ -45,6 +45,15 @@ pub struct ListedGroup {
     pub group_type: &'static str,
 }
 
+/// Why a group cannot be described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDescribed {
+    /// There is no group of that name.
+    Unknown,
+    /// The group speaks the other protocol.
+    OtherProtocol,
+}
+
 /// The groups of one partition of `__consumer_offsets`.
 pub struct Shard {
     pub(super) config: Arc<GroupConfig>,
@@ -254,19 +263,25 @@ impl Shard {
             .collect()
     }
 
-    /// DescribeGroups for one group; `None` when there is no classic group of that name.
-    pub fn describe_classic(&self, group_id: &str) -> Option<describe_groups_response::Group> {
-        match self.groups.get(group_id)? {
-            Group::Classic(group) => Some(group.describe()),
-            Group::Consumer(_) => None,
+    /// DescribeGroups for one group.
+    ///
+    /// # Errors
+    /// There is no classic group of that name.
+    pub fn describe_classic(&self, group_id: &str) -> Result<describe_groups_response::Group, NotDescribed> {
+        match self.groups.get(group_id).ok_or(NotDescribed::Unknown)? {
+            Group::Classic(group) => Ok(group.describe()),
+            Group::Consumer(_) => Err(NotDescribed::OtherProtocol),
         }
     }
 
-    /// ConsumerGroupDescribe for one group; `None` when there is no consumer group of that name.
-    pub fn describe_consumer(&self, group_id: &str) -> Option<consumer_group_describe_response::Group> {
-        match self.groups.get(group_id)? {
-            Group::Classic(_) => None,
-            Group::Consumer(group) => Some(group.describe(self.topics.as_ref(), &self.config)),
+    /// ConsumerGroupDescribe for one group.
+    ///
+    /// # Errors
+    /// There is no consumer group of that name.
+    pub fn describe_consumer(&self, group_id: &str) -> Result<consumer_group_describe_response::Group, NotDescribed> {
+        match self.groups.get(group_id).ok_or(NotDescribed::Unknown)? {
+            Group::Classic(_) => Err(NotDescribed::OtherProtocol),
+            Group::Consumer(group) => Ok(group.describe(self.topics.as_ref(), &self.config)),
         }
     }
 

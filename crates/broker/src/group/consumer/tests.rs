@@ -547,13 +547,13 @@ fn the_two_protocols_replace_each_other_only_when_the_group_is_empty() {
     consumer.join(&mut bench);
     let mut joining = bench.join(join_request(""), 3);
     assert_eq!(answer(&mut joining).unwrap_err(), ErrorCode::InconsistentGroupProtocol);
-    assert!(bench.shard.describe_classic("g").is_none());
+    assert!(bench.shard.describe_classic("g").is_err());
     send(&mut bench, ConsumerGroupHeartbeatRequest { member_epoch: -1, ..consumer.request() }).unwrap();
 
     let mut joining = bench.join(join_request(""), 3);
     bench.advance(3_000);
     let member_id = answer(&mut joining).unwrap().member_id;
-    assert!(bench.shard.describe_consumer("g").is_none());
+    assert!(bench.shard.describe_consumer("g").is_err());
     let refusal = send(&mut bench, Consumer::new("a").join_request()).unwrap_err();
     assert_eq!(refusal.code, ErrorCode::GroupIdNotFound);
 
