@@ -64,14 +64,17 @@ fn this_broker(broker: &Broker, context: &RequestContext) -> BrokerEntry {
     }
 }
 
+/// From v12 on a topic id decides, whatever the name says: Java's client sends an empty name with it.
 async fn answer(broker: &Arc<Broker>, version: i16, asked: Asked, auto_create: bool, operations: i32) -> Topic {
-    match asked.name {
-        Some(name) => by_name(broker, name, auto_create, operations).await,
-        None if version < BY_ID_SINCE => failed(None, asked.topic_id, ErrorCode::InvalidRequest),
-        None => match broker.image().topic_by_id(&asked.topic_id) {
+    if version >= BY_ID_SINCE && asked.topic_id != Uuid::ZERO {
+        return match broker.image().topic_by_id(&asked.topic_id) {
             Some(topic) => describe(topic, operations),
             None => failed(None, asked.topic_id, ErrorCode::UnknownTopicId),
-        },
+        };
+    }
+    match asked.name {
+        Some(name) => by_name(broker, name, auto_create, operations).await,
+        None => failed(None, asked.topic_id, ErrorCode::InvalidRequest),
     }
 }
 
