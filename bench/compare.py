@@ -99,6 +99,9 @@ def main() -> None:
     parts, systems = set(arguments.parts.split(",")), arguments.systems.split(",")
     if unknown := (parts - set(PARTS)) | (set(systems) - set(SYSTEMS)):
         sys.exit(f"unknown: {', '.join(sorted(unknown))}")
+    for program, needed in ((arguments.milena, set(systems) - {"kafka"}), (arguments.floor, parts & {"floor"})):
+        if needed and not program.exists():
+            sys.exit(f"{program} is missing; leave out --no-build")
     if port_answers():
         sys.exit("the benchmark's port is taken")
 

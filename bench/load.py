@@ -33,6 +33,7 @@ def producer_of(options: Options, **more: Any) -> Producer:
     return Producer(
         {
             "bootstrap.servers": options["bootstrap"],
+            "log_level": 3,
             "acks": options.get("acks", "all"),
             "compression.type": options.get("codec", "none"),
             "queue.buffering.max.messages": 1_000_000,
