@@ -236,13 +236,14 @@ impl Reader {
         Ok(Some(elements))
     }
 
-    /// A struct that may be null: a byte -1 (null) or 1 comes before it.
+    /// A struct that may be null: a byte -1 (null) or 1 comes before it. In a tagged field the marker is an unsigned varint,
+    /// so that null is 0 there.
     pub fn nullable_struct<T>(
         &mut self,
         decode: impl FnOnce(&mut Reader) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
         match self.i8()? {
-            -1 => Ok(None),
+            -1 | 0 => Ok(None),
             1 => decode(self).map(Some),
             other => Err(DecodeError::InvalidStructMarker(other)),
         }

@@ -73,7 +73,8 @@ fn strings_must_be_utf8() {
 }
 
 #[test]
-fn a_struct_marker_is_minus_one_or_one() {
+fn a_struct_marker_is_minus_one_or_one_and_zero_in_tagged_fields() {
+    assert_eq!(reader(&[0]).nullable_struct(Reader::i8), Ok(None));
     assert_eq!(reader(&[0xff]).nullable_struct(Reader::i8), Ok(None));
     assert_eq!(reader(&[1, 7]).nullable_struct(Reader::i8), Ok(Some(7)));
     assert_eq!(reader(&[2, 7]).nullable_struct(Reader::i8), Err(DecodeError::InvalidStructMarker(2)));
