@@ -1,7 +1,8 @@
 //! What a leader checks and rewrites before a batch may enter the log (broker_spec 5.2 and 5.3), without any lock.
 //!
-//! The straight path copies 61 bytes of header and keeps the payload as the slice of the request it arrived in. Records are walked
-//! where they are plain; they are decompressed only when the topic needs to see them: it is compacted, or has another codec.
+//! The straight path copies 61 bytes of header and keeps the payload as the slice of the request it arrived in. Every record of a
+//! client is walked, for which a compressed batch is decompressed: a batch that no consumer can decode must not be acknowledged. The
+//! plain records are thrown away again unless the topic has another codec.
 
 use bytes::Bytes;
 use milena_protocol::compression::{self, Compression};
@@ -92,7 +93,7 @@ fn prepare_batch(mut batch: PreparedBatch, options: &AppendOptions, config: &Log
     let compacted = config.cleanup_policy.compact;
     let log_append_time = config.message_timestamp_type == TimestampType::LogAppendTime;
     check_header_timestamps(&batch.header, config, now_ms)?;
-    if from_client && (codec == Compression::None || compacted || target != codec) {
+    if from_client {
         let plain = plain_records(&batch, codec)?;
         let seen = walk(&batch.header, &plain, compacted, config, now_ms)?;
         if !seen.offsets_in_order {
@@ -175,7 +176,7 @@ fn timestamp_in_bounds(timestamp: i64, config: &LogConfig, now_ms: i64) -> bool 
             && timestamp <= now_ms.saturating_add(config.message_timestamp_after_max_ms))
 }
 
-/// The header's own timestamps, which is all that is looked at in a batch that stays compressed.
+/// The header's own timestamps: refuses a batch before its records are looked at.
 fn check_header_timestamps(header: &HeaderBytes, config: &LogConfig, now_ms: i64) -> Result<(), AppendError> {
     let create_time = config.message_timestamp_type == TimestampType::CreateTime;
     let fine = |timestamp| timestamp_in_bounds(timestamp, config, now_ms);
