@@ -15,7 +15,6 @@ mod sources;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use milena_stdx::PropertiesError;
@@ -193,38 +192,38 @@ fn typed(settings: &Settings, listeners: Vec<ListenerConfig>) -> Result<BrokerCo
         data_dir,
         log_dirs,
         listeners,
-        num_partitions: number(settings, "num.partitions"),
-        default_replication_factor: number(settings, "default.replication.factor"),
+        num_partitions: number(settings, "num.partitions")?,
+        default_replication_factor: number(settings, "default.replication.factor")?,
         auto_create_topics_enable: flag(settings, "auto.create.topics.enable"),
         delete_topic_enable: flag(settings, "delete.topic.enable"),
         acks_all_fsync: flag(settings, "milena.acks.all.fsync"),
         log_level: settings.value("milena.log.level").unwrap_or("info").to_owned(),
-        socket_request_max_bytes: size(settings, "socket.request.max.bytes").unwrap_or(usize::MAX),
-        socket_send_buffer_bytes: size(settings, "socket.send.buffer.bytes"),
-        socket_receive_buffer_bytes: size(settings, "socket.receive.buffer.bytes"),
-        socket_listen_backlog_size: number(settings, "socket.listen.backlog.size"),
-        connections_max_idle: size(settings, "connections.max.idle.ms").map(|ms| Duration::from_millis(ms as u64)),
-        max_connections: number(settings, "max.connections"),
-        max_connections_per_ip: number(settings, "max.connections.per.ip"),
-        queued_max_request_bytes: size(settings, "queued.max.request.bytes"),
-        fetch_max_bytes: number(settings, "fetch.max.bytes"),
-        max_incremental_fetch_session_cache_slots: number(settings, "max.incremental.fetch.session.cache.slots"),
-        max_request_partition_size_limit: number(settings, "max.request.partition.size.limit"),
-        request_timeout: millis(settings, "request.timeout.ms"),
-        offsets_topic_num_partitions: number(settings, "offsets.topic.num.partitions"),
-        offsets_topic_replication_factor: number(settings, "offsets.topic.replication.factor"),
-        offsets_topic_segment_bytes: number(settings, "offsets.topic.segment.bytes"),
-        transaction_state_log_num_partitions: number(settings, "transaction.state.log.num.partitions"),
-        transaction_state_log_segment_bytes: number(settings, "transaction.state.log.segment.bytes"),
-        producer_id_expiration_ms: number(settings, "producer.id.expiration.ms"),
-        num_recovery_threads_per_data_dir: number(settings, "num.recovery.threads.per.data.dir"),
-        log_retention_check_interval: millis(settings, "log.retention.check.interval.ms"),
-        log_initial_task_delay: millis(settings, "log.initial.task.delay.ms"),
-        log_flush_offset_checkpoint_interval: millis(settings, "log.flush.offset.checkpoint.interval.ms"),
+        socket_request_max_bytes: size(settings, "socket.request.max.bytes")?.unwrap_or(usize::MAX),
+        socket_send_buffer_bytes: size(settings, "socket.send.buffer.bytes")?,
+        socket_receive_buffer_bytes: size(settings, "socket.receive.buffer.bytes")?,
+        socket_listen_backlog_size: number(settings, "socket.listen.backlog.size")?,
+        connections_max_idle: size(settings, "connections.max.idle.ms")?.map(|ms| Duration::from_millis(ms as u64)),
+        max_connections: number(settings, "max.connections")?,
+        max_connections_per_ip: number(settings, "max.connections.per.ip")?,
+        queued_max_request_bytes: size(settings, "queued.max.request.bytes")?,
+        fetch_max_bytes: number(settings, "fetch.max.bytes")?,
+        max_incremental_fetch_session_cache_slots: number(settings, "max.incremental.fetch.session.cache.slots")?,
+        max_request_partition_size_limit: number(settings, "max.request.partition.size.limit")?,
+        request_timeout: millis(settings, "request.timeout.ms")?,
+        offsets_topic_num_partitions: number(settings, "offsets.topic.num.partitions")?,
+        offsets_topic_replication_factor: number(settings, "offsets.topic.replication.factor")?,
+        offsets_topic_segment_bytes: number(settings, "offsets.topic.segment.bytes")?,
+        transaction_state_log_num_partitions: number(settings, "transaction.state.log.num.partitions")?,
+        transaction_state_log_segment_bytes: number(settings, "transaction.state.log.segment.bytes")?,
+        producer_id_expiration_ms: number(settings, "producer.id.expiration.ms")?,
+        num_recovery_threads_per_data_dir: number(settings, "num.recovery.threads.per.data.dir")?,
+        log_retention_check_interval: millis(settings, "log.retention.check.interval.ms")?,
+        log_initial_task_delay: millis(settings, "log.initial.task.delay.ms")?,
+        log_flush_offset_checkpoint_interval: millis(settings, "log.flush.offset.checkpoint.interval.ms")?,
         log_cleaner_enable: flag(settings, "log.cleaner.enable"),
-        log_cleaner_threads: number(settings, "log.cleaner.threads"),
-        log_cleaner_backoff: millis(settings, "log.cleaner.backoff.ms"),
-        log_cleaner_dedupe_buffer_size: number(settings, "log.cleaner.dedupe.buffer.size"),
+        log_cleaner_threads: number(settings, "log.cleaner.threads")?,
+        log_cleaner_backoff: millis(settings, "log.cleaner.backoff.ms")?,
+        log_cleaner_dedupe_buffer_size: number(settings, "log.cleaner.dedupe.buffer.size")?,
         settings: settings.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }
@@ -249,19 +248,19 @@ fn node_id(settings: &Settings) -> Result<i32, ConfigError> {
 }
 
 /// The number under `key`, narrowed to what the field can hold.
-fn number<T: FromStr + TryFrom<i64>>(settings: &Settings, key: &str) -> T {
-    let text = settings.value(key).expect("the key has a default");
-    let wide: i64 = text.parse().expect("numbers are checked against the table when they are read");
-    T::try_from(wide).ok().expect("the table's bounds fit the field")
+fn number<T: TryFrom<i64>>(settings: &Settings, key: &'static str) -> Result<T, ConfigError> {
+    let text = settings.value(key).unwrap_or("");
+    let number = text.parse::<i64>().ok().and_then(|wide| T::try_from(wide).ok());
+    number.ok_or_else(|| settings.error(key, "a number that this broker can work with"))
 }
 
 /// The number under `key`, with negative for "none".
-fn size(settings: &Settings, key: &str) -> Option<usize> {
-    usize::try_from(number::<i64>(settings, key)).ok()
+fn size(settings: &Settings, key: &'static str) -> Result<Option<usize>, ConfigError> {
+    Ok(usize::try_from(number::<i64>(settings, key)?).ok())
 }
 
-fn millis(settings: &Settings, key: &str) -> Duration {
-    Duration::from_millis(number::<i64>(settings, key).max(0).unsigned_abs())
+fn millis(settings: &Settings, key: &'static str) -> Result<Duration, ConfigError> {
+    Ok(Duration::from_millis(number::<i64>(settings, key)?.max(0).unsigned_abs()))
 }
 
 fn flag(settings: &Settings, key: &str) -> bool {

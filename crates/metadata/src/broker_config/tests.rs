@@ -202,3 +202,14 @@ fn listeners_that_cannot_be_are_refused() {
     starts(&[("process.roles", "controller")], "Invalid value controller for configuration process.roles");
     starts(&[("node.id", "1"), ("broker.id", "2")], "Invalid value 1 for configuration node.id");
 }
+
+#[test]
+fn a_number_at_the_edge_is_taken_or_refused_and_never_a_panic() {
+    for def in BROKER_CONFIGS.iter() {
+        for value in ["-9223372036854775808", "-1", "0", "1", "40000", "2147483647", "9223372036854775807", ""] {
+            let _ = BrokerConfig::from_pairs(&[(def.name, value)]);
+        }
+    }
+    assert!(refusal(&[("default.replication.factor", "40000")]).starts_with("Invalid value 40000"));
+    assert!(refusal(&[("log.cleaner.dedupe.buffer.size", "-5")]).starts_with("Invalid value -5"));
+}

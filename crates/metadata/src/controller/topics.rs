@@ -245,7 +245,8 @@ impl Controller {
                 continue;
             }
             let partition = led_by(vec![self.config.node_id]);
-            let partitions = leader_epochs.into_iter().map(|epoch| PartitionImage { leader_epoch: epoch, ..partition.clone() });
+            let partitions =
+                leader_epochs.into_iter().map(|epoch| PartitionImage { leader_epoch: epoch, ..partition.clone() });
             let partitions = partitions.collect();
             let topic = Arc::new(TopicImage { name, id, partitions, configs: Default::default() });
             transaction = put_topic(transaction, &topic);
