@@ -157,7 +157,7 @@ impl<const N: usize> EntryFile<N> {
         let mut inner = self.inner.lock();
         inner.pending.clear();
         inner.written = Some(0);
-        if self.path().exists() { self.writable()?.set_len(0) } else { Ok(()) }
+        if self.file_length()?.unwrap_or(0) > 0 { self.writable()?.set_len(0) } else { Ok(()) }
     }
 
     /// Lets go of the descriptor.
@@ -169,18 +169,23 @@ impl<const N: usize> EntryFile<N> {
         if let Some(written) = inner.written {
             return Ok(written);
         }
-        let written = match std::fs::metadata(self.path()) {
-            Ok(metadata) => metadata.len() as usize / N,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(error),
-        };
+        let written = self.file_length()?.unwrap_or(0) as usize / N;
         inner.written = Some(written);
         Ok(written)
     }
 
+    /// Length of the file in bytes, `None` if there is none.
+    fn file_length(&self) -> io::Result<Option<u64>> {
+        match self.name.with(self.kind, |path| std::fs::metadata(path)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn write_pending(&self, inner: &mut Inner<N>) -> io::Result<()> {
         let written = inner.written.unwrap_or(0);
-        if inner.pending.is_empty() && written > 0 {
+        if inner.pending.is_empty() && (written > 0 || self.file_length()?.is_some()) {
             return Ok(());
         }
         let file = self.writable()?;

@@ -122,6 +122,21 @@ impl Log {
         Ok(frontiers.log_end_offset)
     }
 
+    /// The whole file system was synced after the last append: everything is durable.
+    pub(crate) fn synced_with_file_system(&self) {
+        let log_end_offset = self.log_end_offset();
+        self.durability.offset.fetch_max(log_end_offset, Ordering::AcqRel);
+        self.answer_waiters(log_end_offset);
+    }
+
+    /// fsyncs data and indexes of a log that [`Log::finish`] has finished.
+    pub(crate) fn sync_finished(&self) -> Result<(), StorageError> {
+        self.flush()?;
+        let frontiers = self.frontiers();
+        let active = frontiers.active();
+        active.sync(true).at("fdatasync", active.data_path()).map_err(|error| self.sync_failed(error))
+    }
+
     /// Whatever the reason, bytes may be lost: even "no space" from an fsync takes the directory offline.
     fn sync_failed(&self, error: StorageError) -> StorageError {
         if self.state_is_closed() {

@@ -410,36 +410,32 @@ impl Log {
         self.dir.check()
     }
 
-    /// Stops appends and lets go of all files. With `flush` everything is first made durable and a snapshot is written.
-    pub(crate) fn close(&self, flush: bool) -> Result<(), StorageError> {
+    /// Stops appends, and hands everything that is still in memory to the file system. Answers whether an fsync is needed.
+    pub(crate) fn finish(&self) -> Result<bool, StorageError> {
         let mut state = self.state.lock();
-        if state.closed {
-            return Ok(());
-        }
         state.closed = true;
-        let frontiers = self.frontiers();
-        let outcome = if flush && self.dir.failure().is_none() { self.finish(&mut state, &frontiers) } else { Ok(()) };
-        self.fail_waiters();
-        for segment in frontiers.segments.iter() {
-            segment.close();
-        }
-        outcome
-    }
-
-    fn finish(&self, state: &mut AppendState, frontiers: &Frontiers) -> Result<(), StorageError> {
+        self.dir.check()?;
         if !self.changed.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(false);
         }
+        let frontiers = self.frontiers();
         let active = frontiers.active();
         active.seal().at("seal", active.data_path())?;
         for segment in frontiers.segments.iter() {
             segment.write_indexes().at("write index of", segment.data_path())?;
         }
-        self.flush()?;
-        active.sync(true).at("fdatasync", active.data_path())?;
-        self.snapshot_producers(state);
-        self.persist_epochs(state);
-        Ok(())
+        self.snapshot_producers(&mut state);
+        self.persist_epochs(&mut state);
+        Ok(true)
+    }
+
+    /// Stops appends, answers the waiters, and lets go of all files.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+        self.fail_waiters();
+        for segment in self.frontiers().segments.iter() {
+            segment.close();
+        }
     }
 
     /// Moves the whole directory, for deletion.

@@ -113,6 +113,9 @@ impl LogManagerOptions {
     }
 }
 
+/// Logs with unsynced data from which a stop syncs the whole file system at once instead of file by file.
+const SYNC_WHOLE_FILE_SYSTEM_FROM: usize = 32;
+
 type Key = (String, i32);
 
 /// All logs of a process.
@@ -341,7 +344,7 @@ impl LogManager {
         self.cleaned.lock().remove(&(topic.to_string(), partition));
         self.broken.lock().remove(&(topic.to_string(), partition));
         let Some(log) = removed else { return Ok(()) };
-        log.close(false)?;
+        log.close();
         let unique: String = Uuid::random().0.iter().map(|byte| format!("{byte:02x}")).collect();
         let name = format!("{topic}-{partition}.{unique}{}", paths::DELETE_DIR_SUFFIX);
         let to = log.log_dir().join(name);
@@ -523,21 +526,33 @@ impl LogManager {
         let logs = self.logs();
         for dir in &self.dirs {
             let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir, dir)).collect();
-            let mut closed = Ok(());
-            for log in &own {
-                if let Err(error) = log.close(true) {
-                    tracing::warn!(topic = log.topic(), partition = log.partition(), %error, "log not closed cleanly");
-                    closed = Err(dir.judge(error));
-                }
+            if let Err(error) = self.shut_down_dir(dir, &own) {
+                tracing::error!(path = %dir.path().display(), %error, "log directory is not closed cleanly");
+                outcome = Err(dir.judge(error));
             }
-            let written = if dir.failure().is_none() { self.write_checkpoints_of(dir.path(), &own) } else { dir.check() };
-            let finished = closed.and(written).and_then(|()| dir.mark_clean_shutdown());
+            own.iter().for_each(|log| log.close());
             dir.unlock();
-            if let Err(error) = finished {
-                outcome = Err(error);
-            }
         }
         outcome
+    }
+
+    fn shut_down_dir(&self, dir: &LogDir, logs: &[&Arc<Log>]) -> Result<(), StorageError> {
+        dir.check()?;
+        let mut unsynced = Vec::new();
+        for log in logs {
+            if log.finish()? {
+                unsynced.push(log);
+            }
+        }
+        if unsynced.len() > SYNC_WHOLE_FILE_SYSTEM_FROM {
+            let file = fs::File::open(dir.path()).at("open", dir.path())?;
+            rustix::fs::syncfs(&file).at("syncfs", dir.path())?;
+            unsynced.iter().for_each(|log| log.synced_with_file_system());
+        } else {
+            unsynced.iter().try_for_each(|log| log.sync_finished())?;
+        }
+        self.write_checkpoints_of(dir.path(), logs)?;
+        dir.mark_clean_shutdown()
     }
 }
 
