@@ -1,43 +1,88 @@
 //! The kafka-* command-line tools.
 //!
-//! One file per command. Every tool is an ordinary Kafka client of the cluster that
+//! One file or directory per command. Every tool is an ordinary Kafka client of the cluster that
 //! `--bootstrap-server` names, so it works against Milena and Apache Kafka alike.
 //! [`run`] is the only entry: the `milena` binary calls it by subcommand or by its own
 //! file name (`kafka-topics`, `kafka-topics.sh`).
+//!
+//! What a command prints goes through [`terminal::Terminal`], so that tests can compare it with
+//! recorded output; how options are read is in [`options`], what they have in common in [`session`].
+
+pub mod failure;
+pub mod java_format;
+pub mod options;
+pub mod session;
+pub mod table;
+pub mod terminal;
+
+mod broker_api_versions;
+mod cluster_tool;
+mod configs;
+mod console_consumer;
+mod console_producer;
+mod consumer_groups;
+mod delete_records;
+mod get_offsets;
+mod groups;
+mod log_dirs;
+mod topics;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Names of the tools that [`run`] knows, without `.sh`, sorted.
-pub const TOOLS: &[&str] = &[
-    "kafka-broker-api-versions",
-    "kafka-cluster",
-    "kafka-configs",
-    "kafka-console-consumer",
-    "kafka-console-producer",
-    "kafka-consumer-groups",
-    "kafka-consumer-perf-test",
-    "kafka-delete-records",
-    "kafka-dump-log",
-    "kafka-e2e-latency",
-    "kafka-get-offsets",
-    "kafka-groups",
-    "kafka-log-dirs",
-    "kafka-producer-perf-test",
-    "kafka-storage",
-    "kafka-topics",
-    "kafka-verifiable-consumer",
-    "kafka-verifiable-producer",
+use failure::Failure;
+use options::Args;
+use terminal::Terminal;
+
+/// What a finished command answers: its exit code, or why it stopped.
+pub type Outcome = Result<u8, Failure>;
+
+type Command = fn(Args, &mut Terminal) -> Outcome;
+
+const COMMANDS: &[(&str, Command)] = &[
+    ("kafka-broker-api-versions", broker_api_versions::run),
+    ("kafka-cluster", cluster_tool::run),
+    ("kafka-configs", configs::run),
+    ("kafka-console-consumer", console_consumer::run),
+    ("kafka-console-producer", console_producer::run),
+    ("kafka-consumer-groups", consumer_groups::run),
+    ("kafka-delete-records", delete_records::run),
+    ("kafka-get-offsets", get_offsets::run),
+    ("kafka-groups", groups::run),
+    ("kafka-log-dirs", log_dirs::run),
+    ("kafka-topics", topics::run),
 ];
+
+/// Names of the tools that [`run`] knows, without `.sh`, sorted.
+pub const TOOLS: &[&str] = &{
+    let mut names = [""; COMMANDS.len()];
+    let mut index = 0;
+    while index < COMMANDS.len() {
+        names[index] = COMMANDS[index].0;
+        index += 1;
+    }
+    names
+};
 
 /// Runs the tool called `tool_name` (with or without `.sh`) with `args`, which do not
 /// contain the program's name, and returns the exit code of the original tool.
 pub fn run(tool_name: &str, args: Vec<OsString>) -> ExitCode {
+    let mut terminal = Terminal::standard();
+    let args = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    ExitCode::from(run_with(tool_name, args, &mut terminal))
+}
+
+/// As [`run`], with the output going to `terminal`.
+pub fn run_with(tool_name: &str, args: Vec<String>, terminal: &mut Terminal) -> u8 {
     let name = tool_name.strip_suffix(".sh").unwrap_or(tool_name);
-    if !TOOLS.contains(&name) {
-        eprintln!("{tool_name}: unknown tool; known tools are {}", TOOLS.join(", "));
-        return ExitCode::FAILURE;
-    }
-    eprintln!("{name}: not available in this build ({} arguments ignored)", args.len());
-    ExitCode::FAILURE
+    let Some((_, command)) = COMMANDS.iter().find(|(known, _)| *known == name) else {
+        terminal.error_line(&format!("{tool_name}: unknown tool; known tools are {}", TOOLS.join(", ")));
+        return 1;
+    };
+    let code = match command(Args { tool: name.to_owned(), words: args }, terminal) {
+        Ok(code) => code,
+        Err(failure) => failure.report(name, terminal),
+    };
+    terminal.flush();
+    code
 }

@@ -1,0 +1,83 @@
+//! `kafka-broker-api-versions`: what each broker understands, and what this client would use.
+
+use milena_client::{Cluster, Node};
+use milena_protocol::{ApiKey, catalog};
+use milena_protocol::messages::{ApiVersionsResponse, DescribeClusterRequest};
+
+use crate::options::{Args, Syntax};
+use crate::terminal::Terminal;
+use crate::{Outcome, session};
+
+const SYNTAX: Syntax = Syntax { purpose: "Shows the API versions of each broker.", options: &[] };
+
+pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
+    let Some(options) = SYNTAX.parse(args, terminal)? else { return Ok(0) };
+    session::runtime()?.block_on(async {
+        let cluster = session::connect_admin(&options).await?;
+        print_brokers(&cluster, terminal).await
+    })
+}
+
+/// Prints every broker; also `kafka-cluster api-versions`.
+pub(crate) async fn print_brokers(cluster: &Cluster, terminal: &mut Terminal) -> Outcome {
+    let described = cluster.send_any(&DescribeClusterRequest { include_fenced_brokers: true, endpoint_type: 1, ..Default::default() }).await;
+    for node in cluster.nodes() {
+        let is_fenced = described.as_ref().is_ok_and(|response| {
+            response.brokers.iter().any(|broker| broker.broker_id == node.id && broker.is_fenced)
+        });
+        match cluster.node(node.id).await {
+            Ok(connection) => terminal.print(&shown(&node, is_fenced, connection.api_versions())),
+            Err(error) => terminal.line(&format!("{} -> ERROR: {}", label(&node, is_fenced), error.to_exception())),
+        }
+    }
+    Ok(0)
+}
+
+fn label(node: &Node, is_fenced: bool) -> String {
+    let rack = node.rack.as_deref().unwrap_or("null");
+    format!("{}:{} (id: {} rack: {rack} isFenced: {is_fenced})", node.host, node.port, node.id)
+}
+
+fn shown(node: &Node, is_fenced: bool, versions: &ApiVersionsResponse) -> String {
+    let lines: Vec<String> = versions
+        .api_keys
+        .iter()
+        .map(|range| match ApiKey::try_from(range.api_key) {
+            Ok(key) => {
+                let (own_min, own_max) = own_versions(key);
+                let usable = range.max_version.min(own_max);
+                let usable = if usable >= range.min_version.max(own_min) { usable.to_string() } else { "UNSUPPORTED".to_owned() };
+                let usable = if usable == "UNSUPPORTED" { usable } else { format!("usable: {usable}") };
+                format!("\t{}({}): {} [{usable}]", key.name(), range.api_key, span(range.min_version, range.max_version))
+            }
+            Err(_) => format!("\tUNKNOWN({}): {}", range.api_key, span(range.min_version, range.max_version)),
+        })
+        .collect();
+    format!("{} -> (\n{}\n)\n", label(node, is_fenced), lines.join(",\n"))
+}
+
+/// The versions of a request that this build can write.
+fn own_versions(key: ApiKey) -> (i16, i16) {
+    let known = catalog::REQUESTS.iter().find(|request| request.key == Some(key));
+    known.map_or((0, -1), |request| (request.min_version, request.max_version))
+}
+
+fn span(min: i16, max: i16) -> String {
+    if min == max { min.to_string() } else { format!("{min} to {max}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_protocol::messages::api_versions_response::ApiKey as Range;
+
+    use super::*;
+
+    #[test]
+    fn brokers_are_shown_as_recorded() {
+        let node = Node { id: 1, host: "127.0.0.1".to_owned(), port: 29092, rack: None };
+        let range = |api_key, min_version, max_version| Range { api_key, min_version, max_version };
+        let versions = ApiVersionsResponse { api_keys: vec![range(3, 0, 13), range(92, 0, 0), range(999, 1, 2)], ..Default::default() };
+        let expected = "127.0.0.1:29092 (id: 1 rack: null isFenced: false) -> (\n\tMetadata(3): 0 to 13 [usable: 13],\n\tDeleteShareGroupOffsets(92): 0 [usable: 0],\n\tUNKNOWN(999): 1 to 2\n)\n";
+        assert_eq!(shown(&node, false, &versions), expected);
+    }
+}
