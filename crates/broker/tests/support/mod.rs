@@ -48,7 +48,7 @@ impl TestBroker {
     }
 
     async fn launch(&mut self) {
-        let data_dir = self.data.path().to_str().expect("a printable path");
+        let data_dir = self.data_dir();
         let mut pairs = vec![
             ("listeners", "PLAINTEXT://127.0.0.1:0"),
             ("log.dirs", data_dir),
@@ -71,7 +71,17 @@ impl TestBroker {
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
-        self.running.as_ref().expect("a running broker").addresses()[0]
+        self.addresses()[0]
+    }
+
+    /// Where clients connect, by listener.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.running.as_ref().expect("a running broker").addresses()
+    }
+
+    /// The directory with all its data.
+    pub fn data_dir(&self) -> &str {
+        self.data.path().to_str().expect("a printable path")
     }
 
     /// The parts of the running broker.
