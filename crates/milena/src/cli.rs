@@ -48,6 +48,12 @@ pub struct ServerArguments {
     /// The systems to run, separated by commas
     #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "broker")]
     pub roles: Vec<String>,
+    /// Start in the background: returns when the server is ready, or says why it is not
+    #[arg(long)]
+    pub daemon: bool,
+    /// Leave the terminal's session; for the process that --daemon starts
+    #[arg(long, hide = true)]
+    pub detached: bool,
 }
 
 #[derive(Parser)]
@@ -101,12 +107,10 @@ fn named_command(name: &str, arguments: &[OsString]) -> Option<Command> {
 }
 
 /// `kafka-server-start [-daemon] server.properties [--override key=value]...`
-///
-/// `-daemon` is accepted and the server stays in the foreground: putting a process in the background is the shell's or
-/// the service manager's business, and a start script that returns at once hides start-up errors.
 fn server_start(arguments: &[OsString]) -> Command {
-    let kept = arguments.iter().filter(|argument| *argument != "-daemon").cloned();
-    let line = ["milena".into(), "broker".into()].into_iter().chain(kept);
+    let known =
+        arguments.iter().map(|argument| if argument == "-daemon" { "--daemon".into() } else { argument.clone() });
+    let line = ["milena".into(), "broker".into()].into_iter().chain(known);
     parse(line.collect())
 }
 
@@ -121,10 +125,9 @@ fn parse(line: Vec<OsString>) -> Command {
             Subcommands::Server(arguments) | Subcommands::Broker(arguments) => Command::Server(arguments),
             Subcommands::InstallTools { directory } => Command::InstallTools { directory },
         },
-        Err(error) => Command::Exit {
-            message: error.render().to_string(),
-            code: if error.use_stderr() { 2 } else { 0 },
-        },
+        Err(error) => {
+            Command::Exit { message: error.render().to_string(), code: if error.use_stderr() { 2 } else { 0 } }
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! Deliberately absent: anything a test of a library crate would want to reach. This crate only wires.
 
 mod cli;
+mod daemon;
 mod install_tools;
 mod logging;
 mod process;

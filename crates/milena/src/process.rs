@@ -16,6 +16,13 @@ pub fn raise_open_files_limit() {
     }
 }
 
+/// Makes this process the first of a session of its own, so that closing the terminal does not end it.
+pub fn leave_session() {
+    if let Err(error) = rustix::process::setsid() {
+        eprintln!("milena: the server stays in the session of its terminal: {error}");
+    }
+}
+
 /// `kafka-server-stop`: asks every server process of this machine that runs this binary to stop gracefully.
 pub fn stop_servers() -> ExitCode {
     let servers = running_servers();

@@ -10,7 +10,10 @@ use milena_stdx::ShutdownToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServerArguments;
-use crate::{logging, process};
+use crate::{daemon, logging, process};
+
+/// The end of the line that scripts wait for.
+pub const READY: &str = "Kafka Server started";
 
 /// The systems that can be started today.
 const ROLES: &[&str] = &["broker"];
@@ -20,15 +23,34 @@ pub fn run(arguments: &ServerArguments) -> ExitCode {
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("milena: {error:#}");
+            eprintln!("milena: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
 }
 
+/// The error and its causes, without those that an outer text has told already.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line.replace('\n', " ")
+}
+
 fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
     check_roles(&arguments.roles)?;
     let (config, notices) = load_config(arguments)?;
+    if arguments.daemon {
+        return daemon::start(arguments, &config.data_dir);
+    }
+    if arguments.detached {
+        process::leave_session();
+    }
     logging::start(&config.log_level);
     for notice in notices {
         tracing::warn!("{notice}");
@@ -56,9 +78,9 @@ fn load_config(arguments: &ServerArguments) -> anyhow::Result<(BrokerConfig, Vec
     if let Some(file) = &arguments.properties_file {
         sources = sources.file(file)?;
     }
-    sources = sources.environment(std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    }));
+    sources = sources.environment(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    );
     if let Some(directory) = &arguments.data_dir {
         sources = sources.command_line("milena.data.dir", &directory.to_string_lossy());
     }
@@ -97,7 +119,7 @@ fn announce(config: &BrokerConfig, running: &RunningBroker) {
         println!("Kafka broker       {address}  (listener {})", listener.name);
     }
     println!("data               {}", config.data_dir.display());
-    println!("[KafkaRaftServer nodeId={}] Kafka Server started", config.node_id);
+    println!("[KafkaRaftServer nodeId={}] {READY}", config.node_id);
 }
 
 /// SIGTERM of service managers and SIGINT of a terminal.

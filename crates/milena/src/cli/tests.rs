@@ -36,6 +36,7 @@ fn server_start_takes_what_the_script_takes() {
         Command::Server(server) => {
             assert_eq!(server.properties_file.as_deref(), Some(Path::new("server.properties")));
             assert_eq!(server.overrides, ["node.id=7", "log.dirs=/d"]);
+            assert!(server.daemon);
         }
         _ => panic!("not taken for a server start"),
     }
