@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::config::LogConfig;
-use crate::error::{AppendError, IoContext, StorageError, StorageErrorKind};
+use crate::error::{AppendError, StorageError, StorageErrorKind};
 use crate::log::{AppendState, Frontiers, Log};
 use crate::producer_state::{BatchMetadata, EndTxnMarker, Verdict};
 use crate::segment::{Segment, write_all_vectored_at};
@@ -122,7 +122,8 @@ impl Log {
                 || active.age_ms(timestamp, now_ms)? > age_max
                 || active.index_full(config.segment_index_bytes)?)
         };
-        let must_roll = check().at("read", active.data_path()).map_err(|error| self.dir.judge(error))?;
+        let must_roll =
+            check().map_err(|error| self.dir.judge(StorageError::new("read", active.data_path(), error)))?;
         if must_roll {
             self.roll_locked(state)?;
             return Ok(self.frontiers());
@@ -143,27 +144,45 @@ impl Log {
     }
 
     /// Writes the batches behind the active segment's data; on failure the file is as before.
-    fn write(&self, state: &mut AppendState, frontiers: &Frontiers, batches: &[PreparedBatch], config: &LogConfig) -> Result<(), StorageError> {
+    fn write(
+        &self,
+        state: &mut AppendState,
+        frontiers: &Frontiers,
+        batches: &[PreparedBatch],
+        config: &LogConfig,
+    ) -> Result<(), StorageError> {
         let active = frontiers.active();
         let position = frontiers.active_size;
         let written: std::io::Result<()> = self.write_batches(active, position, batches, config).and_then(|()| {
-            let aborted = batches.iter().filter(|batch| batch.header.is_control()).filter_map(|batch| {
-                state.producers.preview_abort(&batch.header, &batch.payload)
-            });
+            let aborted = batches
+                .iter()
+                .filter(|batch| batch.header.is_control())
+                .filter_map(|batch| state.producers.preview_abort(&batch.header, &batch.payload));
             aborted.into_iter().try_for_each(|entry| active.txn_index.append(&entry))
         });
         let Err(error) = written else { return Ok(()) };
         let error = StorageError::new("append", active.data_path(), error);
-        let undone = active.truncate_data(position, frontiers.log_end_offset).and_then(|()| active.txn_index.truncate_to(frontiers.log_end_offset));
+        let undone = active
+            .truncate_data(position, frontiers.log_end_offset)
+            .and_then(|()| active.txn_index.truncate_to(frontiers.log_end_offset));
         if let Err(undo_error) = undone
             && (position > 0 || error.kind != StorageErrorKind::DiskFull)
         {
-            return Err(self.dir.judge(StorageError { kind: StorageErrorKind::Io, ..StorageError::new("truncate", active.data_path(), undo_error) }));
+            return Err(self.dir.judge(StorageError {
+                kind: StorageErrorKind::Io,
+                ..StorageError::new("truncate", active.data_path(), undo_error)
+            }));
         }
         Err(self.dir.judge(error))
     }
 
-    fn write_batches(&self, active: &Segment, position: u64, batches: &[PreparedBatch], config: &LogConfig) -> std::io::Result<()> {
+    fn write_batches(
+        &self,
+        active: &Segment,
+        position: u64,
+        batches: &[PreparedBatch],
+        config: &LogConfig,
+    ) -> std::io::Result<()> {
         let (file, created) = active.file_for_append()?;
         if created {
             self.names_dirty.store(true, Ordering::Release);
@@ -175,7 +194,11 @@ impl Log {
             active.reserve(&file, position + bytes, self.context.tuning.preallocate_bytes);
         }
         if let [batch] = batches {
-            return write_all_vectored_at(&file, &mut [IoSlice::new(&batch.header.0), IoSlice::new(&batch.payload)], position);
+            return write_all_vectored_at(
+                &file,
+                &mut [IoSlice::new(&batch.header.0), IoSlice::new(&batch.payload)],
+                position,
+            );
         }
         let mut parts: Vec<IoSlice<'_>> =
             batches.iter().flat_map(|batch| [IoSlice::new(&batch.header.0), IoSlice::new(&batch.payload)]).collect();
@@ -183,7 +206,13 @@ impl Log {
     }
 
     /// The bytes are in the file: indexes, producers and epochs learn of them, then readers.
-    fn take_note(&self, state: &mut AppendState, frontiers: &Frontiers, batches: &[PreparedBatch], leader_epoch: i32) -> AppendInfo {
+    fn take_note(
+        &self,
+        state: &mut AppendState,
+        frontiers: &Frontiers,
+        batches: &[PreparedBatch],
+        leader_epoch: i32,
+    ) -> AppendInfo {
         let active = frontiers.active();
         let interval = self.config().index_interval_bytes.max(0) as u64;
         let mut position = frontiers.active_size;
@@ -217,7 +246,13 @@ impl Log {
     }
 
     /// What an append may set off once the lock is released.
-    fn after_append(&self, batches: &[PreparedBatch], config: &LogConfig, now_ms: i64, last_offset: i64) -> Result<(), StorageError> {
+    fn after_append(
+        &self,
+        batches: &[PreparedBatch],
+        config: &LogConfig,
+        now_ms: i64,
+        last_offset: i64,
+    ) -> Result<(), StorageError> {
         let bytes: u64 = batches.iter().map(|batch| batch.header.size_in_bytes() as u64).sum();
         self.changed.store(true, Ordering::Release);
         let unsynced = self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
@@ -233,10 +268,15 @@ impl Log {
     }
 }
 
-fn check_producers(state: &AppendState, batches: &[PreparedBatch], origin: AppendOrigin) -> Result<Option<BatchMetadata>, AppendError> {
+fn check_producers(
+    state: &AppendState,
+    batches: &[PreparedBatch],
+    origin: AppendOrigin,
+) -> Result<Option<BatchMetadata>, AppendError> {
     for batch in batches.iter().filter(|batch| batch.header.has_producer_id()) {
         if batch.header.is_control() {
-            let marker = EndTxnMarker::parse(&batch.payload).ok_or_else(|| AppendError::invalid_record("control batch is no transaction marker"))?;
+            let marker = EndTxnMarker::parse(&batch.payload)
+                .ok_or_else(|| AppendError::invalid_record("control batch is no transaction marker"))?;
             state.producers.check_marker(&batch.header, &marker)?;
             continue;
         }

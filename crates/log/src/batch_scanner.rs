@@ -21,9 +21,14 @@ pub(crate) const SCAN_BLOCK_BYTES: usize = 1024 * 1024;
 pub(crate) enum ScanError {
     Io(io::Error),
     /// The bytes at this position do not start a batch.
-    Header { position: u64, error: HeaderError },
+    Header {
+        position: u64,
+        error: HeaderError,
+    },
     /// The range ends within the batch that starts at this position.
-    Torn { position: u64 },
+    Torn {
+        position: u64,
+    },
 }
 
 impl From<io::Error> for ScanError {
@@ -98,7 +103,8 @@ impl<'a> BatchScanner<'a> {
         let mut tail = [0; RECORD_BATCH_OVERHEAD];
         self.file.read_exact_at(&mut tail[..length], position)?;
         let size = i32::from_be_bytes([tail[8], tail[9], tail[10], tail[11]]);
-        let whole_legacy_message = length >= 26 && matches!(tail[16], 0 | 1) && size >= 14 && size as usize + 12 <= length;
+        let whole_legacy_message =
+            length >= 26 && matches!(tail[16], 0 | 1) && size >= 14 && size as usize + 12 <= length;
         Ok(if whole_legacy_message {
             ScanError::Header { position, error: HeaderError::LegacyMagic(tail[16] as i8) }
         } else {

@@ -53,7 +53,9 @@ impl LogManager {
 
     fn dirtiest(&self, uncleanable: &HashSet<(String, i32)>) -> Option<(Arc<Log>, Dirtiness)> {
         let mut best: Option<(Arc<Log>, Dirtiness)> = None;
-        for log in self.logs().into_iter().filter(|log| log.config().cleanup_policy.compact && log.dir.failure().is_none()) {
+        for log in
+            self.logs().into_iter().filter(|log| log.config().cleanup_policy.compact && log.dir.failure().is_none())
+        {
             let key = (log.topic().to_string(), log.partition());
             if uncleanable.contains(&key) {
                 continue;
@@ -61,7 +63,8 @@ impl LogManager {
             let clean_offset = self.cleaned.lock().get(&key).copied().unwrap_or(0);
             let Ok(Some(dirty)) = log.dirtiness(clean_offset) else { continue };
             let due = dirty.overdue || dirty.ratio > log.config().min_cleanable_dirty_ratio;
-            if due && best.as_ref().is_none_or(|(_, found)| dirty.overdue > found.overdue || dirty.ratio > found.ratio) {
+            if due && best.as_ref().is_none_or(|(_, found)| (dirty.overdue, dirty.ratio) > (found.overdue, found.ratio))
+            {
                 best = Some((log, dirty));
             }
         }

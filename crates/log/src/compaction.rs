@@ -147,7 +147,8 @@ impl Log {
         map.seen(dirty.first_dirty_offset - 1);
         let mut transactions = Transactions::new(all_aborted(frontiers)?);
         let first = frontiers.floor(dirty.first_dirty_offset);
-        for segment in frontiers.segments[first..].iter().take_while(|segment| segment.base_offset() < dirty.end_offset) {
+        for segment in frontiers.segments[first..].iter().take_while(|segment| segment.base_offset() < dirty.end_offset)
+        {
             if segment.size() == 0 {
                 continue;
             }
@@ -159,7 +160,11 @@ impl Log {
                 if header.last_offset() >= dirty.end_offset {
                     return Ok(map);
                 }
-                if !header.is_control() && !discarded && header.last_offset() >= dirty.first_dirty_offset && !note_keys(&mut map, &header, bytes, dirty)? {
+                if !header.is_control()
+                    && !discarded
+                    && header.last_offset() >= dirty.first_dirty_offset
+                    && !note_keys(&mut map, &header, bytes, dirty)?
+                {
                     return Ok(map);
                 }
                 map.seen(header.last_offset());
@@ -171,7 +176,13 @@ impl Log {
     fn last_of_producers(&self) -> HashMap<i64, LastOfProducer> {
         let state = self.state.lock();
         let last = state.producers.producers().iter().map(|(id, entry)| {
-            (*id, LastOfProducer { data_offset: entry.batches.back().map(|batch| batch.last_offset), producer_epoch: entry.producer_epoch })
+            (
+                *id,
+                LastOfProducer {
+                    data_offset: entry.batches.back().map(|batch| batch.last_offset),
+                    producer_epoch: entry.producer_epoch,
+                },
+            )
         });
         last.collect()
     }
@@ -185,7 +196,10 @@ impl Log {
             let mut frontiers = self.frontiers.write();
             let found = frontiers.segments.iter().position(|segment| Arc::ptr_eq(segment, &old[0]));
             let range = found.map(|at| at..at + old.len());
-            let same = range.clone().and_then(|range| frontiers.segments.get(range)).is_some_and(|now| now.iter().zip(old).all(|(a, b)| Arc::ptr_eq(a, b)));
+            let same = range
+                .clone()
+                .and_then(|range| frontiers.segments.get(range))
+                .is_some_and(|now| now.iter().zip(old).all(|(a, b)| Arc::ptr_eq(a, b)));
             if let Some(range) = range.filter(|_| same && !state.closed) {
                 let mut segments = frontiers.segments.to_vec();
                 segments.splice(range, [new.clone()]);
@@ -303,7 +317,9 @@ impl Transactions {
         if header.is_control() {
             return match EndTxnMarker::parse(&bytes[RECORD_BATCH_OVERHEAD..]) {
                 None => keep,
-                Some(marker) if marker.committed => Observed { discard: !self.committed.remove(&producer_id), aborted: None },
+                Some(marker) if marker.committed => {
+                    Observed { discard: !self.committed.remove(&producer_id), aborted: None }
+                }
                 Some(_) => match self.aborted.remove(&producer_id) {
                     Some((entry, true)) => Observed { discard: false, aborted: Some(entry) },
                     _ => Observed { discard: true, aborted: None },
@@ -370,8 +386,13 @@ impl Round<'_> {
                     new.txn_index.append(entry)?;
                 }
                 let Some(kept) = self.keep(&header, bytes, observed.discard)? else { continue };
-                let kept_header = HeaderBytes::copy_from(&kept).ok_or_else(|| invalid("rewritten batch is too short"))?;
-                new.note_batch(&kept_header, written + buffer.len() as u64, self.config.index_interval_bytes.max(0) as u64)?;
+                let kept_header =
+                    HeaderBytes::copy_from(&kept).ok_or_else(|| invalid("rewritten batch is too short"))?;
+                new.note_batch(
+                    &kept_header,
+                    written + buffer.len() as u64,
+                    self.config.index_interval_bytes.max(0) as u64,
+                )?;
                 buffer.extend_from_slice(&kept);
                 next_offset = kept_header.next_offset();
                 if buffer.len() >= WRITE_BUFFER_BYTES {
@@ -401,7 +422,11 @@ impl Round<'_> {
         }
         if header.is_control() {
             let needs_horizon = discard && header.delete_horizon_ms().is_none();
-            return if needs_horizon { self.rebuild(bytes, |_| true).map(Some) } else { Ok(Some(Bytes::copy_from_slice(bytes))) };
+            return if needs_horizon {
+                self.rebuild(bytes, |_| true).map(Some)
+            } else {
+                Ok(Some(Bytes::copy_from_slice(bytes)))
+            };
         }
         self.keep_records(header, bytes, keep_empty)
     }
@@ -426,7 +451,8 @@ impl Round<'_> {
         if dropped == 0 && !needs_horizon {
             return Ok(Some(Bytes::copy_from_slice(bytes)));
         }
-        let retained = |record: &Record| self.is_retained(header, record.offset, record.key.as_deref(), record.value.is_some());
+        let retained =
+            |record: &Record| self.is_retained(header, record.offset, record.key.as_deref(), record.value.is_some());
         self.rebuild_with(bytes, retained, needs_horizon).map(Some)
     }
 
@@ -459,7 +485,13 @@ impl Round<'_> {
             let record = record.map_err(wrong)?;
             if retained(&record) {
                 let timestamp = if log_append_time { view.max_timestamp() } else { record.timestamp };
-                builder.append_with_offset(record.offset, timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers);
+                builder.append_with_offset(
+                    record.offset,
+                    timestamp,
+                    record.key.as_deref(),
+                    record.value.as_deref(),
+                    &record.headers,
+                );
             }
         }
         builder.override_last_offset(view.last_offset());
@@ -476,7 +508,10 @@ impl Round<'_> {
 /// The new segment is complete: indexes and fsync. It keeps the age of the data in it.
 fn finish(new: &Segment, group: &[Arc<Segment>]) -> io::Result<()> {
     new.seal()?;
-    let modified = group.last().and_then(|last| std::fs::metadata(last.data_path()).ok()).and_then(|metadata| metadata.modified().ok());
+    let modified = group
+        .last()
+        .and_then(|last| std::fs::metadata(last.data_path()).ok())
+        .and_then(|metadata| metadata.modified().ok());
     if let Some(modified) = modified {
         new.file_for_append()?.0.set_modified(modified)?;
     }

@@ -12,7 +12,10 @@ pub use crate::offset_index::OffsetPosition;
 pub use crate::producer_state::{BatchMetadata, ProducerEntry};
 pub use crate::time_index::TimestampOffset;
 pub use crate::transaction_index::AbortedTxnEntry;
-use crate::{batch_header::HeaderBytes, leader_epoch_checkpoint, offset_index, paths, producer_snapshot, time_index, transaction_index};
+use crate::{
+    batch_header::HeaderBytes, leader_epoch_checkpoint, offset_index, paths, producer_snapshot, time_index,
+    transaction_index,
+};
 
 /// What a file is, told by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,9 @@ pub fn identify(path: &Path) -> Option<(FileKind, i64)> {
     if name == leader_epoch_checkpoint::LEADER_EPOCH_FILE {
         return Some((FileKind::LeaderEpochs, 0));
     }
-    let plain = [paths::DELETED_SUFFIX, paths::CLEANED_SUFFIX, paths::SWAP_SUFFIX].iter().find_map(|suffix| name.strip_suffix(suffix));
+    let plain = [paths::DELETED_SUFFIX, paths::CLEANED_SUFFIX, paths::SWAP_SUFFIX]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix));
     let (digits, suffix) = plain.unwrap_or(name).split_once('.')?;
     let base_offset = digits.split('-').next()?.parse().ok()?;
     let kind = match suffix {
@@ -160,7 +165,7 @@ pub fn producer_snapshot(path: &Path) -> io::Result<Vec<(i64, ProducerEntry)>> {
 
 /// The epochs in the `leader-epoch-checkpoint` at `path`.
 pub fn leader_epochs(path: &Path) -> io::Result<Vec<EpochEntry>> {
-    let epochs = leader_epoch_checkpoint::read_epochs(&path.to_path_buf());
+    let epochs = leader_epoch_checkpoint::read_epochs(path);
     epochs.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "malformed leader-epoch-checkpoint"))
 }
 

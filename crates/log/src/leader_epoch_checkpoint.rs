@@ -3,7 +3,7 @@
 //! Text: `0`, the number of entries, then `epoch start_offset` a line, both strictly growing. Followers and consumers ask it for the
 //! end of an epoch to find out where histories diverge (KIP-101, KIP-279).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::checkpoint::{read_lines, write_atomically};
 use crate::error::StorageError;
@@ -88,6 +88,11 @@ impl LeaderEpochs {
         self.dirty = true;
     }
 
+    /// Whether the checkpoint on disk is behind.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// Writes the checkpoint into `dir` if anything changed since the last time.
     pub fn persist(&mut self, dir: &Path) -> Result<(), StorageError> {
         if !self.dirty {
@@ -104,7 +109,7 @@ impl LeaderEpochs {
 }
 
 /// Reads a `leader-epoch-checkpoint` file; `None` if it is missing or malformed.
-pub fn read_epochs(path: &PathBuf) -> Option<Vec<EpochEntry>> {
+pub fn read_epochs(path: &Path) -> Option<Vec<EpochEntry>> {
     let parse = |line: &String| -> Option<EpochEntry> {
         let (leader_epoch, start_offset) = line.trim().split_once(' ')?;
         Some(EpochEntry { leader_epoch: leader_epoch.parse().ok()?, start_offset: start_offset.parse().ok()? })

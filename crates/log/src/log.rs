@@ -338,7 +338,10 @@ impl Log {
 
     /// Renames the files of a segment that left the log to `.deleted`, to be removed later.
     pub(crate) fn discard(&self, segment: &Segment) -> Result<(), StorageError> {
-        segment.change_suffix(DELETED_SUFFIX).at("rename", segment.data_path()).map_err(|error| self.dir.judge(error))?;
+        segment
+            .change_suffix(DELETED_SUFFIX)
+            .at("rename", segment.data_path())
+            .map_err(|error| self.dir.judge(error))?;
         let due_ms = self.context.now_ms().saturating_add(self.config().file_delete_delay_ms);
         for path in segment.all_paths() {
             self.context.trash.put(due_ms, path);
@@ -368,7 +371,8 @@ impl Log {
                 return Err(error);
             }
         }
-        let next = Segment::create(&self.home, &self.context.files, frontiers.log_end_offset, "", self.context.now_ms());
+        let next =
+            Segment::create(&self.home, &self.context.files, frontiers.log_end_offset, "", self.context.now_ms());
         // The file exists from now on, because its name is what remembers the log end once older segments are gone.
         next.file_for_append().at("create", next.data_path()).map_err(|error| self.dir.judge(error))?;
         self.names_dirty.store(true, Ordering::Release);
@@ -392,12 +396,17 @@ impl Log {
         }
         match producer_snapshot::write(&self.home.dir(), log_end_offset, &state.producers) {
             Ok(()) => state.snapshot_offset = log_end_offset,
-            Err(error) => tracing::warn!(topic = %self.topic, partition = self.partition, %error, "producer snapshot not written"),
+            Err(error) => {
+                tracing::warn!(topic = %self.topic, partition = self.partition, %error, "producer snapshot not written")
+            }
         }
     }
 
     /// Writes the leader-epoch checkpoint if it changed. Failure is logged and tried again later: the batches carry the epochs too.
     pub(crate) fn persist_epochs(&self, state: &mut AppendState) {
+        if !state.epochs.is_dirty() {
+            return;
+        }
         if let Err(error) = state.epochs.persist(&self.home.dir()) {
             tracing::warn!(topic = %self.topic, partition = self.partition, %error, "leader epochs not written");
         }

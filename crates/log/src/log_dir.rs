@@ -32,7 +32,8 @@ impl LogDir {
     pub fn open(path: &Path) -> Result<LogDir, OpenError> {
         fs::create_dir_all(path).at("create log directory", path)?;
         let lock_path = path.join(LOCK_FILE);
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path).at("open", &lock_path)?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path).at("open", &lock_path)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::Locked(path.to_path_buf())),
@@ -144,7 +145,12 @@ impl MetaProperties {
             fresh.store(dir)?;
             return Ok(fresh);
         };
-        let mismatch = |key, found: String, expected: String| OpenError::WrongIdentity { path: dir.to_path_buf(), key, found, expected };
+        let mismatch = |key, found: String, expected: String| OpenError::WrongIdentity {
+            path: dir.to_path_buf(),
+            key,
+            found,
+            expected,
+        };
         if found.cluster_id != cluster_id {
             return Err(mismatch("cluster.id", found.cluster_id, cluster_id.to_string()));
         }

@@ -206,7 +206,9 @@ impl LogManager {
             let log_starts = checkpoint::read_offsets(&dir.path().join(checkpoint::LOG_START_FILE));
             self.cleaned.lock().extend(checkpoint::read_offsets(&dir.path().join(checkpoint::CLEANER_FILE)));
             for path in self.partition_dirs(dir)? {
-                let Some(key) = path.file_name().and_then(|name| name.to_str()).and_then(parse_partition_dir) else { continue };
+                let Some(key) = path.file_name().and_then(|name| name.to_str()).and_then(parse_partition_dir) else {
+                    continue;
+                };
                 let checkpointed = Checkpointed {
                     clean,
                     recovery_point: recovery_points.get(&key).copied(),
@@ -274,7 +276,13 @@ impl LogManager {
     ///
     /// # Errors
     /// When it cannot be created, or exists but could not be opened at the start.
-    pub fn get_or_create(&self, topic: &str, partition: i32, topic_id: Uuid, config: Arc<LogConfig>) -> Result<Arc<Log>, StorageError> {
+    pub fn get_or_create(
+        &self,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+    ) -> Result<Arc<Log>, StorageError> {
         if let Some(log) = self.get(topic, partition) {
             log.set_topic_id(topic_id)?;
             return Ok(log);
@@ -292,7 +300,14 @@ impl LogManager {
         Ok(log)
     }
 
-    fn create(&self, topic: &str, partition: i32, topic_id: Uuid, config: Arc<LogConfig>, dir: Arc<LogDir>) -> Result<Arc<Log>, StorageError> {
+    fn create(
+        &self,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        dir: Arc<LogDir>,
+    ) -> Result<Arc<Log>, StorageError> {
         let path = dir.path().join(partition_dir_name(topic, partition));
         fs::create_dir_all(&path).at("create", &path)?;
         if topic_id != Uuid::ZERO {

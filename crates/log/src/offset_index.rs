@@ -41,8 +41,9 @@ impl OffsetIndex {
 
     /// Adds the batch ending at `offset` that starts at `position`.
     pub fn append(&self, offset: i64, position: u32) -> io::Result<()> {
-        let relative = i32::try_from(offset - self.base_offset)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "offset too far from the segment's base offset"))?;
+        let relative = i32::try_from(offset - self.base_offset).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, "offset too far from the segment's base offset")
+        })?;
         let mut entry = [0; OFFSET_ENTRY_BYTES];
         entry[..4].copy_from_slice(&relative.to_be_bytes());
         entry[4..].copy_from_slice(&position.to_be_bytes());

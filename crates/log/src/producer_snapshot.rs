@@ -77,7 +77,16 @@ fn decode_entry(fields: &mut Fields<'_>) -> Result<(i64, ProducerEntry), String>
         batches.push_back(BatchMetadata { last_sequence, last_offset, offset_delta, timestamp });
     }
     let current_txn_first_offset = (first_offset >= 0).then_some(first_offset);
-    Ok((producer_id, ProducerEntry { producer_epoch, coordinator_epoch, last_timestamp: timestamp, current_txn_first_offset, batches }))
+    Ok((
+        producer_id,
+        ProducerEntry {
+            producer_epoch,
+            coordinator_epoch,
+            last_timestamp: timestamp,
+            current_txn_first_offset,
+            batches,
+        },
+    ))
 }
 
 struct Fields<'a>(&'a [u8]);

@@ -99,7 +99,10 @@ impl EndTxnMarker {
             _ => return None,
         };
         let value: &[u8; 6] = record.value?.first_chunk()?;
-        Some(EndTxnMarker { committed, coordinator_epoch: i32::from_be_bytes([value[2], value[3], value[4], value[5]]) })
+        Some(EndTxnMarker {
+            committed,
+            coordinator_epoch: i32::from_be_bytes([value[2], value[3], value[4], value[5]]),
+        })
     }
 }
 
@@ -196,7 +199,8 @@ impl ProducerState {
         if header.is_control() {
             return EndTxnMarker::parse(payload).and_then(|marker| self.apply_marker(header, &marker));
         }
-        let entry = self.producers.entry(header.producer_id()).or_insert_with(|| ProducerEntry::new(header.producer_epoch()));
+        let entry =
+            self.producers.entry(header.producer_id()).or_insert_with(|| ProducerEntry::new(header.producer_epoch()));
         entry.start_epoch(header.producer_epoch());
         if header.base_sequence() >= 0 {
             if entry.batches.len() == BATCHES_REMEMBERED {

@@ -74,7 +74,13 @@ impl Log {
     ///
     /// # Errors
     /// [`ReadError::OutOfRange`] below the log start or beyond the log end; [`ReadError::Storage`] when the disk fails.
-    pub fn read(&self, offset: i64, max_bytes: usize, min_one_batch: bool, upto: ReadLimit) -> Result<FetchData, ReadError> {
+    pub fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        min_one_batch: bool,
+        upto: ReadLimit,
+    ) -> Result<FetchData, ReadError> {
         self.dir.check()?;
         let frontiers = self.frontiers();
         if offset < frontiers.log_start_offset || offset > frontiers.log_end_offset {
@@ -103,7 +109,14 @@ impl Log {
         })
     }
 
-    fn select(&self, frontiers: &Frontiers, offset: i64, limit: i64, max_bytes: usize, min_one: bool) -> Result<Option<Selection>, ReadError> {
+    fn select(
+        &self,
+        frontiers: &Frontiers,
+        offset: i64,
+        limit: i64,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Option<Selection>, ReadError> {
         for index in frontiers.floor(offset)..frontiers.segments.len() {
             let segment = &frontiers.segments[index];
             let size = frontiers.size_of(index);
@@ -150,11 +163,17 @@ impl Log {
         let next_offset = next_offset.unwrap_or_else(|| segment.next_offset().min(offset_limit));
         segment.remember(next_offset, stop);
         let file = self.io(segment, offset, segment.file())?;
-        let records = Records::File(FileRange { file, position: first.position, len: (stop - first.position) as usize });
+        let records =
+            Records::File(FileRange { file, position: first.position, len: (stop - first.position) as usize });
         Ok(Some(Selection { records, next_offset, segment_index }))
     }
 
-    fn aborted_within(&self, frontiers: &Frontiers, offset: i64, found: &Selection) -> Result<Vec<AbortedTxn>, ReadError> {
+    fn aborted_within(
+        &self,
+        frontiers: &Frontiers,
+        offset: i64,
+        found: &Selection,
+    ) -> Result<Vec<AbortedTxn>, ReadError> {
         let mut aborted = Vec::new();
         for segment in &frontiers.segments[found.segment_index..] {
             for entry in self.io(segment, offset, segment.txn_index.all())? {
@@ -205,7 +224,13 @@ impl Log {
             let search = || -> std::io::Result<Option<FoundTimestamp>> {
                 let from = segment.time_index.lookup_before(timestamp)?.map_or(start, |entry| entry.offset.max(start));
                 let Some(first) = segment.find_batch(from, size)? else { return Ok(None) };
-                first_record_where(segment, first.position, size, |time, offset| time >= timestamp && offset >= start, timestamp)
+                first_record_where(
+                    segment,
+                    first.position,
+                    size,
+                    |time, offset| time >= timestamp && offset >= start,
+                    timestamp,
+                )
             };
             if let Some(found) = self.io(segment, start, search())? {
                 return Ok(Some(found));
@@ -219,7 +244,8 @@ impl Log {
         self.dir.check()?;
         let frontiers = self.frontiers();
         let mut best: Option<(usize, TimestampOffset)> = None;
-        for (index, segment) in frontiers.segments.iter().enumerate().filter(|(index, _)| frontiers.size_of(*index) > 0) {
+        for (index, segment) in frontiers.segments.iter().enumerate().filter(|(index, _)| frontiers.size_of(*index) > 0)
+        {
             let largest = self.io(segment, segment.base_offset(), segment.largest_timestamp())?;
             if largest.timestamp >= 0 && best.is_none_or(|(_, found)| largest.timestamp > found.timestamp) {
                 best = Some((index, largest));
@@ -245,7 +271,11 @@ impl Log {
         let mut offsets = Vec::new();
         for segment in frontiers.segments.iter() {
             let base_offset = segment.base_offset().max(frontiers.log_start_offset);
-            let written_ms = if segment.size() > 0 { self.io(segment, base_offset, segment.newest_ms())? } else { self.context.now_ms() };
+            let written_ms = if segment.size() > 0 {
+                self.io(segment, base_offset, segment.newest_ms())?
+            } else {
+                self.context.now_ms()
+            };
             if timestamp == -1 || written_ms <= timestamp {
                 offsets.push(base_offset);
             }
@@ -262,12 +292,21 @@ impl Log {
     /// Size in bytes of each segment with its base offset, oldest first.
     pub fn segments(&self) -> Vec<(i64, u64)> {
         let frontiers = self.frontiers();
-        frontiers.segments.iter().enumerate().map(|(index, segment)| (segment.base_offset(), frontiers.size_of(index))).collect()
+        frontiers
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(index, segment)| (segment.base_offset(), frontiers.size_of(index)))
+            .collect()
     }
 }
 
 fn out_of_range(offset: i64, frontiers: &Frontiers) -> ReadError {
-    ReadError::OutOfRange { offset, log_start_offset: frontiers.log_start_offset, log_end_offset: frontiers.log_end_offset }
+    ReadError::OutOfRange {
+        offset,
+        log_start_offset: frontiers.log_start_offset,
+        log_end_offset: frontiers.log_end_offset,
+    }
 }
 
 /// The first record from `position` on that `matches` (timestamp, offset); batches whose largest timestamp is below `timestamp_min`
@@ -279,7 +318,9 @@ fn first_record_where(
     matches: impl Fn(i64, i64) -> bool,
     timestamp_min: i64,
 ) -> std::io::Result<Option<FoundTimestamp>> {
-    let invalid = |error: milena_protocol::record::RecordError| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string());
+    let invalid = |error: milena_protocol::record::RecordError| {
+        std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string())
+    };
     let file = segment.file()?;
     let mut scanner = BatchScanner::new(&file, position, end, SCAN_BLOCK_BYTES);
     while let Some((position, header)) = scanner.next_header()? {

@@ -53,11 +53,13 @@ pub(crate) fn load_log(
 ) -> Result<Arc<Log>, StorageError> {
     let home = Arc::new(LogHome::new(path.clone()));
     let files = tidy(&path)?;
-    let loader = Loader { path: &path, home: &home, context: &context, interval: config.index_interval_bytes.max(0) as u64 };
+    let loader =
+        Loader { path: &path, home: &home, context: &context, interval: config.index_interval_bytes.max(0) as u64 };
     let mut segments = loader.open_segments(&files)?;
     let recovery_point = checkpointed.recovery_point.unwrap_or(0);
     let first_recovered = loader.find_ends(&mut segments, checkpointed.clean, recovery_point)?;
-    let mut log_start_offset = checkpointed.log_start_offset.unwrap_or(0).max(segments.first().map_or(0, |segment| segment.base_offset()));
+    let mut log_start_offset =
+        checkpointed.log_start_offset.unwrap_or(0).max(segments.first().map_or(0, |segment| segment.base_offset()));
     if segments.last().is_none_or(|last| last.next_offset() < log_start_offset) {
         for segment in segments.drain(..) {
             segment.all_paths().iter().for_each(|path| remove(path));
@@ -142,7 +144,8 @@ fn list(path: &Path) -> Result<Vec<String>, StorageError> {
 /// What is left as `.swap` is complete and replaces the segments it covers.
 fn finish_compaction(path: &Path, names: &[String]) -> Result<(), StorageError> {
     let cleaned: Vec<&String> = names.iter().filter(|name| name.ends_with(CLEANED_SUFFIX)).collect();
-    let unfinished = cleaned.iter().filter_map(|name| parse_file_name(name)).map(|(offset, _)| offset).min().unwrap_or(i64::MAX);
+    let unfinished =
+        cleaned.iter().filter_map(|name| parse_file_name(name)).map(|(offset, _)| offset).min().unwrap_or(i64::MAX);
     cleaned.iter().for_each(|name| remove(&path.join(name)));
     let swaps = names.iter().filter_map(|name| Some((name, parse_file_name(name.strip_suffix(SWAP_SUFFIX)?)?)));
     let (dropped, kept): (Vec<_>, Vec<_>) = swaps.partition(|(_, (offset, _))| *offset >= unfinished);
@@ -209,7 +212,12 @@ impl Loader<'_> {
 
     /// Finds out where every segment ends, repairing what a crash left. Returns the base offset of the first segment that was checked
     /// in full, if any was.
-    fn find_ends(&self, segments: &mut Vec<Arc<Segment>>, clean: bool, recovery_point: i64) -> Result<Option<i64>, StorageError> {
+    fn find_ends(
+        &self,
+        segments: &mut Vec<Arc<Segment>>,
+        clean: bool,
+        recovery_point: i64,
+    ) -> Result<Option<i64>, StorageError> {
         for pair in segments.windows(2) {
             pair[0].set_end(pair[0].size(), pair[1].base_offset());
         }
@@ -218,8 +226,8 @@ impl Loader<'_> {
         } else {
             segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1)
         };
-        for index in 0..trusted {
-            self.check_index(&segments[index])?;
+        for segment in &segments[..trusted] {
+            self.check_index(segment)?;
         }
         if clean {
             let Some(active) = segments.last() else { return Ok(None) };
@@ -255,9 +263,11 @@ impl Loader<'_> {
             let last = segment.offset_index.last()?;
             let time_length = fs::metadata(segment.time_index.entries.path()).map_or(1, |metadata| metadata.len());
             let in_range = last.is_none_or(|last| {
-                last.offset > segment.base_offset() && last.offset < segment.next_offset() && u64::from(last.position) < segment.size()
+                last.offset > segment.base_offset()
+                    && last.offset < segment.next_offset()
+                    && u64::from(last.position) < segment.size()
             });
-            Ok(in_range && length % 8 == 0 && time_length % 12 == 0)
+            Ok(in_range && length.is_multiple_of(8) && time_length.is_multiple_of(12))
         };
         if sane().at("read", segment.data_path())? {
             return Ok(());
@@ -279,7 +289,8 @@ impl Loader<'_> {
             let file = segment.file()?;
             let whole = fs::metadata(segment.offset_index.entries.path()).is_ok_and(|metadata| metadata.len() % 8 == 0);
             let last = segment.offset_index.last()?;
-            let mut scanner = BatchScanner::new(&file, last.map_or(0, |last| u64::from(last.position)), size, LOOKUP_BLOCK_BYTES);
+            let mut scanner =
+                BatchScanner::new(&file, last.map_or(0, |last| u64::from(last.position)), size, LOOKUP_BLOCK_BYTES);
             let mut next_offset = None;
             while let Some((_, header)) = scanner.next_header()? {
                 if next_offset.is_none() && last.is_some_and(|last| header.last_offset() != last.offset) {
@@ -336,12 +347,23 @@ impl Loader<'_> {
             tracing::warn!(path = %path.display(), position = end, dropped_bytes = length - end, what, "torn tail is cut off");
             segment.truncate_data(end, next_offset).at("truncate", &path)?;
         }
-        segment.offset_index.entries.flush().and_then(|()| segment.time_index.entries.flush()).at("write index of", &path)?;
+        segment
+            .offset_index
+            .entries
+            .flush()
+            .and_then(|()| segment.time_index.entries.flush())
+            .at("write index of", &path)?;
         Ok(damage.is_none())
     }
 
     /// Drops index entries that recovery cannot trust and returns the position from which batches are checked.
-    fn keep_trusted_entries(&self, segment: &Segment, file: &File, recovery_point: i64, length: u64) -> io::Result<u64> {
+    fn keep_trusted_entries(
+        &self,
+        segment: &Segment,
+        file: &File,
+        recovery_point: i64,
+        length: u64,
+    ) -> io::Result<u64> {
         let mut kept = segment.offset_index.valid_prefix(recovery_point, length)?;
         let mut start = 0;
         while kept > 0 {
@@ -390,7 +412,8 @@ impl Loader<'_> {
             None => (0, -1, ProducerState::default()),
         };
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
-        for segment in segments.iter().skip(first).filter(|segment| segment.next_offset() > from && segment.size() > 0) {
+        for segment in segments.iter().skip(first).filter(|segment| segment.next_offset() > from && segment.size() > 0)
+        {
             let recovered = first_recovered.is_some_and(|offset| segment.base_offset() >= offset);
             let replay = replay_segment(segment, from, recovered, &mut producers, epochs);
             let aborted = replay.at("replay", segment.data_path())?;
@@ -423,7 +446,11 @@ fn replay_segment(
         if recovered {
             epochs.assign(header.leader_epoch(), header.base_offset());
         }
-        let payload = if header.is_control() { scanner.bytes_of(position, &header)?[header.0.len()..].to_vec() } else { Vec::new() };
+        let payload = if header.is_control() {
+            scanner.bytes_of(position, &header)?[header.0.len()..].to_vec()
+        } else {
+            Vec::new()
+        };
         if let Some(completed) = producers.apply(&header, &payload)
             && !completed.committed
         {

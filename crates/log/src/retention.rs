@@ -34,7 +34,11 @@ impl Log {
     }
 
     /// Deletes the oldest segments as long as `due(newest timestamp, size)` holds.
-    fn delete_while(&self, state: &mut AppendState, mut due: impl FnMut(i64, u64) -> bool) -> Result<usize, StorageError> {
+    fn delete_while(
+        &self,
+        state: &mut AppendState,
+        mut due: impl FnMut(i64, u64) -> bool,
+    ) -> Result<usize, StorageError> {
         let frontiers = self.frontiers();
         let mut count = 0;
         for (index, segment) in frontiers.segments.iter().enumerate() {

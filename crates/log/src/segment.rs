@@ -63,7 +63,13 @@ pub(crate) struct FoundBatch {
 
 impl Segment {
     /// A new segment without files. Leftover files of the same name are overwritten.
-    pub fn create(home: &Arc<LogHome>, cache: &Arc<FileCache>, base_offset: i64, suffix: &'static str, now_ms: i64) -> Segment {
+    pub fn create(
+        home: &Arc<LogHome>,
+        cache: &Arc<FileCache>,
+        base_offset: i64,
+        suffix: &'static str,
+        now_ms: i64,
+    ) -> Segment {
         let name = SegmentName::new(home, base_offset, suffix);
         Segment {
             base_offset,
@@ -74,7 +80,11 @@ impl Segment {
             time_index: TimeIndex::create(&name, cache),
             txn_index: TransactionIndex::create(&name),
             name,
-            progress: Mutex::new(Progress::new(now_ms, Some(TimestampOffset { timestamp: -1, offset: base_offset }), 0)),
+            progress: Mutex::new(Progress::new(
+                now_ms,
+                Some(TimestampOffset { timestamp: -1, offset: base_offset }),
+                0,
+            )),
         }
     }
 
@@ -188,7 +198,8 @@ impl Segment {
     pub fn index_full(&self, segment_index_bytes: i32) -> io::Result<bool> {
         let offset_max = segment_index_bytes as usize / crate::offset_index::OFFSET_ENTRY_BYTES;
         let time_max = segment_index_bytes as usize / crate::time_index::TIME_ENTRY_BYTES;
-        Ok(self.offset_index.entries.len()? >= offset_max.max(1) || self.time_index.entries.len()? + 1 >= time_max.max(2))
+        Ok(self.offset_index.entries.len()? >= offset_max.max(1)
+            || self.time_index.entries.len()? + 1 >= time_max.max(2))
     }
 
     /// The first batch whose last offset is at or above `offset`, within the first `end` bytes.

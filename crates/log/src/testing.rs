@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use milena_protocol::Uuid;
 use milena_protocol::compression::Compression;
 use milena_protocol::record::control::{ControlType, EndTxnMarker, end_txn_marker_batch};
 use milena_protocol::record::{BatchBuilder, BatchOptions, batches};
-use milena_protocol::Uuid;
 use milena_stdx::MockClock;
 
-use crate::{AppendInfo, AppendOptions, AppendOrigin, CleanupPolicy, Log, LogConfig, LogManager, LogManagerOptions, ReadLimit};
+use crate::{
+    AppendInfo, AppendOptions, AppendOrigin, CleanupPolicy, Log, LogConfig, LogManager, LogManagerOptions, ReadLimit,
+};
 
 /// Where the mock clock starts.
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
@@ -66,7 +68,11 @@ pub(crate) fn small_segments(segment_bytes: i32) -> LogConfig {
 }
 
 pub(crate) fn compacted() -> LogConfig {
-    LogConfig { cleanup_policy: CleanupPolicy { delete: false, compact: true }, min_cleanable_dirty_ratio: 0.0, ..LogConfig::default() }
+    LogConfig {
+        cleanup_policy: CleanupPolicy { delete: false, compact: true },
+        min_cleanable_dirty_ratio: 0.0,
+        ..LogConfig::default()
+    }
 }
 
 /// One batch of records `(key, value)` at `timestamp`.
@@ -88,7 +94,13 @@ pub(crate) fn compressed(codec: Compression, values: &[&str]) -> Bytes {
     batch_with(BatchOptions { compression: codec, ..BatchOptions::default() }, START_MS, &records)
 }
 
-pub(crate) fn produced_by(producer_id: i64, producer_epoch: i16, base_sequence: i32, transactional: bool, values: &[&str]) -> Bytes {
+pub(crate) fn produced_by(
+    producer_id: i64,
+    producer_epoch: i16,
+    base_sequence: i32,
+    transactional: bool,
+    values: &[&str],
+) -> Bytes {
     let records: Vec<_> = values.iter().map(|value| (Some(*value), Some(*value))).collect();
     let options = BatchOptions { producer_id, producer_epoch, base_sequence, transactional, ..BatchOptions::default() };
     batch_with(options, START_MS, &records)
@@ -117,7 +129,9 @@ pub(crate) fn read_from(log: &Log, mut offset: i64, upto: ReadLimit) -> Vec<(i64
             let batch = batch.unwrap();
             assert!(batch.verify_crc(), "batch at {}", batch.base_offset());
             if !batch.is_control() {
-                for record in batch.records(1 << 20).unwrap().map(Result::unwrap).filter(|record| record.offset >= offset) {
+                for record in
+                    batch.records(1 << 20).unwrap().map(Result::unwrap).filter(|record| record.offset >= offset)
+                {
                     let text = |bytes: Option<Bytes>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
                     found.push((record.offset, text(record.key), text(record.value)));
                 }
@@ -133,7 +147,8 @@ pub(crate) fn values(log: &Log) -> Vec<(i64, String)> {
 }
 
 pub(crate) fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

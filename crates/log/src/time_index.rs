@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::entry_file::EntryFile;
 use crate::file_cache::FileCache;
-use crate::paths::{TIME_INDEX_SUFFIX, SegmentName};
+use crate::paths::{SegmentName, TIME_INDEX_SUFFIX};
 
 /// Size of an entry in bytes.
 pub const TIME_ENTRY_BYTES: usize = 12;
@@ -41,11 +41,14 @@ impl TimeIndex {
     /// Adds `largest` unless the last entry is already as late.
     pub fn maybe_append(&self, largest: TimestampOffset) -> io::Result<()> {
         let last = self.last()?;
-        if last.is_some_and(|last| largest.timestamp <= last.timestamp || largest.offset <= last.offset) || largest.timestamp < 0 {
+        if last.is_some_and(|last| largest.timestamp <= last.timestamp || largest.offset <= last.offset)
+            || largest.timestamp < 0
+        {
             return Ok(());
         }
-        let relative = i32::try_from(largest.offset - self.base_offset)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "offset too far from the segment's base offset"))?;
+        let relative = i32::try_from(largest.offset - self.base_offset).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, "offset too far from the segment's base offset")
+        })?;
         let mut entry = [0; TIME_ENTRY_BYTES];
         entry[..8].copy_from_slice(&largest.timestamp.to_be_bytes());
         entry[8..].copy_from_slice(&relative.to_be_bytes());

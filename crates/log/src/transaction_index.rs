@@ -133,7 +133,9 @@ pub fn read_entries(path: &Path) -> io::Result<Vec<AbortedTxnEntry>> {
         Err(error) => return Err(error),
     };
     let entries = bytes.as_chunks::<TXN_ENTRY_BYTES>().0.iter().map(AbortedTxnEntry::decode);
-    entries.collect::<Option<_>>().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unknown version of a transaction index entry"))
+    entries
+        .collect::<Option<_>>()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unknown version of a transaction index entry"))
 }
 
 #[cfg(test)]

@@ -31,7 +31,12 @@ pub(crate) struct PreparedBatch {
 }
 
 /// Checks `records` and gives them the form in which they are stored.
-pub(crate) fn prepare(records: Bytes, options: &AppendOptions, config: &LogConfig, now_ms: i64) -> Result<Vec<PreparedBatch>, AppendError> {
+pub(crate) fn prepare(
+    records: Bytes,
+    options: &AppendOptions,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<Vec<PreparedBatch>, AppendError> {
     let mut rest = current_format(records, options)?;
     let mut batches = Vec::with_capacity(1);
     while !rest.is_empty() {
@@ -55,7 +60,8 @@ fn current_format(records: Bytes, options: &AppendOptions) -> Result<Bytes, Appe
     match magic {
         2 if options.produce_version >= PRODUCE_VERSION_MAGIC_2 => Ok(records),
         0 | 1 if options.produce_version < PRODUCE_VERSION_MAGIC_2 => {
-            legacy::up_convert(&records, DECOMPRESSED_BYTES_MAX).map_err(|error| AppendError::Corrupt(error.to_string()))
+            legacy::up_convert(&records, DECOMPRESSED_BYTES_MAX)
+                .map_err(|error| AppendError::Corrupt(error.to_string()))
         }
         0..=2 => Err(AppendError::InvalidRecord {
             message: format!("produce version {} cannot carry record format v{magic}", options.produce_version),
@@ -66,7 +72,8 @@ fn current_format(records: Bytes, options: &AppendOptions) -> Result<Bytes, Appe
 }
 
 fn split_batch(rest: &mut Bytes) -> Result<PreparedBatch, AppendError> {
-    let header = HeaderBytes::copy_from(rest).ok_or_else(|| AppendError::Corrupt("batch shorter than its header".to_string()))?;
+    let header = HeaderBytes::copy_from(rest)
+        .ok_or_else(|| AppendError::Corrupt("batch shorter than its header".to_string()))?;
     header.check().map_err(|error| AppendError::Corrupt(error.to_string()))?;
     let size = header.size_in_bytes();
     if size > rest.len() {
@@ -76,7 +83,12 @@ fn split_batch(rest: &mut Bytes) -> Result<PreparedBatch, AppendError> {
     Ok(PreparedBatch { header, payload: batch.slice(RECORD_BATCH_OVERHEAD..) })
 }
 
-fn prepare_batch(mut batch: PreparedBatch, options: &AppendOptions, config: &LogConfig, now_ms: i64) -> Result<PreparedBatch, AppendError> {
+fn prepare_batch(
+    mut batch: PreparedBatch,
+    options: &AppendOptions,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<PreparedBatch, AppendError> {
     check_size(&batch.header, config)?;
     let from_client = options.origin == AppendOrigin::Client;
     if from_client {
@@ -163,7 +175,8 @@ fn check_client_header(batch: &PreparedBatch) -> Result<(), AppendError> {
 
 fn codec_of(header: &HeaderBytes, options: &AppendOptions) -> Result<Compression, AppendError> {
     let id = header.codec_id();
-    let codec = Compression::from_id(id).map_err(|_| AppendError::UnsupportedCompression(format!("unknown codec {id}")))?;
+    let codec =
+        Compression::from_id(id).map_err(|_| AppendError::UnsupportedCompression(format!("unknown codec {id}")))?;
     if codec == Compression::Zstd && options.produce_version < PRODUCE_VERSION_ZSTD {
         return Err(AppendError::UnsupportedCompression(format!("zstd needs produce version {PRODUCE_VERSION_ZSTD}")));
     }
@@ -197,7 +210,9 @@ fn check_header_timestamps(header: &HeaderBytes, config: &LogConfig, now_ms: i64
 fn timestamp_error(timestamp: i64, batch_index: i32, config: &LogConfig, now_ms: i64) -> RecordError {
     let from = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
     let to = now_ms.saturating_add(config.message_timestamp_after_max_ms);
-    let message = format!("Timestamp {timestamp} of message with offset {batch_index} is out of range. The timestamp should be within [{from}, {to}]");
+    let message = format!(
+        "Timestamp {timestamp} of message with offset {batch_index} is out of range. The timestamp should be within [{from}, {to}]"
+    );
     RecordError { batch_index, message }
 }
 
@@ -215,7 +230,13 @@ struct Seen {
 }
 
 /// Looks at every record: that the count is true, keys where the topic needs them, timestamps within bounds.
-fn walk(header: &HeaderBytes, plain: &[u8], compacted: bool, config: &LogConfig, now_ms: i64) -> Result<Seen, AppendError> {
+fn walk(
+    header: &HeaderBytes,
+    plain: &[u8],
+    compacted: bool,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<Seen, AppendError> {
     let create_time = config.message_timestamp_type == TimestampType::CreateTime;
     let mut seen = Seen { max_timestamp: -1, offsets_in_order: true };
     let (mut keyless, mut untimely) = (Vec::new(), Vec::new());
@@ -235,7 +256,10 @@ fn walk(header: &HeaderBytes, plain: &[u8], compacted: bool, config: &LogConfig,
         count += 1;
     }
     if count != header.count() {
-        return Err(AppendError::invalid_record(format!("batch holds {count} records, its header says {}", header.count())));
+        return Err(AppendError::invalid_record(format!(
+            "batch holds {count} records, its header says {}",
+            header.count()
+        )));
     }
     if !keyless.is_empty() {
         let message = "One or more records have been rejected".to_string();
@@ -249,7 +273,12 @@ fn walk(header: &HeaderBytes, plain: &[u8], compacted: bool, config: &LogConfig,
 }
 
 /// Same records, other codec: the records section does not depend on it, so only header and payload change.
-fn reencode(mut header: HeaderBytes, plain: &[u8], target: Compression, config: &LogConfig) -> Result<PreparedBatch, AppendError> {
+fn reencode(
+    mut header: HeaderBytes,
+    plain: &[u8],
+    target: Compression,
+    config: &LogConfig,
+) -> Result<PreparedBatch, AppendError> {
     let payload = match target {
         Compression::None => Bytes::copy_from_slice(plain),
         codec => {
@@ -266,7 +295,8 @@ fn reencode(mut header: HeaderBytes, plain: &[u8], target: Compression, config: 
 }
 
 fn recompress(batch: PreparedBatch, target: Compression, config: &LogConfig) -> Result<PreparedBatch, AppendError> {
-    let codec = Compression::from_id(batch.header.codec_id()).map_err(|error| AppendError::Corrupt(error.to_string()))?;
+    let codec =
+        Compression::from_id(batch.header.codec_id()).map_err(|error| AppendError::Corrupt(error.to_string()))?;
     let plain = plain_records(&batch, codec)?;
     reencode(batch.header, &plain, target, config)
 }

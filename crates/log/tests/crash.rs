@@ -3,6 +3,8 @@
 //! The test runs itself as a child that appends to three partitions from two threads and notes every acknowledgement in a file, kills it,
 //! opens the logs, and compares. What was written but not acknowledged may be there; once it has been read it must stay.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write;
@@ -111,11 +113,16 @@ fn add_acks(oracle: &mut Oracle, dir: &Path) -> usize {
     let text = fs::read_to_string(dir.join("acks")).unwrap_or_default();
     for line in text.lines().filter(|_| text.ends_with('\n')) {
         let fields: Vec<&str> = line.split(' ').collect();
-        let (partition, base, count) = (fields[0].parse().unwrap(), fields[1].parse::<i64>().unwrap(), fields[2].parse::<i64>().unwrap());
+        let (partition, base, count) =
+            (fields[0].parse().unwrap(), fields[1].parse::<i64>().unwrap(), fields[2].parse::<i64>().unwrap());
         for n in 0..count {
             let name = format!("{}-{n}", fields[3]);
             let known = oracle.entry(partition).or_default().insert(base + n, name.clone());
-            assert!(known.is_none_or(|known| known == name), "two acknowledgements for offset {} of {partition}", base + n);
+            assert!(
+                known.is_none_or(|known| known == name),
+                "two acknowledgements for offset {} of {partition}",
+                base + n
+            );
         }
     }
     let _ = fs::remove_file(dir.join("acks"));
@@ -126,7 +133,8 @@ fn read_all(log: &milena_log::Log) -> BTreeMap<i64, String> {
     let mut found = BTreeMap::new();
     let mut offset = log.log_start_offset();
     while offset < log.log_end_offset() {
-        let bytes: Bytes = log.read(offset, 1 << 20, true, ReadLimit::HighWatermark).unwrap().records.to_bytes().unwrap();
+        let bytes: Bytes =
+            log.read(offset, 1 << 20, true, ReadLimit::HighWatermark).unwrap().records.to_bytes().unwrap();
         for batch in batches(&bytes) {
             let batch = batch.unwrap();
             assert!(batch.verify_crc());
@@ -199,7 +207,8 @@ fn acknowledged_records_survive_kill_9() {
         acknowledged
     };
     let acknowledged: usize = std::thread::scope(|scope| {
-        let halves = [0, 1].map(|half| scope.spawn(move || (0..DIRECTORIES).filter(|n| n % 2 == half).map(run).sum::<usize>()));
+        let halves =
+            [0, 1].map(|half| scope.spawn(move || (0..DIRECTORIES).filter(|n| n % 2 == half).map(run).sum::<usize>()));
         halves.into_iter().map(|half| half.join().unwrap()).sum()
     });
     assert!(acknowledged > 1000, "{acknowledged} acknowledged appends are no load");

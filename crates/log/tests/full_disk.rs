@@ -1,5 +1,7 @@
 //! A full disk: producers hear an error, readers read on, and appends work again when space returns.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +19,8 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     fn mount() -> Option<SmallDisk> {
         let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "milena-test"]).arg(dir.path()).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "milena-test"]).arg(dir.path()).output();
         match mounted {
             Ok(output) if output.status.success() => Some(SmallDisk(dir)),
             Ok(output) => {
@@ -65,7 +68,12 @@ fn keys(log: &milena_log::Log) -> Vec<i64> {
         let bytes = log.read(offset, 1 << 20, true, ReadLimit::HighWatermark).unwrap().records.to_bytes().unwrap();
         for batch in batches(&bytes) {
             let batch = batch.unwrap();
-            keys.extend(batch.records(1 << 20).unwrap().map(|record| std::str::from_utf8(&record.unwrap().key.unwrap()).unwrap().parse::<i64>().unwrap()));
+            keys.extend(
+                batch
+                    .records(1 << 20)
+                    .unwrap()
+                    .map(|record| std::str::from_utf8(&record.unwrap().key.unwrap()).unwrap().parse::<i64>().unwrap()),
+            );
             offset = batch.next_offset();
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! `MILENA_PARTITIONS=10000 cargo test --release -p milena-log --test many_partitions -- --nocapture` prints the times of the design's budget.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,5 +66,7 @@ fn partitions_cost_neither_descriptors_nor_threads() {
         assert_eq!(log.read(0, 100, true, ReadLimit::LogEnd).unwrap().records.len(), batch.len());
     }
     assert!(entries("/proc/self/fd") <= descriptors + OPEN_FILES_MAX + 8);
-    println!("{partitions} partitions: created {created:?}, first append {appended:?}, stop {stopped:?}, start after stop {clean:?}, after crash {crashed:?}");
+    println!(
+        "{partitions} partitions: created {created:?}, first append {appended:?}, stop {stopped:?}, start after stop {clean:?}, after crash {crashed:?}"
+    );
 }

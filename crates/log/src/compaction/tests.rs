@@ -161,7 +161,11 @@ fn aborted_data_goes_first_and_its_marker_after_the_horizon() {
     assert!(manager.clean_now() > 0);
     let controls = |log: &Log| {
         let bytes = log.read(0, 100_000, true, ReadLimit::LogEnd).unwrap().records.to_bytes().unwrap();
-        batches(&bytes).map(Result::unwrap).filter(|batch| batch.is_control()).map(|batch| batch.base_offset()).collect::<Vec<_>>()
+        batches(&bytes)
+            .map(Result::unwrap)
+            .filter(|batch| batch.is_control())
+            .map(|batch| batch.base_offset())
+            .collect::<Vec<_>>()
     };
     assert_eq!(controls(&log), [1, 3, 6]);
     for _ in 0..2 {
@@ -216,7 +220,10 @@ fn a_crash_in_the_middle_of_the_swap_leaves_one_complete_version() {
         for record in &after {
             assert!(found.contains(record), "{stage}: {record:?}");
         }
-        assert!(names(&bench.partition_dir()).iter().all(|name| !name.ends_with(".swap") && !name.ends_with(".cleaned")), "{stage}");
+        assert!(
+            names(&bench.partition_dir()).iter().all(|name| !name.ends_with(".swap") && !name.ends_with(".cleaned")),
+            "{stage}"
+        );
     }
 }
 

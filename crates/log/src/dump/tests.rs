@@ -34,15 +34,28 @@ fn every_file_of_a_log_can_be_dumped() {
                 }
                 assert_eq!(dumped.position(), dumped.end());
             }
-            FileKind::OffsetIndex => assert!(offset_index(&path, base_offset).unwrap().is_sorted_by_key(|entry| entry.position)),
-            FileKind::TimeIndex => assert!(time_index(&path, base_offset).unwrap().iter().all(|entry| entry.timestamp == START_MS)),
+            FileKind::OffsetIndex => {
+                assert!(offset_index(&path, base_offset).unwrap().is_sorted_by_key(|entry| entry.position))
+            }
+            FileKind::TimeIndex => {
+                assert!(time_index(&path, base_offset).unwrap().iter().all(|entry| entry.timestamp == START_MS))
+            }
             FileKind::TransactionIndex => assert_eq!(transaction_index(&path).unwrap()[0].producer_id, 1),
             FileKind::ProducerSnapshot => assert!(producer_snapshot(&path).unwrap().len() <= 1),
-            FileKind::LeaderEpochs => assert_eq!(leader_epochs(&path).unwrap(), [EpochEntry { leader_epoch: 0, start_offset: 0 }]),
+            FileKind::LeaderEpochs => {
+                assert_eq!(leader_epochs(&path).unwrap(), [EpochEntry { leader_epoch: 0, start_offset: 0 }])
+            }
         }
     }
     assert_eq!(next_offset, 13);
-    for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex, FileKind::ProducerSnapshot, FileKind::LeaderEpochs] {
+    for kind in [
+        FileKind::Log,
+        FileKind::OffsetIndex,
+        FileKind::TimeIndex,
+        FileKind::TransactionIndex,
+        FileKind::ProducerSnapshot,
+        FileKind::LeaderEpochs,
+    ] {
         assert!(seen.contains(&kind), "{kind:?}");
     }
 }

@@ -26,7 +26,10 @@ fn an_epoch_that_wrote_nothing_is_replaced_and_an_old_one_refused() {
     let mut epochs = epochs(&[(0, 0), (1, 8)]);
     assert!(!epochs.assign(1, 9));
     assert!(epochs.assign(2, 8));
-    assert_eq!(epochs.entries(), [EpochEntry { leader_epoch: 0, start_offset: 0 }, EpochEntry { leader_epoch: 2, start_offset: 8 }]);
+    assert_eq!(
+        epochs.entries(),
+        [EpochEntry { leader_epoch: 0, start_offset: 0 }, EpochEntry { leader_epoch: 2, start_offset: 8 }]
+    );
 }
 
 #[test]

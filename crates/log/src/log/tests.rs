@@ -43,7 +43,13 @@ fn the_directory_has_kafkas_files() {
     let id = std::fs::read_to_string(bench.partition_dir().join("partition.metadata")).unwrap();
     assert_eq!(id, format!("version: 0\ntopic_id: {}", milena_protocol::Uuid([7; 16])));
     append(&log, batch(&["a"]));
-    let expected = ["00000000000000000000.index", "00000000000000000000.log", "00000000000000000000.timeindex", "leader-epoch-checkpoint", "partition.metadata"];
+    let expected = [
+        "00000000000000000000.index",
+        "00000000000000000000.log",
+        "00000000000000000000.timeindex",
+        "leader-epoch-checkpoint",
+        "partition.metadata",
+    ];
     assert_eq!(names(&bench.partition_dir()), expected);
     let epochs = std::fs::read_to_string(bench.partition_dir().join("leader-epoch-checkpoint")).unwrap();
     assert_eq!(epochs, "0\n1\n0 0\n");
@@ -98,13 +104,18 @@ fn reads_respect_the_byte_limit_at_batch_boundaries() {
     for _ in 0..50 {
         append(&log, batch(&["0123456789"]));
     }
-    for (max_bytes, batches) in [(size * 3, 3), (size * 3 + 1, 3), (size * 4 - 1, 3), (size, 1), (size - 1, 1), (0, 1), (size * 100, 43)] {
+    for (max_bytes, batches) in
+        [(size * 3, 3), (size * 3 + 1, 3), (size * 4 - 1, 3), (size, 1), (size - 1, 1), (0, 1), (size * 100, 43)]
+    {
         let data = log.read(7, max_bytes, true, ReadLimit::LogEnd).unwrap();
         assert_eq!(data.records.len(), batches * size, "{max_bytes}");
     }
     assert!(log.read(7, size - 1, false, ReadLimit::LogEnd).unwrap().records.is_empty());
     assert!(log.read(50, 1000, true, ReadLimit::LogEnd).unwrap().records.is_empty());
-    assert!(matches!(log.read(51, 1000, true, ReadLimit::LogEnd), Err(ReadError::OutOfRange { log_end_offset: 50, .. })));
+    assert!(matches!(
+        log.read(51, 1000, true, ReadLimit::LogEnd),
+        Err(ReadError::OutOfRange { log_end_offset: 50, .. })
+    ));
     assert!(matches!(log.read(-1, 1000, true, ReadLimit::LogEnd), Err(ReadError::OutOfRange { .. })));
 }
 
@@ -126,10 +137,22 @@ fn damaged_and_lying_batches_are_refused() {
     for (delta, number) in [(2, 3), (0, 1), (1, 3), (i32::MAX - 1, i32::MAX), (-1, 0)] {
         refused(&log, patched(good.clone(), |header| count(header, delta, number)));
     }
-    assert!(matches!(refused(&log, patched(good.clone(), |header| header.set_attributes(1 << 5))), AppendError::InvalidRecord { .. }));
-    assert!(matches!(refused(&log, patched(good.clone(), |header| header.set_attributes(1 << 3))), AppendError::InvalidTimestamp { .. }));
-    assert!(matches!(refused(&log, patched(good.clone(), |header| header.set_attributes(6))), AppendError::UnsupportedCompression(_)));
-    assert!(matches!(refused(&log, patched(good.clone(), |header| header.set_base_offset(5))), AppendError::InvalidRecord { .. }));
+    assert!(matches!(
+        refused(&log, patched(good.clone(), |header| header.set_attributes(1 << 5))),
+        AppendError::InvalidRecord { .. }
+    ));
+    assert!(matches!(
+        refused(&log, patched(good.clone(), |header| header.set_attributes(1 << 3))),
+        AppendError::InvalidTimestamp { .. }
+    ));
+    assert!(matches!(
+        refused(&log, patched(good.clone(), |header| header.set_attributes(6))),
+        AppendError::UnsupportedCompression(_)
+    ));
+    assert!(matches!(
+        refused(&log, patched(good.clone(), |header| header.set_base_offset(5))),
+        AppendError::InvalidRecord { .. }
+    ));
     assert!(matches!(refused(&log, [&good[..], &good[..]].concat().into()), AppendError::InvalidRecord { .. }));
     append(&log, good);
 }
@@ -140,7 +163,10 @@ fn batches_beyond_the_size_limits_are_refused() {
     let (_manager, log) = bench.open_log();
     assert!(matches!(refused(&log, batch(&["x".repeat(60).as_str()])), AppendError::BatchTooLarge { limit: 100, .. }));
     log.update_config(LogConfig { segment_bytes: 90, ..LogConfig::default() }.into());
-    assert!(matches!(refused(&log, batch(&["x".repeat(60).as_str()])), AppendError::LargerThanSegment { limit: 90, .. }));
+    assert!(matches!(
+        refused(&log, batch(&["x".repeat(60).as_str()])),
+        AppendError::LargerThanSegment { limit: 90, .. }
+    ));
 }
 
 #[test]
@@ -148,7 +174,8 @@ fn timestamps_outside_the_bounds_are_refused_with_the_record_at_fault() {
     let bench = Bench::new(LogConfig { message_timestamp_before_max_ms: 1000, ..LogConfig::default() });
     let (_manager, log) = bench.open_log();
     for timestamp in [START_MS + 3_600_001, START_MS - 1001] {
-        let AppendError::InvalidTimestamp { record_errors, .. } = refused(&log, batch_with(BatchOptions::default(), timestamp, &[(None, None)]))
+        let AppendError::InvalidTimestamp { record_errors, .. } =
+            refused(&log, batch_with(BatchOptions::default(), timestamp, &[(None, None)]))
         else {
             panic!("{timestamp}")
         };
@@ -207,7 +234,10 @@ fn a_retried_batch_gets_its_first_offsets_and_is_not_appended_again() {
     let retried = append(&log, produced_by(5, 0, 0, false, &["a", "b"]));
     assert_eq!((retried.base_offset, retried.last_offset, retried.duplicate), (0, 1, true));
     assert_eq!(log.log_end_offset(), 3);
-    assert!(matches!(refused(&log, produced_by(5, 0, 4, false, &["e"])), AppendError::OutOfOrderSequence { got: 4, last: 2, .. }));
+    assert!(matches!(
+        refused(&log, produced_by(5, 0, 4, false, &["e"])),
+        AppendError::OutOfOrderSequence { got: 4, last: 2, .. }
+    ));
 }
 
 #[test]
@@ -237,8 +267,15 @@ fn read_committed_stops_at_open_transactions_and_hears_of_aborted_ones() {
     check(&log);
     let (_manager, log) = bench.crash(manager, log);
     check(&log);
-    let markers = crate::transaction_index::read_entries(&bench.partition_dir().join("00000000000000000000.txnindex")).unwrap();
-    assert_eq!(markers.iter().map(|entry| (entry.producer_id, entry.first_offset, entry.last_offset, entry.last_stable_offset)).collect::<Vec<_>>(), [(1, 1, 4, 3)]);
+    let markers =
+        crate::transaction_index::read_entries(&bench.partition_dir().join("00000000000000000000.txnindex")).unwrap();
+    assert_eq!(
+        markers
+            .iter()
+            .map(|entry| (entry.producer_id, entry.first_offset, entry.last_offset, entry.last_stable_offset))
+            .collect::<Vec<_>>(),
+        [(1, 1, 4, 3)]
+    );
 }
 
 #[test]
@@ -269,7 +306,10 @@ fn deleting_records_moves_the_start_and_removes_whole_segments() {
     }
     assert_eq!(log.delete_records(17).unwrap(), 17);
     assert!(log.segments()[0].0 <= 17 && log.segments()[1].0 > 17);
-    assert!(matches!(log.read(16, 100, true, ReadLimit::LogEnd), Err(ReadError::OutOfRange { log_start_offset: 17, .. })));
+    assert!(matches!(
+        log.read(16, 100, true, ReadLimit::LogEnd),
+        Err(ReadError::OutOfRange { log_start_offset: 17, .. })
+    ));
     assert_eq!(values(&log)[0], (17, "17".to_string()));
     assert!(log.delete_records(31).is_err());
     assert_eq!(log.delete_records(5).unwrap(), 17);
@@ -340,12 +380,16 @@ fn everything_below_is_durable_when_the_callback_comes() {
         let sender = sender.clone();
         let waiting = log.clone();
         let next_offset = info.last_offset + 1;
-        log.on_durable(next_offset, Box::new(move |result| {
-            assert!(waiting.durable_offset() >= next_offset);
-            sender.send((next_offset, result.is_ok())).unwrap();
-        }));
+        log.on_durable(
+            next_offset,
+            Box::new(move |result| {
+                assert!(waiting.durable_offset() >= next_offset);
+                sender.send((next_offset, result.is_ok())).unwrap();
+            }),
+        );
     }
-    let mut answered: Vec<_> = (0..50).map(|_| receiver.recv_timeout(std::time::Duration::from_secs(20)).unwrap()).collect();
+    let mut answered: Vec<_> =
+        (0..50).map(|_| receiver.recv_timeout(std::time::Duration::from_secs(20)).unwrap()).collect();
     answered.sort_unstable();
     assert_eq!(answered, (1..=50).map(|offset| (offset, true)).collect::<Vec<_>>());
 }

@@ -42,7 +42,10 @@ fn an_unwritable_directory_is_named() {
     let options = LogManagerOptions { log_dirs: vec![file.join("logs")], ..bench.options() };
     let error = LogManager::open(options).unwrap_err();
     assert!(error.to_string().contains("file/logs"), "{error}");
-    assert!(matches!(LogManager::open(LogManagerOptions { log_dirs: vec![], ..bench.options() }), Err(OpenError::NoLogDirs)));
+    assert!(matches!(
+        LogManager::open(LogManagerOptions { log_dirs: vec![], ..bench.options() }),
+        Err(OpenError::NoLogDirs)
+    ));
 }
 
 #[test]
@@ -109,7 +112,10 @@ fn partitions_spread_over_the_log_directories() {
         append(&log, batch(&["v"]));
     }
     let described = manager.log_dirs();
-    assert!(described.iter().all(|dir| dir.logs.len() == 3 && dir.error.is_none() && dir.total_bytes > dir.usable_bytes && dir.usable_bytes > 0));
+    assert!(described.iter().all(|dir| dir.logs.len() == 3
+        && dir.error.is_none()
+        && dir.total_bytes > dir.usable_bytes
+        && dir.usable_bytes > 0));
     assert!(described.iter().flat_map(|dir| &dir.logs).all(|(topic, _, size)| topic == "spread-topic" && *size > 61));
     manager.shutdown().unwrap();
     let manager = LogManager::open(LogManagerOptions { log_dirs: dirs, ..bench.options() }).unwrap();

@@ -8,13 +8,21 @@ fn entry(sequence: i32) -> ProducerEntry {
         coordinator_epoch: 7,
         last_timestamp: 1000,
         current_txn_first_offset: Some(40),
-        batches: VecDeque::from([BatchMetadata { last_sequence: sequence, last_offset: 49, offset_delta: 4, timestamp: 1000 }]),
+        batches: VecDeque::from([BatchMetadata {
+            last_sequence: sequence,
+            last_offset: 49,
+            offset_delta: 4,
+            timestamp: 1000,
+        }]),
     }
 }
 
 #[test]
 fn a_snapshot_round_trips_and_has_46_bytes_a_producer() {
-    let state = ProducerState::from_entries([(9, entry(12)), (4, ProducerEntry { batches: VecDeque::new(), current_txn_first_offset: None, ..entry(0) })]);
+    let state = ProducerState::from_entries([
+        (9, entry(12)),
+        (4, ProducerEntry { batches: VecDeque::new(), current_txn_first_offset: None, ..entry(0) }),
+    ]);
     let bytes = encode(&state);
     assert_eq!(bytes.len(), 10 + 2 * 46);
     assert_eq!(&bytes[..2], [0, 1]);

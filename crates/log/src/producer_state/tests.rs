@@ -41,7 +41,13 @@ fn marker(committed: bool, coordinator_epoch: i32) -> Vec<u8> {
     record
 }
 
-fn end_txn(state: &mut ProducerState, producer_epoch: i16, committed: bool, coordinator_epoch: i32, offset: i64) -> Result<Option<CompletedTxn>, AppendError> {
+fn end_txn(
+    state: &mut ProducerState,
+    producer_epoch: i16,
+    committed: bool,
+    coordinator_epoch: i32,
+    offset: i64,
+) -> Result<Option<CompletedTxn>, AppendError> {
     let mut header = transactional(header(1, producer_epoch, -1, 1, offset));
     header.set_attributes(header.attributes() | CONTROL_BIT);
     let payload = marker(committed, coordinator_epoch);
@@ -58,11 +64,16 @@ fn any_of_the_last_five_batches_is_a_duplicate_and_older_ones_are_out_of_order()
         assert_eq!(append(&mut state, header(1, 0, n * 3, 3, i64::from(n) * 3)).unwrap(), Verdict::Append);
     }
     for n in 2..7 {
-        let Verdict::Duplicate(batch) = append(&mut state, header(1, 0, n * 3, 3, 99)).unwrap() else { panic!("batch {n}") };
+        let Verdict::Duplicate(batch) = append(&mut state, header(1, 0, n * 3, 3, 99)).unwrap() else {
+            panic!("batch {n}")
+        };
         assert_eq!((batch.first_offset(), batch.last_offset), (i64::from(n) * 3, i64::from(n) * 3 + 2));
     }
     assert!(matches!(append(&mut state, header(1, 0, 3, 3, 99)), Err(AppendError::OutOfOrderSequence { .. })));
-    assert!(matches!(append(&mut state, header(1, 0, 22, 3, 99)), Err(AppendError::OutOfOrderSequence { got: 22, last: 20, .. })));
+    assert!(matches!(
+        append(&mut state, header(1, 0, 22, 3, 99)),
+        Err(AppendError::OutOfOrderSequence { got: 22, last: 20, .. })
+    ));
 }
 
 #[test]
@@ -71,7 +82,10 @@ fn an_unknown_producer_may_start_anywhere_but_a_new_epoch_starts_at_zero() {
     append(&mut state, header(1, 4, 77, 1, 0)).unwrap();
     assert!(matches!(append(&mut state, header(1, 5, 78, 1, 1)), Err(AppendError::OutOfOrderSequence { .. })));
     append(&mut state, header(1, 5, 0, 1, 1)).unwrap();
-    assert!(matches!(append(&mut state, header(1, 4, 78, 1, 2)), Err(AppendError::InvalidProducerEpoch { got: 4, current: 5, .. })));
+    assert!(matches!(
+        append(&mut state, header(1, 4, 78, 1, 2)),
+        Err(AppendError::InvalidProducerEpoch { got: 4, current: 5, .. })
+    ));
 }
 
 #[test]
@@ -94,7 +108,8 @@ fn a_transaction_holds_the_stable_offset_until_its_marker() {
     assert_eq!(state.first_open_offset(), Some(10));
     assert!(matches!(append(&mut state, header(1, 0, 3, 1, 14)), Err(AppendError::InvalidTxnState { .. })));
     let completed = end_txn(&mut state, 0, false, 5, 14).unwrap().unwrap();
-    let expected = CompletedTxn { producer_id: 1, first_offset: 10, last_offset: 14, committed: false, last_stable_offset: 12 };
+    let expected =
+        CompletedTxn { producer_id: 1, first_offset: 10, last_offset: 14, committed: false, last_stable_offset: 12 };
     assert_eq!(completed, expected);
     assert_eq!(state.first_open_offset(), Some(12));
     assert_eq!(end_txn(&mut state, 0, true, 5, 15).unwrap(), None);
@@ -105,7 +120,10 @@ fn markers_of_an_old_coordinator_or_epoch_are_refused() {
     let mut state = ProducerState::default();
     append(&mut state, transactional(header(1, 2, 0, 1, 0))).unwrap();
     end_txn(&mut state, 2, true, 5, 1).unwrap();
-    assert!(matches!(end_txn(&mut state, 2, true, 4, 2), Err(AppendError::CoordinatorFenced { got: 4, current: 5, .. })));
+    assert!(matches!(
+        end_txn(&mut state, 2, true, 4, 2),
+        Err(AppendError::CoordinatorFenced { got: 4, current: 5, .. })
+    ));
     assert!(matches!(end_txn(&mut state, 1, true, 6, 2), Err(AppendError::InvalidProducerEpoch { .. })));
     end_txn(&mut state, 3, true, 6, 2).unwrap();
     append(&mut state, transactional(header(1, 3, 0, 1, 3))).unwrap();

@@ -23,7 +23,12 @@ fn a_torn_tail_is_cut_off_at_every_possible_length() {
     let whole = fs::metadata(file(&bench, 0, "log")).unwrap().len();
     let torn = batch(&["the torn one"]);
     for length in 1..torn.len() {
-        OpenOptions::new().write(true).open(file(&bench, 0, "log")).unwrap().write_all_at(&torn[..length], whole).unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(file(&bench, 0, "log"))
+            .unwrap()
+            .write_all_at(&torn[..length], whole)
+            .unwrap();
         (manager, log) = bench.crash(manager, log);
         assert_eq!(log.log_end_offset(), 3, "length {length}");
         assert_eq!(fs::metadata(file(&bench, 0, "log")).unwrap().len(), whole);
@@ -34,7 +39,9 @@ fn a_torn_tail_is_cut_off_at_every_possible_length() {
 
 #[test]
 fn zeros_and_garbage_behind_the_last_batch_are_cut_off() {
-    for tail in [vec![0; 5000], vec![0xff; 300], b"garbage that is no batch at all, and long enough for a header".repeat(3)] {
+    for tail in
+        [vec![0; 5000], vec![0xff; 300], b"garbage that is no batch at all, and long enough for a header".repeat(3)]
+    {
         let bench = Bench::new(LogConfig::default());
         let (manager, log) = bench.open_log();
         let expected = fill(&log, 5);
@@ -83,7 +90,11 @@ fn missing_and_damaged_indexes_are_rebuilt_as_they_were() {
         let expected = fill(&log, 100);
         drop(log);
         manager.shutdown().unwrap();
-        let indexes: Vec<PathBuf> = names(&bench.partition_dir()).iter().filter(|name| name.ends_with("index")).map(|name| bench.partition_dir().join(name)).collect();
+        let indexes: Vec<PathBuf> = names(&bench.partition_dir())
+            .iter()
+            .filter(|name| name.ends_with("index"))
+            .map(|name| bench.partition_dir().join(name))
+            .collect();
         let before: Vec<Vec<u8>> = indexes.iter().map(|path| fs::read(path).unwrap()).collect();
         assert!(before.iter().filter(|bytes| !bytes.is_empty()).count() > 6);
         for (n, path) in indexes.iter().enumerate() {
@@ -169,7 +180,11 @@ fn an_open_transaction_is_still_open_after_a_crash() {
     fs::remove_file(file(&bench, log.segments().last().unwrap().0, "txnindex")).unwrap();
     let (_manager, log) = bench.crash(manager, log);
     assert_eq!(log.last_stable_offset(), 12);
-    assert_eq!(log.read(0, 500, true, ReadLimit::LastStable).unwrap().aborted.unwrap().len(), 1, "the index is rebuilt from the markers");
+    assert_eq!(
+        log.read(0, 500, true, ReadLimit::LastStable).unwrap().aborted.unwrap().len(),
+        1,
+        "the index is rebuilt from the markers"
+    );
 }
 
 #[test]
@@ -193,14 +208,25 @@ fn deleted_and_temporary_files_are_removed_and_orphans_too() {
     let bench = Bench::new(LogConfig::default());
     let (manager, log) = bench.open_log();
     let expected = fill(&log, 5);
-    for name in ["00000000000000000000.log.deleted", "00000000000000000077.index", "00000000000000000000.timeindex.cleaned", "leader-epoch-checkpoint.tmp"] {
+    for name in [
+        "00000000000000000000.log.deleted",
+        "00000000000000000077.index",
+        "00000000000000000000.timeindex.cleaned",
+        "leader-epoch-checkpoint.tmp",
+    ] {
         fs::write(bench.partition_dir().join(name), b"leftover").unwrap();
     }
     fs::create_dir(bench.dir.path().join("gone-0.5f3a-delete")).unwrap();
     let (manager, log) = bench.crash(manager, log);
     assert_eq!(values(&log), expected);
     let left = names(&bench.partition_dir());
-    assert!(left.iter().all(|name| !name.contains("deleted") && !name.contains("cleaned") && !name.contains("77") && !name.contains("tmp")), "{left:?}");
+    assert!(
+        left.iter().all(|name| !name.contains("deleted")
+            && !name.contains("cleaned")
+            && !name.contains("77")
+            && !name.contains("tmp")),
+        "{left:?}"
+    );
     manager.empty_trash();
     assert!(!bench.dir.path().join("gone-0.5f3a-delete").exists());
 }
@@ -222,7 +248,8 @@ fn message_sets_of_old_kafka_are_left_alone() {
     drop(manager);
     let manager = bench.open();
     assert!(manager.get("orders", 0).is_none());
-    let refused = manager.get_or_create("orders", 0, milena_protocol::Uuid::ZERO, bench.config.clone().into()).unwrap_err();
+    let refused =
+        manager.get_or_create("orders", 0, milena_protocol::Uuid::ZERO, bench.config.clone().into()).unwrap_err();
     assert_eq!(refused.kind, StorageErrorKind::Corrupt);
     assert_eq!(fs::read(file(&bench, 0, "log")).unwrap(), bytes);
 }
