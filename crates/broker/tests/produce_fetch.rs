@@ -52,6 +52,25 @@ async fn every_codec_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_and_small_batches_leave_as_they_came() {
+    let broker = TestBroker::start().await;
+    broker.create_topic("sizes", 1).await;
+    let mut client = broker.connect().await;
+    let text = |length: usize| (0..length).map(|index| char::from(b'a' + (index * 7 % 26) as u8)).collect::<String>();
+    let mut sent = Vec::new();
+    for length in [1, 16_000, 16_384, 70_000, 600_000, 900_000, 10] {
+        sent.push(text(length));
+        assert_eq!(client.produce("sizes", batch(&[&text(length)])).await.error_code, 0);
+    }
+    let mut request = fetch_request("sizes", 0, 0, 0);
+    request.topics[0].partitions[0].partition_max_bytes = i32::MAX;
+    for _ in 0..3 {
+        let response = client.send(12, &request).await;
+        assert_eq!(fetch_outcome::of(&response).values, sent);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_survive_a_restart() {
     let mut broker = TestBroker::start().await;
     broker.create_topic("durable", 1).await;
