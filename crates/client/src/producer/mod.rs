@@ -242,7 +242,7 @@ impl Shared {
 
     fn finish(&self, topic: &str, partition: i32, result: std::result::Result<i64, &Error>, batch: &queue::Batch) {
         (self.on_delivery)(&Delivery { topic, partition, result, tickets: &batch.tickets });
-        self.buffered.fetch_sub(batch.size_estimate, Ordering::Relaxed);
+        self.buffered.fetch_sub(batch.records_size(), Ordering::Relaxed);
         self.undelivered.fetch_sub(batch.tickets.len(), Ordering::Release);
         self.progress.notify_waiters();
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use milena_protocol::record::{BatchBuilder, BatchOptions};
+use milena_protocol::record::{BatchBuilder, BatchOptions, RECORD_BATCH_OVERHEAD};
 
 use super::{Outgoing, ProducerConfig, deadline, lock};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ pub(super) struct Batch {
     content: Content,
     /// Tickets of the records in order.
     pub tickets: Vec<u64>,
-    /// Bytes accounted for in `buffer.memory`.
+    /// An upper bound of the batch's bytes without compression, its header included.
     pub size_estimate: usize,
     /// When its first record was appended.
     pub opened: Instant,
@@ -33,6 +33,11 @@ enum Content {
 }
 
 impl Batch {
+    /// What its records took of `buffer.memory`: the sizes given to [`PartitionQueue::append`].
+    pub fn records_size(&self) -> usize {
+        self.size_estimate - RECORD_BATCH_OVERHEAD
+    }
+
     /// The encoded batch; compressed on first use.
     pub fn encoded(&mut self) -> Result<Bytes> {
         let bytes = match std::mem::replace(&mut self.content, Content::Taken) {
@@ -142,7 +147,7 @@ fn new_batch(config: &ProducerConfig, tickets: Vec<u64>) -> Batch {
     Batch {
         content: Content::Records(Box::new(BatchBuilder::new(options))),
         tickets,
-        size_estimate: milena_protocol::record::RECORD_BATCH_OVERHEAD,
+        size_estimate: RECORD_BATCH_OVERHEAD,
         opened: Instant::now(),
         attempts: 0,
     }
@@ -157,4 +162,31 @@ pub(super) fn size_estimate(record: &Outgoing<'_>) -> usize {
         .map(|header| 10 + header.key.len() + header.value.as_ref().map_or(0, Bytes::len))
         .sum();
     FIXED + record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_finished_batch_gives_back_exactly_the_memory_its_records_took() {
+        let queue = PartitionQueue::default();
+        let config = ProducerConfig { batch_size: 500, ..ProducerConfig::default() };
+        let record = Outgoing { value: Some(&[7; 100]), ..Outgoing::default() };
+        let size = size_estimate(&record);
+        (0..10).for_each(|ticket| {
+            queue.append(&record, size, ticket, &config);
+        });
+        let (mut returned, mut tickets) = (0, Vec::new());
+        while let Ok(batch) = queue.take_ready(Instant::now(), Duration::ZERO) {
+            assert!(batch.size_estimate <= config.batch_size);
+            returned += batch.records_size();
+            tickets.extend_from_slice(&batch.tickets);
+        }
+        assert_eq!(returned, 10 * size);
+        assert_eq!(tickets, (0..10).collect::<Vec<u64>>());
+        assert!(queue.is_empty());
+    }
 }
