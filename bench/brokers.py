@@ -43,6 +43,8 @@ class Broker:
 
     def start(self) -> float:
         """Starts the process, waits until the port answers, and returns the monotonic time of the start."""
+        if port_answers():
+            raise RuntimeError(f"port {PORT} is taken by another process")
         started = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)

@@ -7,6 +7,7 @@ starts. The table shows medians over the rounds.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import subprocess
 import sys
@@ -102,6 +103,13 @@ def main() -> None:
     for program, needed in ((arguments.milena, set(systems) - {"kafka"}), (arguments.floor, parts & {"floor"})):
         if needed and not program.exists():
             sys.exit(f"{program} is missing; leave out --no-build")
+    arguments.workspace.mkdir(parents=True, exist_ok=True)
+    # Held until the process ends: two runs side by side would measure each other.
+    lock = (arguments.workspace / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit("another benchmark is running")
     if port_answers():
         sys.exit("the benchmark's port is taken")
 
@@ -119,7 +127,6 @@ def main() -> None:
         for broker in brokers:
             note(measured, broker.name, measure_running(broker, scale, parts, arguments.kafka_libs))
             note(measured, broker.name, measure_starts(broker, scale, parts))
-        arguments.workspace.mkdir(parents=True, exist_ok=True)
         (arguments.workspace / "results.json").write_text(json.dumps(measured, indent=1))
 
     command = " ".join(["bench/run.sh", *(["--quick"] if arguments.quick else [])])
