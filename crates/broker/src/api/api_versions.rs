@@ -29,8 +29,8 @@ struct Feature {
 
 /// Features in force, each at its highest level.
 const FEATURES: &[Feature] = &[
-    // Level 29 is the metadata version of Kafka 4.2.
-    Feature { name: "metadata.version", min: 7, max: 29 },
+    // Level 30 is 4.3-IV0, the newest of Kafka 4.3.
+    Feature { name: "metadata.version", min: 7, max: 30 },
     Feature { name: "group.version", min: 0, max: 1 },
 ];
 
