@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -95,6 +96,8 @@ def measure_floor(program: Path, gigabytes: float, workspace: Path) -> list[Resu
 
 def main() -> None:
     arguments = parse_arguments()
+    # So that the broker under test ends with its driver.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scale = QUICK if arguments.quick else FULL
     scale = replace(scale, rounds=arguments.rounds or scale.rounds)
     parts, systems = set(arguments.parts.split(",")), arguments.systems.split(",")
