@@ -21,10 +21,15 @@ mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod consumer_perf_test;
 mod delete_records;
+mod e2e_latency;
 mod get_offsets;
 mod groups;
 mod log_dirs;
+mod producer_perf_test;
+mod progress;
+mod storage;
 mod topics;
 
 use std::ffi::OsString;
@@ -46,10 +51,14 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-console-consumer", console_consumer::run),
     ("kafka-console-producer", console_producer::run),
     ("kafka-consumer-groups", consumer_groups::run),
+    ("kafka-consumer-perf-test", consumer_perf_test::run),
     ("kafka-delete-records", delete_records::run),
+    ("kafka-e2e-latency", e2e_latency::run),
     ("kafka-get-offsets", get_offsets::run),
     ("kafka-groups", groups::run),
     ("kafka-log-dirs", log_dirs::run),
+    ("kafka-producer-perf-test", producer_perf_test::run),
+    ("kafka-storage", storage::run),
     ("kafka-topics", topics::run),
 ];
 
