@@ -68,7 +68,7 @@ impl Consumer {
     async fn start_fetch(&mut self, leader: i32, asked: Vec<Asked>) {
         let request = self.fetch_request(&asked);
         let timeout = self.cluster.config().request_timeout + self.config.fetch_max_wait;
-        let sent = match self.cluster.node(leader).await {
+        let sent = match self.cluster.node_for_fetches(leader).await {
             Ok(connection) => connection.pipeline(&request, FETCH_BY_NAME, timeout).await,
             Err(error) => Err(error),
         };
