@@ -23,6 +23,7 @@ mod console_producer;
 mod consumer_groups;
 mod consumer_perf_test;
 mod delete_records;
+mod dump_log;
 mod e2e_latency;
 mod get_offsets;
 mod groups;
@@ -31,6 +32,8 @@ mod producer_perf_test;
 mod progress;
 mod storage;
 mod topics;
+mod verifiable_consumer;
+mod verifiable_producer;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -53,6 +56,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-consumer-groups", consumer_groups::run),
     ("kafka-consumer-perf-test", consumer_perf_test::run),
     ("kafka-delete-records", delete_records::run),
+    ("kafka-dump-log", dump_log::run),
     ("kafka-e2e-latency", e2e_latency::run),
     ("kafka-get-offsets", get_offsets::run),
     ("kafka-groups", groups::run),
@@ -60,6 +64,8 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-producer-perf-test", producer_perf_test::run),
     ("kafka-storage", storage::run),
     ("kafka-topics", topics::run),
+    ("kafka-verifiable-consumer", verifiable_consumer::run),
+    ("kafka-verifiable-producer", verifiable_producer::run),
 ];
 
 /// Names of the tools that [`run`] knows, without `.sh`, sorted.
