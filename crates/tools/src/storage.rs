@@ -65,10 +65,16 @@ fn log_dirs(properties: &Properties) -> Vec<PathBuf> {
     dirs
 }
 
+/// Why `dir` cannot be looked into.
+fn problem_of(dir: &Path) -> String {
+    let problem = if dir.exists() { "is not a directory" } else { "does not exist" };
+    format!("{} {problem}", dir.display())
+}
+
 fn info(options: &Parsed, terminal: &mut Terminal) -> Outcome {
     let dirs = log_dirs(&server_properties(options)?);
     let (found, missing): (Vec<PathBuf>, Vec<PathBuf>) = dirs.into_iter().partition(|dir| dir.is_dir());
-    let mut problems: Vec<String> = missing.iter().map(|dir| format!("{} is not a directory", dir.display())).collect();
+    let mut problems: Vec<String> = missing.iter().map(|dir| problem_of(dir)).collect();
     if !found.is_empty() {
         let plural = if found.len() == 1 { "directory" } else { "directories" };
         terminal.line(&format!("Found log {plural}:"));
