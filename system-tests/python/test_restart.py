@@ -130,3 +130,18 @@ def test_thousands_of_partitions_need_neither_thousands_of_files_nor_threads(new
     assert librdkafka.values(librdkafka.read(server, f"{topic}-5", partition=499)) == [b"x"]
     assert server.threads() < 64
     assert server.open_files() < 2500
+
+
+@ENDINGS
+def test_partitions_spread_over_several_log_directories_and_are_found_again(new_server, topic, ending):
+    server = new_server()
+    server.overrides["log.dirs"] = f"{server.data / 'a'},{server.data / 'b'}"
+    server.start()
+    librdkafka.create_topic(server, topic, partitions=6)
+    for partition in range(6):
+        librdkafka.produce(server, topic, [b"%d" % partition], partition=partition)
+    assert {path.parent.name for path in server.data.rglob(f"{topic}-*")} == {"a", "b"}
+    getattr(server, ending)()
+    server.start()
+    for partition in range(6):
+        assert librdkafka.values(librdkafka.read(server, topic, partition)) == [b"%d" % partition]

@@ -44,7 +44,10 @@ async fn create_topic(server: &Server, name: &str, partitions: i32) -> anyhow::R
 }
 
 /// Reads until `count` records are there: value by (partition, offset).
-async fn read(consumer: &mut KafkaConsumer<String, String>, count: usize) -> anyhow::Result<BTreeMap<(i32, i64), String>> {
+async fn read(
+    consumer: &mut KafkaConsumer<String, String>,
+    count: usize,
+) -> anyhow::Result<BTreeMap<(i32, i64), String>> {
     let mut seen = BTreeMap::new();
     let deadline = Instant::now() + DEADLINE;
     while seen.len() < count {
@@ -64,10 +67,15 @@ async fn every_codec_comes_back_through_a_consumer_group() -> anyhow::Result<()>
     create_topic(&server, "codecs", 3).await?;
     let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
     for codec in codecs {
-        let producer = producer(&server, &[("compression.type", codec), ("enable.idempotence", "true"), ("acks", "all")])?;
+        let producer =
+            producer(&server, &[("compression.type", codec), ("enable.idempotence", "true"), ("acks", "all")])?;
         let mut sent = Vec::new();
         for number in 0..100 {
-            let record = ProducerRecord::with_key("codecs".to_owned(), Some(format!("{number}")), Some(format!("{codec}-{number}")));
+            let record = ProducerRecord::with_key(
+                "codecs".to_owned(),
+                Some(format!("{number}")),
+                Some(format!("{codec}-{number}")),
+            );
             sent.push(producer.send(record).await?);
         }
         producer.flush().await?;
@@ -80,7 +88,8 @@ async fn every_codec_comes_back_through_a_consumer_group() -> anyhow::Result<()>
     consumer.subscribe_with_topics(vec!["codecs".to_owned()]).await?;
     let seen = read(&mut consumer, 500).await?;
     let values: BTreeSet<_> = seen.into_values().collect();
-    let expected: BTreeSet<_> = codecs.iter().flat_map(|codec| (0..100).map(move |number| format!("{codec}-{number}"))).collect();
+    let expected: BTreeSet<_> =
+        codecs.iter().flat_map(|codec| (0..100).map(move |number| format!("{codec}-{number}"))).collect();
     assert_eq!(values, expected);
     consumer.commit_sync().await?;
     consumer.close().await?;
@@ -118,7 +127,10 @@ async fn committed_offsets_and_records_survive_a_kill() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_members_share_the_partitions() -> anyhow::Result<()> {
-    let server = Server::start(&[("group.consumer.heartbeat.interval.ms", "500"), ("group.consumer.min.heartbeat.interval.ms", "500")])?;
+    let server = Server::start(&[
+        ("group.consumer.heartbeat.interval.ms", "500"),
+        ("group.consumer.min.heartbeat.interval.ms", "500"),
+    ])?;
     create_topic(&server, "shared", 4).await?;
     let mut first = consumer(&server, "pair")?;
     let mut second = consumer(&server, "pair")?;
