@@ -17,6 +17,6 @@
 mod cache;
 mod session;
 
-pub use cache::FetchSessionCache;
 pub(crate) use cache::FetchPlan;
+pub use cache::FetchSessionCache;
 pub(crate) use session::{PartitionFetch, PartitionKey, TopicKey};

@@ -88,11 +88,7 @@ impl OffsetsLog for PartitionOffsetsLog {
         })
     }
 
-    fn read_all(
-        &self,
-        partition: i32,
-        apply: &mut dyn FnMut(&Bytes, Option<&Bytes>),
-    ) -> Result<(), CoordinatorError> {
+    fn read_all(&self, partition: i32, apply: &mut dyn FnMut(&Bytes, Option<&Bytes>)) -> Result<(), CoordinatorError> {
         let log = self.partition(partition)?.log().clone();
         let storage = |reason: String| CoordinatorError::Storage { partition, reason };
         let mut offset = log.log_start_offset();

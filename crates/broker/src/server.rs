@@ -162,7 +162,9 @@ async fn serve(
     let closing = tokio::task::spawn_blocking(move || broker.logs.shutdown()).await;
     match closing {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "not every log was closed in good order; the next start will recover"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "not every log was closed in good order; the next start will recover")
+        }
         Err(error) => tracing::error!(%error, "closing the logs was interrupted"),
     }
 }

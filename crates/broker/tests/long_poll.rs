@@ -131,8 +131,7 @@ async fn an_incremental_fetch_answers_only_what_changed() {
     let mut client = broker.connect().await;
     let mut topics = fetch_request("session", 0, 0, 0).topics;
     let template = topics[0].partitions[0].clone();
-    topics[0].partitions =
-        (0..3).map(|partition| fetch_request::Partition { partition, ..template.clone() }).collect();
+    topics[0].partitions = (0..3).map(|partition| fetch_request::Partition { partition, ..template.clone() }).collect();
 
     let (response, partitions) = fetch_session(&mut client, &session_request(0, 0, topics)).await;
     let id = response.session_id;

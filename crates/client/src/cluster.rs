@@ -156,7 +156,10 @@ impl Cluster {
     ) -> Result<MetadataResponse> {
         let request = MetadataRequest {
             topics: topics.map(|names| {
-                names.iter().map(|name| metadata_request::Topic { name: Some(name.clone()), ..Default::default() }).collect()
+                names
+                    .iter()
+                    .map(|name| metadata_request::Topic { name: Some(name.clone()), ..Default::default() })
+                    .collect()
             }),
             allow_auto_topic_creation,
             ..Default::default()
@@ -180,7 +183,10 @@ impl Cluster {
             if let Some(known) = self.cached_topic(topic) {
                 return Ok(known);
             }
-            let code = response.topics.first().map_or(ErrorCode::UnknownTopicOrPartition, |topic| ErrorCode::from_code(topic.error_code));
+            let code = response
+                .topics
+                .first()
+                .map_or(ErrorCode::UnknownTopicOrPartition, |topic| ErrorCode::from_code(topic.error_code));
             if !code.is_retriable() || Instant::now() >= deadline {
                 return Err(Error::api(code, None));
             }
@@ -404,7 +410,12 @@ impl Cluster {
             .brokers
             .iter()
             .map(|broker| {
-                let node = Node { id: broker.node_id, host: broker.host.clone(), port: broker.port, rack: broker.rack.clone() };
+                let node = Node {
+                    id: broker.node_id,
+                    host: broker.host.clone(),
+                    port: broker.port,
+                    rack: broker.rack.clone(),
+                };
                 (broker.node_id, node)
             })
             .collect();
@@ -454,7 +465,10 @@ impl Retries {
 
 /// Whether `code` says that the broker is not (or not yet) the coordinator.
 pub(crate) fn is_coordinator_error(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress)
+    matches!(
+        code,
+        ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress
+    )
 }
 
 /// The answer's node, from the batched form (v4+) or the single one.

@@ -87,7 +87,12 @@ fn require_plaintext(value: &str) -> Result<()> {
 }
 
 fn parse_servers(list: &str) -> Result<Vec<(String, u16)>> {
-    let servers = list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(parse_server).collect::<Result<Vec<_>>>()?;
+    let servers = list
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .map(parse_server)
+        .collect::<Result<Vec<_>>>()?;
     if servers.is_empty() {
         return Err(Error::Config("No bootstrap urls given in bootstrap.servers".to_owned()));
     }

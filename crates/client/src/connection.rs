@@ -255,12 +255,7 @@ async fn enqueue<R: Request>(
     Ok(answer)
 }
 
-async fn answer_of(
-    shared: &Shared,
-    answer: oneshot::Receiver<Bytes>,
-    api: &str,
-    timeout: Duration,
-) -> Result<Bytes> {
+async fn answer_of(shared: &Shared, answer: oneshot::Receiver<Bytes>, api: &str, timeout: Duration) -> Result<Bytes> {
     within(timeout, api, answer).await?.map_err(|_| shared.disconnected())
 }
 

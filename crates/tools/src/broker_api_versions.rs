@@ -1,8 +1,8 @@
 //! `kafka-broker-api-versions`: what each broker understands, and what this client would use.
 
 use milena_client::{Cluster, Node};
-use milena_protocol::{ApiKey, catalog};
 use milena_protocol::messages::{ApiVersionsResponse, DescribeClusterRequest};
+use milena_protocol::{ApiKey, catalog};
 
 use crate::options::{Args, Syntax};
 use crate::terminal::Terminal;
@@ -20,7 +20,9 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
 
 /// Prints every broker; also `kafka-cluster api-versions`.
 pub(crate) async fn print_brokers(cluster: &Cluster, terminal: &mut Terminal) -> Outcome {
-    let described = cluster.send_any(&DescribeClusterRequest { include_fenced_brokers: true, endpoint_type: 1, ..Default::default() }).await;
+    let described = cluster
+        .send_any(&DescribeClusterRequest { include_fenced_brokers: true, endpoint_type: 1, ..Default::default() })
+        .await;
     for node in cluster.nodes() {
         let is_fenced = described.as_ref().is_ok_and(|response| {
             response.brokers.iter().any(|broker| broker.broker_id == node.id && broker.is_fenced)
@@ -46,9 +48,18 @@ fn shown(node: &Node, is_fenced: bool, versions: &ApiVersionsResponse) -> String
             Ok(key) => {
                 let (own_min, own_max) = own_versions(key);
                 let usable = range.max_version.min(own_max);
-                let usable = if usable >= range.min_version.max(own_min) { usable.to_string() } else { "UNSUPPORTED".to_owned() };
+                let usable = if usable >= range.min_version.max(own_min) {
+                    usable.to_string()
+                } else {
+                    "UNSUPPORTED".to_owned()
+                };
                 let usable = if usable == "UNSUPPORTED" { usable } else { format!("usable: {usable}") };
-                format!("\t{}({}): {} [{usable}]", key.name(), range.api_key, span(range.min_version, range.max_version))
+                format!(
+                    "\t{}({}): {} [{usable}]",
+                    key.name(),
+                    range.api_key,
+                    span(range.min_version, range.max_version)
+                )
             }
             Err(_) => format!("\tUNKNOWN({}): {}", range.api_key, span(range.min_version, range.max_version)),
         })
@@ -76,7 +87,10 @@ mod tests {
     fn brokers_are_shown_as_recorded() {
         let node = Node { id: 1, host: "127.0.0.1".to_owned(), port: 29092, rack: None };
         let range = |api_key, min_version, max_version| Range { api_key, min_version, max_version };
-        let versions = ApiVersionsResponse { api_keys: vec![range(3, 0, 13), range(92, 0, 0), range(999, 1, 2)], ..Default::default() };
+        let versions = ApiVersionsResponse {
+            api_keys: vec![range(3, 0, 13), range(92, 0, 0), range(999, 1, 2)],
+            ..Default::default()
+        };
         let expected = "127.0.0.1:29092 (id: 1 rack: null isFenced: false) -> (\n\tMetadata(3): 0 to 13 [usable: 13],\n\tDeleteShareGroupOffsets(92): 0 [usable: 0],\n\tUNKNOWN(999): 1 to 2\n)\n";
         assert_eq!(shown(&node, false, &versions), expected);
     }

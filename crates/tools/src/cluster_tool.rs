@@ -86,7 +86,8 @@ async fn list_endpoints(cluster: &Cluster, options: &Parsed, terminal: &mut Term
 
 fn endpoints(brokers: &[describe_cluster_response::Broker]) -> String {
     let host_width = brokers.iter().map(|broker| broker.host.len()).max().unwrap_or(0).max(4);
-    let rack_width = brokers.iter().filter_map(|broker| broker.rack.as_ref()).map(String::len).max().unwrap_or(0).max(10);
+    let rack_width =
+        brokers.iter().filter_map(|broker| broker.rack.as_ref()).map(String::len).max().unwrap_or(0).max(10);
     let mut text = format!(
         "{:<10} {:<host_width$} {:<10} {:<rack_width$} {:<10} {:<15}\n",
         "ID", "HOST", "PORT", "RACK", "STATE", "ENDPOINT_TYPE"
@@ -108,7 +109,13 @@ mod tests {
 
     #[test]
     fn endpoints_are_aligned() {
-        let broker = describe_cluster_response::Broker { broker_id: 1, host: "127.0.0.1".to_owned(), port: 39092, rack: None, is_fenced: false };
+        let broker = describe_cluster_response::Broker {
+            broker_id: 1,
+            host: "127.0.0.1".to_owned(),
+            port: 39092,
+            rack: None,
+            is_fenced: false,
+        };
         let expected = "ID         HOST      PORT       RACK       STATE      ENDPOINT_TYPE  \n1          127.0.0.1 39092      null       unfenced   broker         \n";
         assert_eq!(endpoints(&[broker]), expected);
     }

@@ -43,7 +43,9 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
         return Err(options.usage("Exactly one of --include/--topic is required."));
     }
     let wanted = options.number("num-records")?.or(options.number("messages")?);
-    let wanted: u64 = wanted.ok_or_else(|| options.usage("Exactly one of the following arguments is required: [num-records], [messages]"))?;
+    let wanted: u64 = wanted.ok_or_else(|| {
+        options.usage("Exactly one of the following arguments is required: [num-records], [messages]")
+    })?;
     let mut properties =
         ClientProperties::read(&options, &["consumer.config", "command-config"], &["command-property"])?;
     properties.set_default("client.id", "perf-consumer-client");
@@ -74,7 +76,8 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
 }
 
 fn config(options: &Parsed, properties: &ClientProperties) -> Result<ConsumerConfig, Failure> {
-    let mut config = ConsumerConfig { check_crcs: false, auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
+    let mut config =
+        ConsumerConfig { check_crcs: false, auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
     for (key, value) in properties.iter() {
         config.set(key, value)?;
     }
@@ -85,7 +88,8 @@ fn config(options: &Parsed, properties: &ClientProperties) -> Result<ConsumerCon
         config.auto_offset_reset = OffsetReset::Latest;
     }
     let group = options.value("group").map(str::to_owned);
-    config.group_id = group.or(config.group_id).or_else(|| Some(format!("perf-consumer-{}", rand::random_range(0..100_000))));
+    config.group_id =
+        group.or(config.group_id).or_else(|| Some(format!("perf-consumer-{}", rand::random_range(0..100_000))));
     Ok(config)
 }
 
@@ -120,7 +124,8 @@ impl Meter {
                     let before = total;
                     fetched.for_each::<Error>(|read| {
                         total.records += 1;
-                        total.bytes += (read.record.key.map_or(0, <[u8]>::len) + read.record.value.map_or(0, <[u8]>::len)) as u64;
+                        total.bytes +=
+                            (read.record.key.map_or(0, <[u8]>::len) + read.record.value.map_or(0, <[u8]>::len)) as u64;
                         Ok(total.records < self.wanted)
                     })?;
                     window.0.records += total.records - before.records;
@@ -191,7 +196,12 @@ mod tests {
 
     #[test]
     fn the_row_is_formatted_as_recorded() {
-        let total = Tally { records: 200_000, bytes: 20_000_000, elapsed: Duration::from_millis(1034), rebalance: Duration::from_millis(539) };
+        let total = Tally {
+            records: 200_000,
+            bytes: 20_000_000,
+            elapsed: Duration::from_millis(1034),
+            rebalance: Duration::from_millis(539),
+        };
         assert_eq!(columns(&total, &total), "19.0735, 18.4463, 200000, 193423.5977, 539, 495, 38.5323, 404040.4040");
         let text = date(Timestamp::from_millisecond(0).unwrap());
         assert_eq!((text.len(), &text[19..20]), (23, ":"));

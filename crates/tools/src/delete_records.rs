@@ -44,17 +44,30 @@ fn print_results(results: &BTreeMap<TopicPartition, milena_client::Result<i64>>,
 }
 
 fn parse(text: &str) -> Result<Vec<(TopicPartition, i64)>, Failure> {
-    let operation = |message: String| Failure::Exception { class: "org.apache.kafka.server.common.AdminOperationException", message };
-    let json: Value = serde_json::from_str(text).map_err(|_| operation("The input string is not a valid JSON".to_owned()))?;
+    let operation = |message: String| Failure::Exception {
+        class: "org.apache.kafka.server.common.AdminOperationException",
+        message,
+    };
+    let json: Value =
+        serde_json::from_str(text).map_err(|_| operation("The input string is not a valid JSON".to_owned()))?;
     if let Some(version) = json.get("version").and_then(Value::as_i64).filter(|version| *version != 1) {
         return Err(operation(format!("Not supported version field value {version}")));
     }
-    let partitions = json.get("partitions").and_then(Value::as_array).ok_or_else(|| operation("Missing partitions field".to_owned()))?;
+    let partitions = json
+        .get("partitions")
+        .and_then(Value::as_array)
+        .ok_or_else(|| operation("Missing partitions field".to_owned()))?;
     let mut offsets: Vec<(TopicPartition, i64)> = Vec::with_capacity(partitions.len());
     for entry in partitions {
-        let number = |name: &str| entry.get(name).and_then(Value::as_i64).ok_or_else(|| operation(format!("No such field exists: `{name}`")));
-        let topic = entry.get("topic").and_then(Value::as_str).ok_or_else(|| operation("No such field exists: `topic`".to_owned()))?;
-        let partition = i32::try_from(number("partition")?).map_err(|_| operation("partition is out of range".to_owned()))?;
+        let number = |name: &str| {
+            entry.get(name).and_then(Value::as_i64).ok_or_else(|| operation(format!("No such field exists: `{name}`")))
+        };
+        let topic = entry
+            .get("topic")
+            .and_then(Value::as_str)
+            .ok_or_else(|| operation("No such field exists: `topic`".to_owned()))?;
+        let partition =
+            i32::try_from(number("partition")?).map_err(|_| operation("partition is out of range".to_owned()))?;
         let tp = TopicPartition::new(topic, partition);
         if offsets.iter().any(|(seen, _)| *seen == tp) {
             return Err(operation(format!("Offset json file contains duplicate topic partitions: {tp}")));

@@ -28,7 +28,11 @@ use findings::Findings;
 const SYNTAX: Syntax = Syntax {
     purpose: "This tool helps to parse a log file and dump its contents to the console, useful for debugging a seemingly corrupt log segment.",
     options: &[
-        Opt::one("files", "file1, file2, ...", "REQUIRED: The comma separated list of data and index log files to be dumped."),
+        Opt::one(
+            "files",
+            "file1, file2, ...",
+            "REQUIRED: The comma separated list of data and index log files to be dumped.",
+        ),
         Opt::flag("print-data-log", "Print the content of the records too. Set automatically by every decoder."),
         Opt::flag("deep-iteration", "Print every record, not only the batches. Set automatically by --print-data-log."),
         Opt::flag("verify-index-only", "Compare the index with the log without printing its content."),
@@ -97,7 +101,9 @@ fn content(parsed: &Parsed) -> Result<Option<RecordDecoder>, Failure> {
     for option in ["key-decoder-class", "value-decoder-class"] {
         match parsed.value(option) {
             Some(class) if !class.ends_with(".StringDecoder") => {
-                return Err(unsupported(format!("--{option} {class} is not supported: only Kafka's StringDecoder is available.")));
+                return Err(unsupported(format!(
+                    "--{option} {class} is not supported: only Kafka's StringDecoder is available."
+                )));
             }
             _ if parsed.has(option) => decoder = Some(RecordDecoder::Text),
             _ => {}

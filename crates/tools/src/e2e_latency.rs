@@ -9,12 +9,12 @@ use milena_client::producer::{Delivery, Outgoing, TopicQueue};
 use milena_client::{Cluster, Consumer, ConsumerConfig, Error, Producer, ProducerConfig, TopicPartition};
 use milena_protocol::messages::create_topics_request;
 
+use crate::Outcome;
 use crate::failure::Failure;
 use crate::java_format::now_ms;
 use crate::options::{Args, Opt, Parsed, Syntax};
 use crate::session::{self, ClientProperties};
 use crate::terminal::Terminal;
-use crate::Outcome;
 
 const SYNTAX: Syntax = Syntax {
     purpose: "Measures the time from producing a record to consuming it.",
@@ -41,7 +41,9 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     let size: usize = options.number("record-size")?.unwrap_or(0);
     let acks = options.required("producer-acks")?;
     if !matches!(acks, "1" | "all" | "-1") {
-        return Err(Failure::illegal_argument("Latency testing requires synchronous acknowledgement. Please use 1 or all"));
+        return Err(Failure::illegal_argument(
+            "Latency testing requires synchronous acknowledgement. Please use 1 or all",
+        ));
     }
     let properties = ClientProperties::read(&options, &["command-config"], &[])?;
     let client = properties.client_config(options.value("bootstrap-server"), "e2e-latency")?;
@@ -60,7 +62,8 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
 
 /// Old scripts name everything by position: servers, topic, records, acks, size, properties file.
 fn from_positions(args: Args, terminal: &mut Terminal) -> Result<Args, Failure> {
-    const NAMES: [&str; 6] = ["bootstrap-server", "topic", "num-records", "producer-acks", "record-size", "command-config"];
+    const NAMES: [&str; 6] =
+        ["bootstrap-server", "topic", "num-records", "producer-acks", "record-size", "command-config"];
     if args.words.first().is_none_or(|word| word.starts_with("--")) {
         return Ok(args);
     }
@@ -95,7 +98,9 @@ impl Probe {
         terminal: &mut Terminal,
     ) -> Result<Probe, Failure> {
         if cluster.list_topics().await?.iter().all(|listed| listed.name != topic) {
-            terminal.line(&format!("Topic \"{topic}\" does not exist. Will create topic with 1 partition(s) and replication factor = 1"));
+            terminal.line(&format!(
+                "Topic \"{topic}\" does not exist. Will create topic with 1 partition(s) and replication factor = 1"
+            ));
             let new = create_topics_request::Topic {
                 name: topic.to_owned(),
                 num_partitions: 1,
@@ -105,7 +110,10 @@ impl Probe {
             cluster.create_topic(new, false).await?;
         }
         let info = cluster.topic(topic, false, Duration::from_secs(10)).await?;
-        let mut consumer = Consumer::new(cluster.clone(), ConsumerConfig { fetch_max_wait: Duration::from_millis(500), ..ConsumerConfig::default() });
+        let mut consumer = Consumer::new(
+            cluster.clone(),
+            ConsumerConfig { fetch_max_wait: Duration::from_millis(500), ..ConsumerConfig::default() },
+        );
         let partitions = (0..).zip(&info.partitions).map(|(partition, _)| TopicPartition::new(topic, partition));
         consumer.assign(partitions.map(|tp| (tp, Some(Start::Find(OffsetSpec::LATEST)))).collect());
         // The ends are looked up before the first record is sent.
@@ -127,7 +135,12 @@ impl Probe {
         let mut latencies = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
         for index in 0..count {
             let begin = Instant::now();
-            let record = Outgoing { timestamp: now_ms(), key: self.key.as_deref(), value: Some(&self.record), ..Outgoing::default() };
+            let record = Outgoing {
+                timestamp: now_ms(),
+                key: self.key.as_deref(),
+                value: Some(&self.record),
+                ..Outgoing::default()
+            };
             self.producer.append(&self.queue, &record, index).await?;
             self.producer.flush().await;
             if let Some(message) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -158,11 +171,15 @@ impl Probe {
                     })?;
                     return match same {
                         Some(true) => Ok(()),
-                        _ => Err(Failure::Exception { class: "java.lang.RuntimeException", message: "The message value read did not match the message value sent".to_owned() }),
+                        _ => Err(Failure::Exception {
+                            class: "java.lang.RuntimeException",
+                            message: "The message value read did not match the message value sent".to_owned(),
+                        }),
                     };
                 }
                 Polled::Idle => {
-                    let message = format!("poll() timed out before finding a result (timeout:[{}ms])", POLL_TIMEOUT.as_millis());
+                    let message =
+                        format!("poll() timed out before finding a result (timeout:[{}ms])", POLL_TIMEOUT.as_millis());
                     return Err(Failure::Exception { class: "java.lang.RuntimeException", message });
                 }
                 Polled::Assigned(_) | Polled::Revoked(_) => {}
@@ -201,7 +218,10 @@ mod tests {
     #[test]
     fn the_summary_has_whole_percentiles_and_four_digits() {
         let mut latencies: Vec<Duration> = (1..=1000).map(Duration::from_millis).collect();
-        assert_eq!(summary(&mut latencies), "Avg latency: 500.5000 ms\nPercentiles: 50th = 501, 99th = 991, 99.9th = 1000\n");
+        assert_eq!(
+            summary(&mut latencies),
+            "Avg latency: 500.5000 ms\nPercentiles: 50th = 501, 99th = 991, 99.9th = 1000\n"
+        );
     }
 
     #[test]

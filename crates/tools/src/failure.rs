@@ -47,7 +47,9 @@ impl Failure {
     /// The message without the class.
     pub fn message(&self) -> String {
         match self {
-            Failure::Usage { message, .. } | Failure::ArgumentError { message, .. } | Failure::Exception { message, .. } => message.clone(),
+            Failure::Usage { message, .. }
+            | Failure::ArgumentError { message, .. }
+            | Failure::Exception { message, .. } => message.clone(),
             Failure::Client(error) => error.to_string(),
             Failure::Reported => String::new(),
         }

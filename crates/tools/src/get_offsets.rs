@@ -17,7 +17,11 @@ const SYNTAX: Syntax = Syntax {
         Opt::one("topic", "topic", "Regular expression of topics."),
         Opt::one("partitions", "0,1-3", "Partitions or ranges (the upper end is left out)."),
         Opt::one("topic-partitions", "topic:0,topic:1-3", "Regular expressions of topics with partitions."),
-        Opt::one("time", "timestamp", "A time in ms, or -1/latest (default), -2/earliest, -3/max-timestamp, -4/earliest-local, -5/latest-tiered, -6/earliest-pending-upload."),
+        Opt::one(
+            "time",
+            "timestamp",
+            "A time in ms, or -1/latest (default), -2/earliest, -3/max-timestamp, -4/earliest-local, -5/latest-tiered, -6/earliest-pending-upload.",
+        ),
         Opt::flag("exclude-internal-topics", "Leave internal topics out."),
         Opt::one("broker-list", "host:port", "").replaced_by("bootstrap-server"),
     ],
@@ -42,7 +46,13 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     })
 }
 
-async fn print_offsets(cluster: &Cluster, options: &Parsed, rules: &Rules, spec: OffsetSpec, terminal: &mut Terminal) -> Outcome {
+async fn print_offsets(
+    cluster: &Cluster,
+    options: &Parsed,
+    rules: &Rules,
+    spec: OffsetSpec,
+    terminal: &mut Terminal,
+) -> Outcome {
     let metadata = cluster.refresh_metadata(None, false).await?;
     let exclude_internal = options.has("exclude-internal-topics");
     let mut wanted = BTreeSet::new();
@@ -62,9 +72,9 @@ async fn print_offsets(cluster: &Cluster, options: &Parsed, rules: &Rules, spec:
         match found {
             Ok(found) if found.offset >= 0 => terminal.line(&format!("{}:{}:{}", tp.topic, tp.partition, found.offset)),
             Ok(_) => {}
-            Err(error) => terminal.error_line(&format!(
-                "Skip getting offsets for topic-partition {tp} due to error: {error}"
-            )),
+            Err(error) => {
+                terminal.error_line(&format!("Skip getting offsets for topic-partition {tp} due to error: {error}"))
+            }
         }
     }
     Ok(0)
@@ -131,7 +141,9 @@ fn range(text: &str) -> Result<PartitionRange, Failure> {
         None => number(text).map(|from| PartitionRange { from, upto: from.saturating_add(1) }).map_err(invalid),
         Some(("", upto)) => Ok(PartitionRange { from: 0, upto: number(upto).map_err(invalid)? }),
         Some((from, "")) => Ok(PartitionRange { from: number(from).map_err(invalid)?, upto: i32::MAX }),
-        Some((from, upto)) => Ok(PartitionRange { from: number(from).map_err(invalid)?, upto: number(upto).map_err(invalid)? }),
+        Some((from, upto)) => {
+            Ok(PartitionRange { from: number(from).map_err(invalid)?, upto: number(upto).map_err(invalid)? })
+        }
     }
 }
 
@@ -149,7 +161,14 @@ mod tests {
     #[test]
     fn partition_rules_take_ranges_without_their_upper_end() {
         let rules = Rules(vec![rule("orders:0-1").unwrap(), rule("t.*:5").unwrap(), rule(":9-").unwrap()]);
-        let accepted = [("orders", 0, true), ("orders", 1, false), ("test", 5, true), ("test", 4, false), ("x", 9, true), ("x", 100, true)];
+        let accepted = [
+            ("orders", 0, true),
+            ("orders", 1, false),
+            ("test", 5, true),
+            ("test", 4, false),
+            ("x", 9, true),
+            ("x", 100, true),
+        ];
         for (topic, partition, expected) in accepted {
             assert_eq!(rules.accept(topic, partition), expected, "{topic}:{partition}");
         }

@@ -45,7 +45,8 @@ async fn describe(options: &Parsed, terminal: &mut Terminal) -> Outcome {
         return Ok(0);
     }
     terminal.line("Querying brokers for log directories information");
-    let topics: Vec<&str> = options.value("topic-list").unwrap_or("").split(',').filter(|topic| !topic.is_empty()).collect();
+    let topics: Vec<&str> =
+        options.value("topic-list").unwrap_or("").split(',').filter(|topic| !topic.is_empty()).collect();
     let mut answers = Vec::with_capacity(brokers.len());
     for broker in &brokers {
         answers.push((*broker, answer_of(&cluster, *broker).await?));
@@ -112,8 +113,10 @@ mod tests {
 
     #[test]
     fn the_json_is_kafkas_byte_for_byte() {
-        let partition = |partition_index, partition_size| Partition { partition_index, partition_size, ..Default::default() };
-        let orders = Topic { name: "orders".to_owned(), partitions: vec![partition(0, 79), partition(1, 0), partition(2, 87)] };
+        let partition =
+            |partition_index, partition_size| Partition { partition_index, partition_size, ..Default::default() };
+        let orders =
+            Topic { name: "orders".to_owned(), partitions: vec![partition(0, 79), partition(1, 0), partition(2, 87)] };
         let other = Topic { name: "other".to_owned(), partitions: vec![partition(0, 1)] };
         let dir = Dir { log_dir: "/var/lib/kafka/data".to_owned(), topics: vec![orders, other], ..Default::default() };
         let response = DescribeLogDirsResponse { results: vec![dir], ..Default::default() };

@@ -188,7 +188,9 @@ impl Syntax {
     }
 
     fn find(&self, word: &str) -> Option<&'static Opt> {
-        let named = |option: &&Opt| word.strip_prefix("--") == Some(option.name) || (!option.alias.is_empty() && word == option.alias);
+        let named = |option: &&Opt| {
+            word.strip_prefix("--") == Some(option.name) || (!option.alias.is_empty() && word == option.alias)
+        };
         self.options.iter().find(named).or_else(|| COMMON.iter().find(named))
     }
 }
@@ -255,7 +257,9 @@ impl Parsed {
     fn give(&mut self, option: &'static Opt, value: Option<String>) -> Result<(), Failure> {
         let differs = |(given, old): &&(&str, Option<String>)| *given == option.name && *old != value;
         if !option.repeatable && self.given.iter().any(|given| differs(&given)) {
-            return Err(self.usage(format!("Found multiple arguments for option {}, but you asked for only one", option.name)));
+            return Err(
+                self.usage(format!("Found multiple arguments for option {}, but you asked for only one", option.name))
+            );
         }
         self.given.push((option.name, value));
         Ok(())
@@ -287,7 +291,10 @@ impl Parsed {
     fn help(&self) -> String {
         const LEFT: usize = 40;
         const RIGHT: usize = 60;
-        let mut text = format!("{}\n{:<LEFT$} {}\n{:<LEFT$} {}\n", self.syntax.purpose, "Option", "Description", "------", "-----------");
+        let mut text = format!(
+            "{}\n{:<LEFT$} {}\n{:<LEFT$} {}\n",
+            self.syntax.purpose, "Option", "Description", "------", "-----------"
+        );
         let mut options: Vec<&Opt> = self.syntax.options.iter().chain(COMMON).collect();
         options.sort_by_key(|option| option.name);
         for option in options {
@@ -389,10 +396,19 @@ mod tests {
     fn mistakes_are_told_in_kafkas_words() {
         assert_eq!(refused(&["--nope"]), "nope is not a recognized option");
         assert_eq!(refused(&["--topic"]), "Option topic requires an argument");
-        assert_eq!(refused(&["--topic", "a", "--topic", "b"]), "Found multiple arguments for option topic, but you asked for only one");
+        assert_eq!(
+            refused(&["--topic", "a", "--topic", "b"]),
+            "Found multiple arguments for option topic, but you asked for only one"
+        );
         let options = parsed(&["--list", "--topic", "t"]);
-        assert_eq!(options.required("bootstrap-server").unwrap_err().message(), "Missing required argument \"[bootstrap-server]\"");
-        assert_eq!(options.forbid("list", &["state", "topic"]).unwrap_err().message(), "Option \"[list]\" can't be used with option \"[topic]\"");
+        assert_eq!(
+            options.required("bootstrap-server").unwrap_err().message(),
+            "Missing required argument \"[bootstrap-server]\""
+        );
+        assert_eq!(
+            options.forbid("list", &["state", "topic"]).unwrap_err().message(),
+            "Option \"[list]\" can't be used with option \"[topic]\""
+        );
     }
 
     #[test]

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use milena_client::producer::{Delivery, Outgoing};
 use milena_client::{Cluster, Producer, ProducerConfig};
 
+use crate::Outcome;
 use crate::failure::Failure;
 use crate::java_format::now_ms;
 use crate::options::{Args, Opt, Parsed, Syntax};
 use crate::progress;
 use crate::session::{self, ClientProperties};
 use crate::terminal::Terminal;
-use crate::Outcome;
 
 /// Latencies kept for the percentiles.
 const SAMPLES_MAX: u64 = 500_000;
@@ -43,8 +43,11 @@ const SYNTAX: Syntax = Syntax {
 pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     let Some(options) = SYNTAX.parse(args, terminal)? else { return Ok(0) };
     let plan = Plan::of(&options)?;
-    let mut properties =
-        ClientProperties::read(&options, &["producer.config", "command-config"], &["producer-props", "command-property"])?;
+    let mut properties = ClientProperties::read(
+        &options,
+        &["producer.config", "command-config"],
+        &["producer-props", "command-property"],
+    )?;
     properties.set_default("client.id", "perf-producer-client");
     let mut config = ProducerConfig::default();
     for (key, value) in properties.iter() {
@@ -100,7 +103,11 @@ impl Payload {
             let text = std::fs::read(path).map_err(|error| Failure::io(format!("{path}: {error}")))?;
             let delimiter = options.value("payload-delimiter").unwrap_or("\\n").replace("\\n", "\n");
             let text = String::from_utf8_lossy(&text).into_owned();
-            let values: Vec<Vec<u8>> = text.split(delimiter.as_str()).filter(|value| !value.is_empty()).map(|value| value.as_bytes().to_vec()).collect();
+            let values: Vec<Vec<u8>> = text
+                .split(delimiter.as_str())
+                .filter(|value| !value.is_empty())
+                .map(|value| value.as_bytes().to_vec())
+                .collect();
             if values.is_empty() {
                 return Err(Failure::illegal_argument(format!("File does not exist or empty file provided: {path}")));
             }
@@ -108,7 +115,9 @@ impl Payload {
         }
         match options.number::<usize>("record-size")? {
             Some(size) => Ok(Payload::Random((0..size).map(|_| rand::random_range(b'A'..=b'Z')).collect())),
-            None => Err(options.usage("one of the arguments --record-size --payload-file --payload-monotonic is required")),
+            None => {
+                Err(options.usage("one of the arguments --record-size --payload-file --payload-monotonic is required"))
+            }
         }
     }
 
@@ -165,7 +174,8 @@ async fn produce(cluster: Cluster, config: ProducerConfig, plan: Plan, terminal:
             producer.flush().await;
             with(&stats).restart();
         }
-        let record = Outgoing { timestamp, value: Some(plan.payload.value(index, &mut scratch)), ..Outgoing::default() };
+        let record =
+            Outgoing { timestamp, value: Some(plan.payload.value(index, &mut scratch)), ..Outgoing::default() };
         producer.append(&topic, &record, sent_at).await?;
         if let Some(rate) = plan.throughput {
             throttle(started, index + 1, rate).await;
@@ -251,7 +261,8 @@ impl Stats {
             started: now,
             window_started: now,
             record_size,
-            sample_every: expected / SAMPLES_MAX.min(expected.max(1)).max(1) + u64::from(expected % SAMPLES_MAX != 0 && expected > SAMPLES_MAX),
+            sample_every: expected / SAMPLES_MAX.min(expected.max(1)).max(1)
+                + u64::from(expected % SAMPLES_MAX != 0 && expected > SAMPLES_MAX),
             total: Tally::default(),
             window: Tally::default(),
             samples_us: Vec::new(),
@@ -303,7 +314,8 @@ impl Stats {
     fn summary_at(&mut self, rate: f64) -> String {
         self.samples_us.sort_unstable();
         let at = |quantile: f64| {
-            let index = ((quantile * self.samples_us.len() as f64) as usize).min(self.samples_us.len().saturating_sub(1));
+            let index =
+                ((quantile * self.samples_us.len() as f64) as usize).min(self.samples_us.len().saturating_sub(1));
             self.samples_us.get(index).map_or(0, |latency| latency / 1000)
         };
         format!(

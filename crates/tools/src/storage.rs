@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use milena_protocol::Uuid;
 use milena_stdx::Properties;
 
+use crate::Outcome;
 use crate::failure::Failure;
 use crate::options::{Args, Opt, Parsed, Syntax};
 use crate::terminal::Terminal;
-use crate::Outcome;
 
 const USAGE: &str = "usage: kafka-storage [-h] {info,format,random-uuid} ...";
 const META_PROPERTIES: &str = "meta.properties";
@@ -58,7 +58,8 @@ fn server_properties(options: &Parsed) -> Result<Properties, Failure> {
 
 fn log_dirs(properties: &Properties) -> Vec<PathBuf> {
     let listed = properties.get("log.dirs").or_else(|| properties.get("log.dir")).unwrap_or("/tmp/kafka-logs");
-    let mut dirs: Vec<PathBuf> = listed.split(',').map(str::trim).filter(|dir| !dir.is_empty()).map(PathBuf::from).collect();
+    let mut dirs: Vec<PathBuf> =
+        listed.split(',').map(str::trim).filter(|dir| !dir.is_empty()).map(PathBuf::from).collect();
     dirs.extend(properties.get("metadata.log.dir").map(PathBuf::from));
     dirs.sort();
     dirs.dedup();
@@ -132,8 +133,12 @@ fn format(options: &Parsed, terminal: &mut Terminal) -> Outcome {
         return Ok(0);
     }
     for dir in dirs.iter().filter(|dir| !dir.join(META_PROPERTIES).exists()) {
-        terminal.line(&format!("Formatting metadata directory {} with metadata.version {METADATA_VERSION}.", dir.display()));
-        write_meta_properties(dir, cluster_id, &node_id).map_err(|error| Failure::io(format!("{}: {error}", dir.display())))?;
+        terminal.line(&format!(
+            "Formatting metadata directory {} with metadata.version {METADATA_VERSION}.",
+            dir.display()
+        ));
+        write_meta_properties(dir, cluster_id, &node_id)
+            .map_err(|error| Failure::io(format!("{}: {error}", dir.display())))?;
     }
     Ok(0)
 }
@@ -181,13 +186,26 @@ mod tests {
         let id = "XWG-yjhzQlyDafb_Kt1suA";
 
         let (code, out, _) = command(&["format", "-t", id, "-c", &config]);
-        assert_eq!((code, out), (0, format!("Formatting metadata directory {} with metadata.version 4.3-IV0.\n", data.display())));
+        assert_eq!(
+            (code, out),
+            (0, format!("Formatting metadata directory {} with metadata.version 4.3-IV0.\n", data.display()))
+        );
         let (code, out, _) = command(&["info", "-c", &config]);
         assert_eq!(code, 0);
-        let begin = format!("Found log directory:\n  {}\n\nFound metadata: {{cluster.id={id}, directory.id=", data.display());
+        let begin =
+            format!("Found log directory:\n  {}\n\nFound metadata: {{cluster.id={id}, directory.id=", data.display());
         assert!(out.starts_with(&begin) && out.ends_with(", node.id=1, version=1}\n\n"), "{out}");
         let (code, _, err) = command(&["format", "-t", id, "-c", &config]);
-        assert_eq!((code, err), (1, format!("Log directory {} is already formatted. Use --ignore-formatted to ignore this directory and format the others.\n", data.display())));
+        assert_eq!(
+            (code, err),
+            (
+                1,
+                format!(
+                    "Log directory {} is already formatted. Use --ignore-formatted to ignore this directory and format the others.\n",
+                    data.display()
+                )
+            )
+        );
         assert_eq!(command(&["format", "-t", id, "-c", &config, "--ignore-formatted"]).0, 0);
         let (code, _, err) = command(&["format", "-t", "other", "-c", &config, "-g"]);
         assert!(code == 1 && err.contains(&format!("Expected other, but read {id}")), "{err}");

@@ -46,9 +46,13 @@ pub fn lines(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(index, column)| match column.width {
-            Some(width) if column.grows => {
-                rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max().unwrap_or(0).max(width)
-            }
+            Some(width) if column.grows => rows
+                .iter()
+                .filter_map(|row| row.get(index))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+                .max(width),
             Some(width) => width,
             None => 0,
         })

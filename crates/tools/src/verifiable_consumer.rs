@@ -8,12 +8,12 @@ use milena_client::consumer::{Fetched, Polled};
 use milena_client::{Cluster, Consumer, ConsumerConfig, Error, TopicPartition};
 use serde_json::{Value, json};
 
+use crate::Outcome;
 use crate::console_consumer::interrupt;
 use crate::java_format::now_ms;
 use crate::options::{Args, Opt, Syntax};
 use crate::session::{self, ClientProperties};
 use crate::terminal::Terminal;
-use crate::Outcome;
 
 const SYNTAX: Syntax = Syntax {
     purpose: "Consumes a topic as a group member and prints what happens as JSON.",
@@ -84,8 +84,12 @@ async fn consume(mut consumer: Consumer, max: i64, commits: bool, verbose: bool,
             polled = consumer.poll(Duration::from_millis(500)) => polled?,
         };
         match polled {
-            Polled::Assigned(partitions) => print("partitions_assigned", json!({"partitions": named(&partitions)}), terminal),
-            Polled::Revoked(partitions) => print("partitions_revoked", json!({"partitions": named(&partitions)}), terminal),
+            Polled::Assigned(partitions) => {
+                print("partitions_assigned", json!({"partitions": named(&partitions)}), terminal)
+            }
+            Polled::Revoked(partitions) => {
+                print("partitions_revoked", json!({"partitions": named(&partitions)}), terminal)
+            }
             Polled::Idle => {}
             Polled::Records(fetched) => {
                 let (count, next) = report(&fetched, left, verbose, terminal)?;

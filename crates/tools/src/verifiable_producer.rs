@@ -8,13 +8,13 @@ use milena_client::producer::{Delivery, Outgoing};
 use milena_client::{Cluster, Producer, ProducerConfig};
 use serde_json::{Value, json};
 
+use crate::Outcome;
 use crate::console_consumer::interrupt;
 use crate::failure::Failure;
 use crate::java_format::now_ms;
 use crate::options::{Args, Opt, Parsed, Syntax};
 use crate::session::{self, ClientProperties};
 use crate::terminal::Terminal;
-use crate::Outcome;
 
 const SYNTAX: Syntax = Syntax {
     purpose: "Produces increasing numbers and prints what became of each as JSON.",
@@ -58,7 +58,13 @@ struct Journal {
     acked: u64,
 }
 
-async fn produce(cluster: Cluster, config: ProducerConfig, topic: &str, options: &Parsed, terminal: &mut Terminal) -> Outcome {
+async fn produce(
+    cluster: Cluster,
+    config: ProducerConfig,
+    topic: &str,
+    options: &Parsed,
+    terminal: &mut Terminal,
+) -> Outcome {
     let max: i64 = options.number("max-messages")?.unwrap_or(-1);
     let rate: f64 = options.number("throughput")?.unwrap_or(-1.0);
     let prefix = options.value("value-prefix").map(|prefix| format!("{prefix}.")).unwrap_or_default();
@@ -66,9 +72,13 @@ async fn produce(cluster: Cluster, config: ProducerConfig, topic: &str, options:
     let create_time: Option<i64> = options.number("message-create-time")?.filter(|time| *time >= 0);
     let journal = Arc::new(Mutex::new(Journal::default()));
     let sink = Arc::clone(&journal);
-    let producer = Producer::new(cluster, config, Box::new(move |delivery: &Delivery<'_>| {
-        note(&mut sink.lock().unwrap_or_else(PoisonError::into_inner), delivery);
-    }));
+    let producer = Producer::new(
+        cluster,
+        config,
+        Box::new(move |delivery: &Delivery<'_>| {
+            note(&mut sink.lock().unwrap_or_else(PoisonError::into_inner), delivery);
+        }),
+    );
     print(json!({"timestamp": now_ms(), "name": "startup_complete"}), terminal);
     let started = Instant::now();
     let mut interrupted = std::pin::pin!(interrupt());
@@ -79,8 +89,14 @@ async fn produce(cluster: Cluster, config: ProducerConfig, topic: &str, options:
         let value = format!("{prefix}{index}");
         let key = keys.map(|count| (index % count).to_string());
         lock(&journal).sent.insert(index, (json!(key), value.clone()));
-        let timestamp = create_time.map_or_else(now_ms, |first| first + i64::try_from(started.elapsed().as_millis()).unwrap_or(0));
-        let record = Outgoing { timestamp, key: key.as_deref().map(str::as_bytes), value: Some(value.as_bytes()), ..Outgoing::default() };
+        let timestamp =
+            create_time.map_or_else(now_ms, |first| first + i64::try_from(started.elapsed().as_millis()).unwrap_or(0));
+        let record = Outgoing {
+            timestamp,
+            key: key.as_deref().map(str::as_bytes),
+            value: Some(value.as_bytes()),
+            ..Outgoing::default()
+        };
         producer.append(&queue, &record, index).await.map_err(Failure::from)?;
         index += 1;
         let due = if rate > 0.0 { Duration::from_secs_f64(index as f64 / rate) } else { Duration::ZERO };

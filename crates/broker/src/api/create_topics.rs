@@ -29,13 +29,12 @@ pub async fn handle(
     let created = broker.controller.create_topics(asked, request.validate_only).await;
     let image = broker.image();
     let mut answered = HashSet::new();
-    let topics = names
-        .into_iter()
-        .zip(created)
-        .filter(|(name, _)| answered.insert(name.clone()))
-        .map(|(name, created)| match created {
-            Ok(topic) => describe(&image, &topic, context.api_version, request.validate_only),
-            Err(error) => failed(name, &error),
+    let topics =
+        names.into_iter().zip(created).filter(|(name, _)| answered.insert(name.clone())).map(|(name, created)| {
+            match created {
+                Ok(topic) => describe(&image, &topic, context.api_version, request.validate_only),
+                Err(error) => failed(name, &error),
+            }
         });
     CreateTopicsResponse { topics: topics.collect(), ..Default::default() }
 }

@@ -26,12 +26,8 @@ pub async fn handle(
         let partitions = topic.partitions.iter().map(|deletion| {
             let index = deletion.partition_index;
             match delete(found.as_deref(), deletion) {
-                Ok(low_watermark) => {
-                    PartitionResponse { partition_index: index, low_watermark, ..Default::default() }
-                }
-                Err(code) => {
-                    PartitionResponse { partition_index: index, low_watermark: -1, error_code: code.code() }
-                }
+                Ok(low_watermark) => PartitionResponse { partition_index: index, low_watermark, ..Default::default() },
+                Err(code) => PartitionResponse { partition_index: index, low_watermark: -1, error_code: code.code() },
             }
         });
         TopicResponse { partitions: partitions.collect(), name: topic.name }

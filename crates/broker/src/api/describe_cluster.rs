@@ -25,7 +25,8 @@ pub async fn handle(
     match request.endpoint_type {
         ENDPOINT_BROKERS => {}
         ENDPOINT_CONTROLLERS => {
-            let message = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER";
+            let message =
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER";
             return refused(request.endpoint_type, ErrorCode::MismatchedEndpointType, message);
         }
         other => {
@@ -43,9 +44,7 @@ pub async fn handle(
             rack: broker.config.broker_rack.clone(),
             is_fenced: false,
         }],
-        cluster_authorized_operations: authorized_operations::of_cluster(
-            request.include_cluster_authorized_operations,
-        ),
+        cluster_authorized_operations: authorized_operations::of_cluster(request.include_cluster_authorized_operations),
         ..Default::default()
     }
 }

@@ -50,7 +50,8 @@ fn page(
     let mut response = DescribeTopicPartitionsResponse::default();
     let mut room = limit;
     for name in names {
-        let first = cursor.filter(|cursor| cursor.topic_name == *name).map_or(0, |cursor| cursor.partition_index.max(0));
+        let first =
+            cursor.filter(|cursor| cursor.topic_name == *name).map_or(0, |cursor| cursor.partition_index.max(0));
         if room == 0 {
             response.next_cursor = Some(NextCursor { topic_name: name.clone(), partition_index: first });
             break;

@@ -73,11 +73,7 @@ async fn read_when_complete(
     round
 }
 
-fn respond(
-    broker: &Broker,
-    plan: FetchPlan,
-    mut answers: Vec<(PartitionKey, PartitionResponse)>,
-) -> FetchResponse {
+fn respond(broker: &Broker, plan: FetchPlan, mut answers: Vec<(PartitionKey, PartitionResponse)>) -> FetchResponse {
     let session_id = broker.fetch_sessions.finish(plan, &mut answers, broker.clock.now_ms());
     FetchResponse { session_id, responses: group_by_topic(answers), ..Default::default() }
 }

@@ -43,9 +43,7 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Met
         cluster_id: Some(broker.image().cluster_id.clone()),
         controller_id: broker.node_id(),
         topics,
-        cluster_authorized_operations: authorized_operations::of_cluster(
-            request.include_cluster_authorized_operations,
-        ),
+        cluster_authorized_operations: authorized_operations::of_cluster(request.include_cluster_authorized_operations),
         ..Default::default()
     }
 }

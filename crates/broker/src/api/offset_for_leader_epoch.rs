@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::offset_for_leader_epoch_request::Partition as PartitionQuery;
-use milena_protocol::messages::offset_for_leader_epoch_response::{Partition as PartitionResponse, Topic as TopicResponse};
+use milena_protocol::messages::offset_for_leader_epoch_response::{
+    Partition as PartitionResponse, Topic as TopicResponse,
+};
 use milena_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 use crate::context::{Broker, RequestContext};

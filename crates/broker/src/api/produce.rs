@@ -73,9 +73,7 @@ pub(super) fn start(
     match acks {
         Ok(Acks::None) if append.failed => Ok(Outcome::Close),
         Ok(Acks::None) => Ok(Outcome::Silent),
-        _ if append.durability.is_empty() => {
-            respond::<ProduceRequest>(correlation_id, context.api_version, &response)
-        }
+        _ if append.durability.is_empty() => respond::<ProduceRequest>(correlation_id, context.api_version, &response),
         _ => Ok(answer_when_durable(append.durability, timeout, response, context.api_version, correlation_id)),
     }
 }
@@ -132,11 +130,7 @@ impl Append<'_> {
             self.failed |= response.error_code != ErrorCode::None.code();
             response
         });
-        Response {
-            partition_responses: partition_responses.collect(),
-            name: topic.name,
-            topic_id: topic.topic_id,
-        }
+        Response { partition_responses: partition_responses.collect(), name: topic.name, topic_id: topic.topic_id }
     }
 
     fn partition(&mut self, partition: &Partition, data: PartitionData) -> PartitionResponse {
@@ -209,18 +203,14 @@ fn appended(index: i32, info: &AppendInfo) -> PartitionResponse {
 }
 
 fn refused(index: i32, code: ErrorCode, message: Option<String>) -> PartitionResponse {
-    PartitionResponse {
-        index,
-        error_code: code.code(),
-        base_offset: -1,
-        error_message: message,
-        ..Default::default()
-    }
+    PartitionResponse { index, error_code: code.code(), base_offset: -1, error_message: message, ..Default::default() }
 }
 
 fn append_refused(index: i32, error: &AppendError) -> PartitionResponse {
     let mut response = refused(index, error_code::of_append(error), Some(error.to_string()));
-    if let AppendError::InvalidRecord { record_errors, .. } | AppendError::InvalidTimestamp { record_errors, .. } = error {
+    if let AppendError::InvalidRecord { record_errors, .. } | AppendError::InvalidTimestamp { record_errors, .. } =
+        error
+    {
         let errors = record_errors.iter().map(|record| RecordError {
             batch_index: record.batch_index,
             batch_index_error_message: Some(record.message.clone()),

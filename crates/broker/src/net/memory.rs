@@ -71,7 +71,8 @@ mod tests {
         let (mut first, mut second, mut third) = Default::default();
         memory.grow(&mut first, 10 * PAGE_BYTES).await;
         memory.grow(&mut second, 20 * PAGE_BYTES).await;
-        let blocked = tokio::time::timeout(std::time::Duration::from_millis(20), memory.grow(&mut third, 10 * PAGE_BYTES));
+        let blocked =
+            tokio::time::timeout(std::time::Duration::from_millis(20), memory.grow(&mut third, 10 * PAGE_BYTES));
         assert!(blocked.await.is_err(), "the overdraft is taken and the pool has only six pages");
         drop(second);
         memory.grow(&mut third, 10 * PAGE_BYTES).await;

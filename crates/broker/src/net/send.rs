@@ -181,12 +181,8 @@ fn is_cached(range: &FileRange, window: usize) -> bool {
     let last = range.position + window.saturating_sub(1) as u64;
     [range.position, last].into_iter().all(|position| {
         let mut byte = [0u8; 1];
-        let probe = rustix::io::preadv2(
-            &range.file,
-            &mut [io::IoSliceMut::new(&mut byte)],
-            position,
-            ReadWriteFlags::NOWAIT,
-        );
+        let probe =
+            rustix::io::preadv2(&range.file, &mut [io::IoSliceMut::new(&mut byte)], position, ReadWriteFlags::NOWAIT);
         !matches!(probe, Err(Errno::AGAIN))
     })
 }

@@ -65,7 +65,9 @@ impl Progress {
     fn finish(&mut self, index: usize, code: ErrorCode) {
         self.outcomes[index] = Some(code);
         self.unfinished -= 1;
-        if self.unfinished == 0 && let Some(all_done) = self.all_done.take() {
+        if self.unfinished == 0
+            && let Some(all_done) = self.all_done.take()
+        {
             // Nobody listens any more when the connection is gone.
             let _ = all_done.send(());
         }

@@ -19,8 +19,8 @@ use parking_lot::Mutex;
 pub(crate) use delayed_fetch::{FetchWaiter, Parked};
 pub(crate) use durability::DurabilityWait;
 pub use table::PartitionTable;
-pub(crate) use topic_config::log_config;
 pub(crate) use table::TopicPartitions;
+pub(crate) use topic_config::log_config;
 
 /// One partition that this broker leads.
 pub struct Partition {

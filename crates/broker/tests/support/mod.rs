@@ -216,11 +216,10 @@ impl RawClient {
 
     /// Waits for metadata that knows the topic (creating it on the way).
     pub async fn metadata(&mut self, topic: &str) -> milena_protocol::messages::MetadataResponse {
-        let topic = milena_protocol::messages::metadata_request::Topic {
-            name: Some(topic.to_owned()),
-            ..Default::default()
-        };
-        let request = MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: true, ..Default::default() };
+        let topic =
+            milena_protocol::messages::metadata_request::Topic { name: Some(topic.to_owned()), ..Default::default() };
+        let request =
+            MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: true, ..Default::default() };
         self.send(12, &request).await
     }
 }
@@ -251,8 +250,7 @@ pub fn batch(values: &[&str]) -> Bytes {
 
 /// A batch of an idempotent producer.
 pub fn idempotent_batch(producer_id: i64, epoch: i16, base_sequence: i32, values: &[&str]) -> Bytes {
-    let options =
-        BatchOptions { producer_id, producer_epoch: epoch, base_sequence, ..BatchOptions::default() };
+    let options = BatchOptions { producer_id, producer_epoch: epoch, base_sequence, ..BatchOptions::default() };
     batch_of(options, values)
 }
 
@@ -287,8 +285,7 @@ pub fn values_of(records: &Bytes) -> Vec<String> {
 /// A produce request for one partition.
 pub fn produce_request(topic: &str, partition: i32, acks: i16, batch: Bytes) -> ProduceRequest {
     let data = produce_request::PartitionData { index: partition, records: Some(Records::Memory(batch)) };
-    let topic =
-        produce_request::TopicData { name: topic.to_owned(), partition_data: vec![data], ..Default::default() };
+    let topic = produce_request::TopicData { name: topic.to_owned(), partition_data: vec![data], ..Default::default() };
     ProduceRequest { acks, timeout_ms: 10_000, topic_data: vec![topic], ..Default::default() }
 }
 

@@ -59,7 +59,10 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Connection::send`].
-    pub async fn describe_configs_of(&self, resources: &[ConfigResource]) -> Result<Vec<describe_configs_response::Result>> {
+    pub async fn describe_configs_of(
+        &self,
+        resources: &[ConfigResource],
+    ) -> Result<Vec<describe_configs_response::Result>> {
         let request = DescribeConfigsRequest {
             resources: resources
                 .iter()

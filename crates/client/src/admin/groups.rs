@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use milena_protocol::messages::{
-    ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, consumer_group_describe_response, describe_groups_response,
-    offset_commit_request, offset_delete_request, offset_fetch_request,
-};
 use milena_protocol::ErrorCode;
+use milena_protocol::messages::{
+    ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, ListGroupsResponse,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, consumer_group_describe_response,
+    describe_groups_response, offset_commit_request, offset_delete_request, offset_fetch_request,
+};
 
 use super::offsets::Committed;
 use crate::TopicPartition;
@@ -123,10 +123,8 @@ impl Cluster {
     /// # Errors
     /// [`ErrorCode::GroupIdNotFound`] for a group that neither has members nor offsets, and others of the coordinator.
     pub async fn describe_group(&self, group_id: &str) -> Result<GroupDescription> {
-        let request = ConsumerGroupDescribeRequest {
-            group_ids: vec![group_id.to_owned()],
-            include_authorized_operations: false,
-        };
+        let request =
+            ConsumerGroupDescribeRequest { group_ids: vec![group_id.to_owned()], include_authorized_operations: false };
         let code = |response: &milena_protocol::messages::ConsumerGroupDescribeResponse| {
             response.groups.first().map_or(0, |group| group.error_code)
         };
@@ -145,10 +143,11 @@ impl Cluster {
     }
 
     async fn describe_classic_group(&self, group_id: &str) -> Result<GroupDescription> {
-        let request =
-            DescribeGroupsRequest { groups: vec![group_id.to_owned()], include_authorized_operations: false };
+        let request = DescribeGroupsRequest { groups: vec![group_id.to_owned()], include_authorized_operations: false };
         let response = self
-            .send_group(group_id, &request, i16::MAX, |response| response.groups.first().map_or(0, |group| group.error_code))
+            .send_group(group_id, &request, i16::MAX, |response| {
+                response.groups.first().map_or(0, |group| group.error_code)
+            })
             .await?;
         let group = response.groups.into_iter().next().ok_or_else(|| Error::api(ErrorCode::GroupIdNotFound, None))?;
         Error::check(group.error_code, group.error_message.as_ref())?;
@@ -211,14 +210,28 @@ impl Cluster {
         };
         for topic in response.topics {
             for p in topic.partitions {
-                keep(&topic.name, p.partition_index, p.committed_offset, p.committed_leader_epoch, p.metadata, p.error_code)?;
+                keep(
+                    &topic.name,
+                    p.partition_index,
+                    p.committed_offset,
+                    p.committed_leader_epoch,
+                    p.metadata,
+                    p.error_code,
+                )?;
             }
         }
         for group in response.groups {
             Error::check(group.error_code, None)?;
             for topic in group.topics {
                 for p in topic.partitions {
-                    keep(&topic.name, p.partition_index, p.committed_offset, p.committed_leader_epoch, p.metadata, p.error_code)?;
+                    keep(
+                        &topic.name,
+                        p.partition_index,
+                        p.committed_offset,
+                        p.committed_leader_epoch,
+                        p.metadata,
+                        p.error_code,
+                    )?;
                 }
             }
         }
@@ -264,7 +277,13 @@ impl Cluster {
         };
         let response = self
             .send_group(group_id, &request, OFFSET_COMMIT_BY_NAME, |response| {
-                response.topics.iter().flat_map(|topic| &topic.partitions).map(|p| p.error_code).find(|code| *code != 0).unwrap_or(0)
+                response
+                    .topics
+                    .iter()
+                    .flat_map(|topic| &topic.partitions)
+                    .map(|p| p.error_code)
+                    .find(|code| *code != 0)
+                    .unwrap_or(0)
             })
             .await?;
         for partition in response.topics.iter().flat_map(|topic| &topic.partitions) {
@@ -313,7 +332,9 @@ impl Cluster {
     pub async fn delete_group(&self, group_id: &str) -> Result<()> {
         let request = DeleteGroupsRequest { groups_names: vec![group_id.to_owned()] };
         let response = self
-            .send_group(group_id, &request, i16::MAX, |response| response.results.first().map_or(0, |result| result.error_code))
+            .send_group(group_id, &request, i16::MAX, |response| {
+                response.results.first().map_or(0, |result| result.error_code)
+            })
             .await?;
         for result in response.results {
             Error::check(result.error_code, result.error_message.as_ref())?;
@@ -373,7 +394,11 @@ fn from_classic_group(group: describe_groups_response::Group) -> Result<GroupDes
     }
     let is_consumer = group.protocol_type == "consumer" || group.protocol_type.is_empty();
     let members = group.members.into_iter().map(|member| {
-        let assignment = if is_consumer { embedded::decode_assignment(&member.member_assignment).unwrap_or_default() } else { Vec::new() };
+        let assignment = if is_consumer {
+            embedded::decode_assignment(&member.member_assignment).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         GroupMember {
             member_id: member.member_id,
             instance_id: member.group_instance_id,

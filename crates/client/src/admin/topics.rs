@@ -150,7 +150,12 @@ impl Cluster {
                 .collect();
             partitions.sort_by_key(|partition| partition.partition);
             let (topic_id, is_internal) = (topic.topic_id, topic.is_internal);
-            described.push(TopicDescription { name: topic.name.unwrap_or_default(), topic_id, is_internal, partitions });
+            described.push(TopicDescription {
+                name: topic.name.unwrap_or_default(),
+                topic_id,
+                is_internal,
+                partitions,
+            });
         }
         Ok(described)
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 
 use milena_protocol::messages::{
-    ConsumerProtocolAssignment, ConsumerProtocolSubscription, consumer_protocol_assignment, consumer_protocol_subscription,
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, consumer_protocol_assignment,
+    consumer_protocol_subscription,
 };
 use milena_protocol::{Chunk, DecodeError, Message, Reader, Writer};
 
@@ -18,7 +19,12 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`crate::Error::Encode`] for names that are too long.
-pub fn encode_subscription(topics: &[String], owned: &[TopicPartition], generation_id: i32, rack: Option<&str>) -> Result<Bytes> {
+pub fn encode_subscription(
+    topics: &[String],
+    owned: &[TopicPartition],
+    generation_id: i32,
+    rack: Option<&str>,
+) -> Result<Bytes> {
     let message = ConsumerProtocolSubscription {
         topics: topics.to_vec(),
         user_data: None,

@@ -159,9 +159,10 @@ impl Consumer {
         };
         for topic in response.responses {
             for partition in topic.partitions {
-                let asked = outcome.asked.iter().find(|asked| {
-                    asked.tp.partition == partition.partition_index && asked.tp.topic == topic.topic
-                });
+                let asked = outcome
+                    .asked
+                    .iter()
+                    .find(|asked| asked.tp.partition == partition.partition_index && asked.tp.topic == topic.topic);
                 if let Some(asked) = asked {
                     self.take_partition(asked, partition)?;
                 }

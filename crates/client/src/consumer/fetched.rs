@@ -161,7 +161,9 @@ impl AbortedProducers {
     }
 
     fn hides(&mut self, batch: &BatchView<'_>) -> bool {
-        while let Some((producer_id, _)) = self.upcoming.pop_if(|(_, first_offset)| *first_offset <= batch.last_offset()) {
+        while let Some((producer_id, _)) =
+            self.upcoming.pop_if(|(_, first_offset)| *first_offset <= batch.last_offset())
+        {
             self.active.insert(producer_id);
         }
         batch.is_transactional() && self.active.contains(&batch.producer_id())
@@ -213,7 +215,11 @@ mod tests {
 
     #[test]
     fn records_before_the_wanted_offset_are_passed_over() {
-        let all = fetched(1, vec![batch(0, &["a", "b"], BatchOptions::default()), batch(2, &["c"], BatchOptions::default())], vec![]);
+        let all = fetched(
+            1,
+            vec![batch(0, &["a", "b"], BatchOptions::default()), batch(2, &["c"], BatchOptions::default())],
+            vec![],
+        );
         assert_eq!(values(&all), ["b", "c"]);
         assert_eq!(all.next_offset(), 3);
     }
@@ -228,7 +234,13 @@ mod tests {
 
     #[test]
     fn records_of_aborted_transactions_are_hidden_until_their_marker() {
-        let transactional = BatchOptions { producer_id: 7, producer_epoch: 0, base_sequence: 0, transactional: true, ..BatchOptions::default() };
+        let transactional = BatchOptions {
+            producer_id: 7,
+            producer_epoch: 0,
+            base_sequence: 0,
+            transactional: true,
+            ..BatchOptions::default()
+        };
         let mut marker = BatchBuilder::new(BatchOptions { base_offset: 2, control: true, ..transactional.clone() });
         marker.append(5, Some(&control::ControlType::Abort.key()), Some(&[0, 0, 0, 0, 0, 0]), &[]);
         let records = vec![

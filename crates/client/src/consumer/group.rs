@@ -122,7 +122,8 @@ impl Consumer {
         let protocols: Vec<(String, Bytes)> =
             self.config.assignors.iter().map(|assignor| (assignor.name().to_owned(), metadata.clone())).collect();
         let joined = group.membership.join(&protocols, reason).await?;
-        let assignments = if joined.is_leader && !joined.skip_assignment { self.lead(&joined).await? } else { Vec::new() };
+        let assignments =
+            if joined.is_leader && !joined.skip_assignment { self.lead(&joined).await? } else { Vec::new() };
         let Some(group) = self.group.as_mut() else { return Ok(()) };
         let assignment = group.membership.sync(&joined, assignments).await?;
         group.join_reason = None;
@@ -148,7 +149,10 @@ impl Consumer {
         }
         let partition_counts = self.partition_counts(topics.into_iter().collect()).await?;
         let assigned = assignor.assign(&members, &partition_counts);
-        assigned.into_iter().map(|(member_id, partitions)| Ok((member_id, embedded::encode_assignment(&partitions)?))).collect()
+        assigned
+            .into_iter()
+            .map(|(member_id, partitions)| Ok((member_id, embedded::encode_assignment(&partitions)?)))
+            .collect()
     }
 
     async fn partition_counts(&self, topics: Vec<String>) -> Result<HashMap<String, i32>> {
@@ -156,9 +160,11 @@ impl Consumer {
             return Ok(HashMap::new());
         }
         let response = self.cluster.refresh_metadata(Some(&topics), self.config.allow_auto_create_topics).await?;
-        let counts = response.topics.into_iter().filter(|topic| topic.error_code == 0).filter_map(|topic| {
-            Some((topic.name?, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
-        });
+        let counts = response
+            .topics
+            .into_iter()
+            .filter(|topic| topic.error_code == 0)
+            .filter_map(|topic| Some((topic.name?, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX))));
         let counts: HashMap<String, i32> = counts.collect();
         // A topic that is just being created comes with a later rebalance; waiting a little avoids that one.
         let missing: Vec<&String> = topics.iter().filter(|topic| !counts.contains_key(*topic)).collect();

@@ -188,7 +188,8 @@ impl Membership {
         };
         let coordinator = self.cluster.coordinator(CoordinatorKind::Group, &self.config.group_id).await?;
         let response = coordinator.send_with_timeout(&request, self.config.rebalance_timeout + JOIN_GRACE).await;
-        let checked = response.and_then(|response| Error::check(response.error_code, None).map(|()| response.assignment));
+        let checked =
+            response.and_then(|response| Error::check(response.error_code, None).map(|()| response.assignment));
         match checked {
             Ok(assignment) => {
                 self.start_heartbeats();
@@ -293,7 +294,10 @@ impl Pulse {
                         last_success = Instant::now();
                         report.send_replace(Beat::Rebalance);
                     }
-                    Some(code @ (ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId)) => {
+                    Some(
+                        code
+                        @ (ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId),
+                    ) => {
                         report.send_replace(Beat::Lost(code));
                         return;
                     }

@@ -247,7 +247,11 @@ impl Consumer {
     /// The last commit's or the leave's refusal.
     pub async fn close(mut self) -> Result<()> {
         self.fetches.abort_all();
-        let committed = if self.config.enable_auto_commit && self.config.group_id.is_some() { self.commit().await.map(|_| ()) } else { Ok(()) };
+        let committed = if self.config.enable_auto_commit && self.config.group_id.is_some() {
+            self.commit().await.map(|_| ())
+        } else {
+            Ok(())
+        };
         if let Some(group) = self.group.as_mut() {
             group.membership.leave("the consumer is being closed").await?;
         }
@@ -279,8 +283,12 @@ impl Consumer {
 
     /// Looks up where to start the partitions that have no position yet.
     async fn find_positions(&mut self) -> Result<()> {
-        let unknown: Vec<TopicPartition> =
-            self.partitions.iter().filter(|(_, position)| position.consumed.is_none()).map(|(tp, _)| tp.clone()).collect();
+        let unknown: Vec<TopicPartition> = self
+            .partitions
+            .iter()
+            .filter(|(_, position)| position.consumed.is_none())
+            .map(|(tp, _)| tp.clone())
+            .collect();
         if unknown.is_empty() {
             return Ok(());
         }

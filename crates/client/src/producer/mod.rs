@@ -159,7 +159,8 @@ impl Producer {
         };
         let queue = usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index));
         let queue = queue.ok_or_else(|| {
-            let message = format!("Invalid partition given with record: {partition} is not in the range [0...{count}).");
+            let message =
+                format!("Invalid partition given with record: {partition} is not in the range [0...{count}).");
             Error::api(ErrorCode::UnknownTopicOrPartition, Some(message))
         })?;
         self.shared.buffered.fetch_add(size, Ordering::Relaxed);

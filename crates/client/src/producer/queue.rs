@@ -156,11 +156,8 @@ fn new_batch(config: &ProducerConfig, tickets: Vec<u64>) -> Batch {
 /// An upper bound of a record's bytes in a batch.
 pub(super) fn size_estimate(record: &Outgoing<'_>) -> usize {
     const FIXED: usize = 21;
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|header| 10 + header.key.len() + header.value.as_ref().map_or(0, Bytes::len))
-        .sum();
+    let headers: usize =
+        record.headers.iter().map(|header| 10 + header.key.len() + header.value.as_ref().map_or(0, Bytes::len)).sum();
     FIXED + record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers
 }
 

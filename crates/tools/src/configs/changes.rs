@@ -55,7 +55,8 @@ impl Changes {
     /// Both at once, or credentials, which this tool does not change yet.
     pub fn check_quotas(&self) -> Result<(), Failure> {
         let is_credential = |key: &str| key.starts_with("SCRAM-");
-        let keys: Vec<&str> = self.set.iter().map(|(key, _)| key.as_str()).chain(self.delete.iter().map(String::as_str)).collect();
+        let keys: Vec<&str> =
+            self.set.iter().map(|(key, _)| key.as_str()).chain(self.delete.iter().map(String::as_str)).collect();
         if keys.iter().all(|key| !is_credential(key)) {
             return Ok(());
         }
@@ -121,7 +122,10 @@ mod tests {
             delete: Vec::new(),
         };
         let message = changes.check_quotas().unwrap_err().message();
-        assert_eq!(message, "Cannot alter both quota and SCRAM credential configs simultaneously for 'users' using --bootstrap-server.");
+        assert_eq!(
+            message,
+            "Cannot alter both quota and SCRAM credential configs simultaneously for 'users' using --bootstrap-server."
+        );
         assert!(Changes { set: parse("consumer_byte_rate=1").unwrap(), delete: Vec::new() }.check_quotas().is_ok());
     }
 }

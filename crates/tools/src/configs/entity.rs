@@ -75,11 +75,16 @@ pub fn target(options: &Parsed) -> Result<Target, Failure> {
         ["client-metrics"] => configs(ResourceType::ClientMetrics, &named),
         ["users"] | ["clients"] | ["ips"] | ["users", "clients"] | ["clients", "users"] => {
             if options.has("alter") && named.iter().any(|(_, which)| *which == Which::All) {
-                return Err(Failure::illegal_argument("An entity-name or default entity must be specified with --alter"));
+                return Err(Failure::illegal_argument(
+                    "An entity-name or default entity must be specified with --alter",
+                ));
             }
             Ok(Target::Quota(named.into_iter().map(quota_entity).collect()))
         }
-        _ => Err(Failure::illegal_argument(format!("Invalid entity types {} - can only combine users and clients", types.join(",")))),
+        _ => Err(Failure::illegal_argument(format!(
+            "Invalid entity types {} - can only combine users and clients",
+            types.join(",")
+        ))),
     }
 }
 
@@ -87,12 +92,19 @@ fn configs(resource_type: ResourceType, named: &[(&'static str, Which)]) -> Resu
     let name = match &named[0].1 {
         Which::Named(name) => Some(name.clone()),
         Which::Default if resource_type == ResourceType::Broker => Some(String::new()),
-        Which::Default => return Err(Failure::illegal_argument(format!("--entity-default must not be specified with --entity-type {}", named[0].0))),
+        Which::Default => {
+            return Err(Failure::illegal_argument(format!(
+                "--entity-default must not be specified with --entity-type {}",
+                named[0].0
+            )));
+        }
         Which::All => None,
     };
     let of_broker = matches!(resource_type, ResourceType::Broker | ResourceType::BrokerLogger);
     if let Some(name) = name.as_ref().filter(|name| of_broker && !name.is_empty() && name.parse::<i32>().is_err()) {
-        return Err(Failure::illegal_argument(format!("The entity name for brokers must be a valid integer broker id, found: {name}")));
+        return Err(Failure::illegal_argument(format!(
+            "The entity name for brokers must be a valid integer broker id, found: {name}"
+        )));
     }
     Ok(Target::Configs(Entity { resource_type, name }))
 }
@@ -119,13 +131,18 @@ fn entities(options: &Parsed) -> Result<Vec<(&'static str, Which)>, Failure> {
     }
     let types = options.values("entity-type");
     if !types.is_empty() && !named.is_empty() {
-        return Err(Failure::illegal_argument("--entity-{type,name,default} should not be used in conjunction with specific entity flags"));
+        return Err(Failure::illegal_argument(
+            "--entity-{type,name,default} should not be used in conjunction with specific entity flags",
+        ));
     }
     let mut names = options.values("entity-name").into_iter();
     for word in types {
         let (.., entity_type) = SHORTCUTS.iter().find(|(.., known)| *known == word).ok_or_else(|| {
             let known: Vec<&str> = SHORTCUTS.iter().map(|(.., known)| *known).collect();
-            Failure::illegal_argument(format!("Invalid entity type {word}, the entity type must be one of {}", known.join(", ")))
+            Failure::illegal_argument(format!(
+                "Invalid entity type {word}, the entity type must be one of {}",
+                known.join(", ")
+            ))
         })?;
         let which = match names.next() {
             Some(name) => Which::Named(name.to_owned()),
@@ -158,7 +175,12 @@ impl Entity {
     pub fn heading(&self, all: bool) -> String {
         match self.name.as_deref() {
             Some("") => format!("Default configs for {}s in the cluster are:", self.singular()),
-            name => format!("{} configs for {} {} are:", if all { "All" } else { "Dynamic" }, self.singular(), name.unwrap_or("")),
+            name => format!(
+                "{} configs for {} {} are:",
+                if all { "All" } else { "Dynamic" },
+                self.singular(),
+                name.unwrap_or("")
+            ),
         }
     }
 

@@ -8,11 +8,11 @@ use milena_client::Cluster;
 use milena_client::admin::{ConfigResource, ResourceType};
 use milena_protocol::messages::describe_configs_response::Config;
 
+use crate::Outcome;
 use crate::failure::Failure;
 use crate::options::{Args, Opt, Parsed, Syntax};
 use crate::session;
 use crate::terminal::Terminal;
-use crate::Outcome;
 use changes::Changes;
 use entity::{Entity, Target};
 
@@ -24,7 +24,11 @@ const SYNTAX: Syntax = Syntax {
     options: &[
         Opt::flag("describe", "Show configs."),
         Opt::flag("alter", "Change configs."),
-        Opt::many("entity-type", "type", "topics, brokers, broker-loggers, groups, client-metrics, users, clients or ips."),
+        Opt::many(
+            "entity-type",
+            "type",
+            "topics, brokers, broker-loggers, groups, client-metrics, users, clients or ips.",
+        ),
         Opt::many("entity-name", "name", "Name of the entity."),
         Opt::flag("entity-default", "The default of the entity type."),
         Opt::one("add-config", "k1=v1,k2=[v1,v2]", "Configs to set; brackets protect commas."),
@@ -81,9 +85,9 @@ async fn execute(options: &Parsed, target: &Target, terminal: &mut Terminal) -> 
     };
     match (target, changes) {
         (Target::Configs(entity), Some(changes)) => {
-            let resource = entity.resource().ok_or_else(|| {
-                options.usage("An entity-name or default entity must be specified with --alter")
-            })?;
+            let resource = entity
+                .resource()
+                .ok_or_else(|| options.usage("An entity-name or default entity must be specified with --alter"))?;
             cluster.alter_configs(&resource, &changes.as_config_changes()).await?;
             terminal.line(&format!("Completed updating {}.", entity.updated()));
             Ok(())
@@ -120,16 +124,16 @@ async fn entities_like(cluster: &Cluster, entity: &Entity) -> Result<Vec<Entity>
             brokers.chain(std::iter::once(String::new())).collect()
         }
         ResourceType::BrokerLogger => cluster.nodes().into_iter().map(|node| node.id.to_string()).collect(),
-        ResourceType::ClientMetrics | ResourceType::Group => cluster.list_config_resources(entity.resource_type).await?,
+        ResourceType::ClientMetrics | ResourceType::Group => {
+            cluster.list_config_resources(entity.resource_type).await?
+        }
     };
     Ok(names.into_iter().map(|name| Entity { resource_type: entity.resource_type, name: Some(name) }).collect())
 }
 
 async fn exists(cluster: &Cluster, resource: &ConfigResource) -> Result<bool, Failure> {
     match resource.resource_type {
-        ResourceType::Topic => {
-            Ok(cluster.list_topics().await?.iter().any(|topic| topic.name == resource.name))
-        }
+        ResourceType::Topic => Ok(cluster.list_topics().await?.iter().any(|topic| topic.name == resource.name)),
         ResourceType::Broker | ResourceType::BrokerLogger => {
             let known = |name: &str| cluster.nodes().iter().any(|node| node.id.to_string() == name);
             Ok(resource.name.is_empty() || known(&resource.name))
@@ -201,7 +205,11 @@ mod tests {
             config_source: source,
             synonyms: synonyms
                 .iter()
-                .map(|(name, value, source)| Synonym { name: (*name).to_owned(), value: Some((*value).to_owned()), source: *source })
+                .map(|(name, value, source)| Synonym {
+                    name: (*name).to_owned(),
+                    value: Some((*value).to_owned()),
+                    source: *source,
+                })
                 .collect(),
             ..Default::default()
         }
@@ -215,7 +223,12 @@ mod tests {
             config("retention.ms", "3600000", 1, &[("retention.ms", "3600000", 1)]),
             config("compression.type", "producer", 5, &[("compression.type", "producer", 5)]),
             config("min.insync.replicas", "1", 3, &[("min.insync.replicas", "1", 3)]),
-            config("cleanup.policy", "compact,delete", 1, &[("cleanup.policy", "compact,delete", 1), ("log.cleanup.policy", "delete", 5)]),
+            config(
+                "cleanup.policy",
+                "compact,delete",
+                1,
+                &[("cleanup.policy", "compact,delete", 1), ("log.cleanup.policy", "delete", 5)],
+            ),
         ];
         print_configs(&entity, configs.clone(), false, &mut terminal);
         print_configs(&entity, configs[1..2].to_vec(), true, &mut terminal);
@@ -233,9 +246,17 @@ All configs for topic orders are:
     fn cluster_defaults_are_printed_as_recorded() {
         let (mut terminal, out, _) = Terminal::captured();
         let entity = Entity { resource_type: ResourceType::Broker, name: Some(String::new()) };
-        print_configs(&entity, vec![config("min.insync.replicas", "1", 3, &[("min.insync.replicas", "1", 3)])], false, &mut terminal);
+        print_configs(
+            &entity,
+            vec![config("min.insync.replicas", "1", 3, &[("min.insync.replicas", "1", 3)])],
+            false,
+            &mut terminal,
+        );
         terminal.flush();
-        assert_eq!(out.text(), "Default configs for brokers in the cluster are:\n  min.insync.replicas=1 sensitive=false synonyms={DYNAMIC_DEFAULT_BROKER_CONFIG:min.insync.replicas=1}\n");
+        assert_eq!(
+            out.text(),
+            "Default configs for brokers in the cluster are:\n  min.insync.replicas=1 sensitive=false synonyms={DYNAMIC_DEFAULT_BROKER_CONFIG:min.insync.replicas=1}\n"
+        );
         assert_eq!(entity.updated(), "default config for brokers in the cluster");
     }
 }

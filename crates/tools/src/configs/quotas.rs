@@ -19,7 +19,11 @@ pub async fn describe(cluster: &Cluster, entities: &[QuotaEntity], terminal: &mu
             Which::Default => (1, None),
             Which::All => (2, None),
         };
-        describe_client_quotas_request::Component { entity_type: entity.entity_type.to_owned(), match_type, r#match: name }
+        describe_client_quotas_request::Component {
+            entity_type: entity.entity_type.to_owned(),
+            match_type,
+            r#match: name,
+        }
     });
     let request = DescribeClientQuotasRequest { components: components.collect(), strict: true };
     let response = cluster.send_any(&request).await?;
@@ -44,18 +48,30 @@ fn quota_line(entry: &describe_client_quotas_response::Entry) -> String {
             }
         })
         .collect();
-    let mut values: Vec<String> = entry.values.iter().map(|value| format!("{}={}", value.key, java_format::double(value.value))).collect();
+    let mut values: Vec<String> =
+        entry.values.iter().map(|value| format!("{}={}", value.key, java_format::double(value.value))).collect();
     values.sort();
     format!("Quota configs for {} are {}", owners.join(", "), values.join(", "))
 }
 
-pub async fn alter(cluster: &Cluster, entities: &[QuotaEntity], changes: &Changes, terminal: &mut Terminal) -> Result<(), Failure> {
+pub async fn alter(
+    cluster: &Cluster,
+    entities: &[QuotaEntity],
+    changes: &Changes,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
     let mut ops = Vec::new();
     for (key, value) in &changes.set {
-        let number = value.parse().map_err(|_| Failure::illegal_argument(format!("Cannot parse quota configuration value for {key}: {value}")))?;
+        let number = value.parse().map_err(|_| {
+            Failure::illegal_argument(format!("Cannot parse quota configuration value for {key}: {value}"))
+        })?;
         ops.push(alter_client_quotas_request::Op { key: key.clone(), value: number, remove: false });
     }
-    ops.extend(changes.delete.iter().map(|key| alter_client_quotas_request::Op { key: key.clone(), value: 0.0, remove: true }));
+    ops.extend(changes.delete.iter().map(|key| alter_client_quotas_request::Op {
+        key: key.clone(),
+        value: 0.0,
+        remove: true,
+    }));
     let entity = entities.iter().map(|entity| alter_client_quotas_request::Entity {
         entity_type: entity.entity_type.to_owned(),
         entity_name: match &entity.which {
@@ -67,7 +83,9 @@ pub async fn alter(cluster: &Cluster, entities: &[QuotaEntity], changes: &Change
         entries: vec![alter_client_quotas_request::Entry { entity: entity.collect(), ops }],
         validate_only: false,
     };
-    let response = cluster.send_controller(&request, |response| response.entries.first().map_or(0, |entry| entry.error_code)).await?;
+    let response = cluster
+        .send_controller(&request, |response| response.entries.first().map_or(0, |entry| entry.error_code))
+        .await?;
     for entry in &response.entries {
         Error::check(entry.error_code, entry.error_message.as_ref())?;
     }
@@ -93,17 +111,32 @@ mod tests {
 
     fn entry(entity: &[(&str, Option<&str>)], values: &[(&str, f64)]) -> Entry {
         Entry {
-            entity: entity.iter().map(|(kind, name)| Entity { entity_type: (*kind).to_owned(), entity_name: name.map(str::to_owned) }).collect(),
+            entity: entity
+                .iter()
+                .map(|(kind, name)| Entity { entity_type: (*kind).to_owned(), entity_name: name.map(str::to_owned) })
+                .collect(),
             values: values.iter().map(|(key, value)| Value { key: (*key).to_owned(), value: *value }).collect(),
         }
     }
 
     #[test]
     fn quotas_are_printed_as_recorded() {
-        assert_eq!(quota_line(&entry(&[("client-id", Some("c1"))], &[("consumer_byte_rate", 1024.0)])), "Quota configs for client-id 'c1' are consumer_byte_rate=1024.0");
-        assert_eq!(quota_line(&entry(&[("client-id", None)], &[("request_percentage", 50.0)])), "Quota configs for the default client-id are request_percentage=50.0");
-        let both = entry(&[("client-id", Some("c1")), ("user", Some("alice"))], &[("producer_byte_rate", 2048.0), ("consumer_byte_rate", 1024.0)]);
-        assert_eq!(quota_line(&both), "Quota configs for user-principal 'alice', client-id 'c1' are consumer_byte_rate=1024.0, producer_byte_rate=2048.0");
+        assert_eq!(
+            quota_line(&entry(&[("client-id", Some("c1"))], &[("consumer_byte_rate", 1024.0)])),
+            "Quota configs for client-id 'c1' are consumer_byte_rate=1024.0"
+        );
+        assert_eq!(
+            quota_line(&entry(&[("client-id", None)], &[("request_percentage", 50.0)])),
+            "Quota configs for the default client-id are request_percentage=50.0"
+        );
+        let both = entry(
+            &[("client-id", Some("c1")), ("user", Some("alice"))],
+            &[("producer_byte_rate", 2048.0), ("consumer_byte_rate", 1024.0)],
+        );
+        assert_eq!(
+            quota_line(&both),
+            "Quota configs for user-principal 'alice', client-id 'c1' are consumer_byte_rate=1024.0, producer_byte_rate=2048.0"
+        );
     }
 
     #[test]

@@ -28,7 +28,11 @@ impl Deserializer {
     /// A class that is not built in.
     pub fn by_class(class: &str) -> Result<Deserializer, Failure> {
         match class.rsplit('.').next().unwrap_or(class) {
-            "StringDeserializer" | "ByteArrayDeserializer" | "BytesDeserializer" | "ByteBufferDeserializer" | "UUIDDeserializer" => Ok(Deserializer::Text),
+            "StringDeserializer"
+            | "ByteArrayDeserializer"
+            | "BytesDeserializer"
+            | "ByteBufferDeserializer"
+            | "UUIDDeserializer" => Ok(Deserializer::Text),
             "ShortDeserializer" => Ok(Deserializer::Short),
             "IntegerDeserializer" => Ok(Deserializer::Integer),
             "LongDeserializer" => Ok(Deserializer::Long),
@@ -80,7 +84,10 @@ mod tests {
 
     #[test]
     fn numbers_are_big_endian_and_have_exactly_their_size() {
-        assert_eq!(text("org.apache.kafka.common.serialization.LongDeserializer", &42_i64.to_be_bytes()).unwrap(), "42");
+        assert_eq!(
+            text("org.apache.kafka.common.serialization.LongDeserializer", &42_i64.to_be_bytes()).unwrap(),
+            "42"
+        );
         assert_eq!(text("IntegerDeserializer", &(-1_i32).to_be_bytes()).unwrap(), "-1");
         assert_eq!(text("DoubleDeserializer", &2.5_f64.to_be_bytes()).unwrap(), "2.5");
         let message = text("LongDeserializer", b"abc").unwrap_err().message();

@@ -55,7 +55,9 @@ impl Formatter {
             "NoOpMessageFormatter" => Ok(Formatter::NoOp),
             _ => match InternalTopic::by_formatter(simple) {
                 Some(topic) => Ok(Formatter::Internal(topic)),
-                None => Err(Failure::Exception { class: "java.lang.ClassNotFoundException", message: class.to_owned() }),
+                None => {
+                    Err(Failure::Exception { class: "java.lang.ClassNotFoundException", message: class.to_owned() })
+                }
             },
         }
     }
@@ -78,7 +80,9 @@ impl Formatter {
 
 impl DefaultFormatter {
     fn new(properties: &ClientProperties) -> Result<DefaultFormatter, Failure> {
-        let yes = |key: &str, default: bool| properties.get(key).map_or(default, |value| value.trim().eq_ignore_ascii_case("true"));
+        let yes = |key: &str, default: bool| {
+            properties.get(key).map_or(default, |value| value.trim().eq_ignore_ascii_case("true"))
+        };
         let text = |key: &str, default: &str| properties.get(key).unwrap_or(default).to_owned();
         let deserializer = |key: &str| properties.get(key).map_or(Ok(Deserializer::Text), Deserializer::by_class);
         Ok(DefaultFormatter {
@@ -151,7 +155,12 @@ impl DefaultFormatter {
         Ok(())
     }
 
-    fn write_nullable(&self, bytes: Option<&[u8]>, deserializer: Deserializer, output: &mut Vec<u8>) -> Result<(), Failure> {
+    fn write_nullable(
+        &self,
+        bytes: Option<&[u8]>,
+        deserializer: Deserializer,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         match bytes {
             Some(bytes) => deserializer.write(bytes, output),
             None => {
@@ -185,7 +194,12 @@ mod tests {
 
     use super::*;
 
-    fn printed(properties: &[(&str, &str)], key: Option<&str>, value: Option<&str>, headers: &[(&str, &str)]) -> String {
+    fn printed(
+        properties: &[(&str, &str)],
+        key: Option<&str>,
+        value: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> String {
         let mut settings = ClientProperties::default();
         for (name, value) in properties {
             settings.set(name, *value);
@@ -219,14 +233,18 @@ mod tests {
             .map(|name| (Box::leak(format!("print.{name}").into_boxed_str()) as &str, "true"))
             .collect();
         let text = printed(&all, Some("k1"), Some("hello"), &[("h1", "v1"), ("h2", "v2")]);
-        assert_eq!(text, "CreateTime:1795229604557\tPartition:2\tOffset:0\tEpoch:NOT_PRESENT\th1:v1,h2:v2\tk1\thello\n");
+        assert_eq!(
+            text,
+            "CreateTime:1795229604557\tPartition:2\tOffset:0\tEpoch:NOT_PRESENT\th1:v1,h2:v2\tk1\thello\n"
+        );
     }
 
     #[test]
     fn the_value_alone_is_the_default_and_nulls_have_a_literal() {
         assert_eq!(printed(&[], Some("k"), Some("v"), &[]), "v\n");
         assert_eq!(printed(&[("print.key", "true")], None, None, &[]), "null\tnull\n");
-        let properties = [("print.key", "true"), ("null.literal", "-"), ("key.separator", "="), ("line.separator", ";")];
+        let properties =
+            [("print.key", "true"), ("null.literal", "-"), ("key.separator", "="), ("line.separator", ";")];
         assert_eq!(printed(&properties, Some("k"), None, &[]), "k=-;");
         assert_eq!(printed(&[("print.headers", "true"), ("print.value", "false")], None, None, &[]), "NO_HEADERS\n");
     }
@@ -234,7 +252,10 @@ mod tests {
     #[test]
     fn unknown_formatters_are_refused() {
         assert!(Formatter::new(Some("com.example.Mine"), &ClientProperties::default()).is_err());
-        let old = Formatter::new(Some("kafka.coordinator.group.GroupMetadataManager$OffsetsMessageFormatter"), &ClientProperties::default());
+        let old = Formatter::new(
+            Some("kafka.coordinator.group.GroupMetadataManager$OffsetsMessageFormatter"),
+            &ClientProperties::default(),
+        );
         assert!(matches!(old, Ok(Formatter::Internal(_))));
     }
 }

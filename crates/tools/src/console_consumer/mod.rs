@@ -35,7 +35,11 @@ const SYNTAX: Syntax = Syntax {
         Opt::one("key-deserializer", "class", "How keys become text."),
         Opt::one("value-deserializer", "class", "How values become text."),
         Opt::one("formatter", "class", "How records are printed: the default, or one for internal topics."),
-        Opt::many("formatter-property", "key=value", "Property of the formatter: print.timestamp, print.partition, print.offset, print.delivery, print.epoch, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal, {key,value,headers}.deserializer."),
+        Opt::many(
+            "formatter-property",
+            "key=value",
+            "Property of the formatter: print.timestamp, print.partition, print.offset, print.delivery, print.epoch, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal, {key,value,headers}.deserializer.",
+        ),
         Opt::one("formatter-config", "file", "Properties file of the formatter."),
         Opt::many("command-property", "key=value", "Property of the consumer."),
         Opt::many("property", "key=value", "").replaced_by("formatter-property"),
@@ -65,8 +69,11 @@ enum Topics {
 
 pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     let Some(options) = SYNTAX.parse(args, terminal)? else { return Ok(0) };
-    let properties =
-        ClientProperties::read(&options, &["consumer.config", "command-config"], &["consumer-property", "command-property"])?;
+    let properties = ClientProperties::read(
+        &options,
+        &["consumer.config", "command-config"],
+        &["consumer-property", "command-property"],
+    )?;
     let request = request(&options, &properties)?;
     let formatter = formatter(&options)?;
     let servers = options.value("bootstrap-server");
@@ -106,7 +113,14 @@ fn request(options: &Parsed, properties: &ClientProperties) -> Result<Request, F
     }
     let max_messages = options.number::<i64>("max-messages")?.and_then(|count| u64::try_from(count).ok());
     let timeout = options.number::<i64>("timeout-ms")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
-    Ok(Request { consumer, topics, partition, max_messages, timeout, skip_errors: options.has("skip-message-on-error") })
+    Ok(Request {
+        consumer,
+        topics,
+        partition,
+        max_messages,
+        timeout,
+        skip_errors: options.has("skip-message-on-error"),
+    })
 }
 
 /// `--partition` with the place to start.
@@ -269,7 +283,12 @@ impl Session {
                 Err(failure) if self.request.skip_errors => {
                     text.truncate(length);
                     self.printed += 1;
-                    tracing::error!("record {} of {} cannot be printed: {}", read.record.offset, fetched.tp, failure.message());
+                    tracing::error!(
+                        "record {} of {} cannot be printed: {}",
+                        read.record.offset,
+                        fetched.tp,
+                        failure.message()
+                    );
                 }
                 Err(failure) => return Err(failure),
             }

@@ -81,7 +81,11 @@ impl LineReader {
         {
             headers = self.headers(text, number)?;
         }
-        let key = if self.parse_key { self.cut(&mut rest, &self.key_separator, "key separator", line, number)? } else { None };
+        let key = if self.parse_key {
+            self.cut(&mut rest, &self.key_separator, "key separator", line, number)?
+        } else {
+            None
+        };
         let not_null = |bytes: &&[u8]| !self.is_null(bytes);
         Ok(Line { key: key.filter(not_null), value: Some(rest).filter(not_null), headers })
     }
@@ -125,12 +129,16 @@ impl LineReader {
         let at = find(pair, self.headers_key_separator.as_bytes());
         if at.is_none() && !self.ignore_error {
             let pair = String::from_utf8_lossy(pair);
-            return Err(kafka_exception(format!("No header key separator found in pair '{pair}' on line number {number}")));
+            return Err(kafka_exception(format!(
+                "No header key separator found in pair '{pair}' on line number {number}"
+            )));
         }
         let key = &pair[..at.unwrap_or(pair.len())];
         if self.is_null(key) {
             let marker = self.null_marker.as_deref().unwrap_or("");
-            return Err(kafka_exception(format!("Header keys should not be equal to the null marker '{marker}' as they can't be null")));
+            return Err(kafka_exception(format!(
+                "Header keys should not be equal to the null marker '{marker}' as they can't be null"
+            )));
         }
         let value = at.map(|at| &pair[at + self.headers_key_separator.len()..]).filter(|value| !self.is_null(value));
         Ok(Header { key: Bytes::copy_from_slice(key), value: value.map(Bytes::copy_from_slice) })
@@ -194,7 +202,10 @@ mod tests {
     fn a_missing_separator_is_an_error_with_the_line_unless_ignored() {
         let mut keyed = reader(&[("parse.key", "true")]);
         let failure = keyed.parse(b"no key", 7).unwrap_err();
-        assert_eq!(failure.to_exception(), "org.apache.kafka.common.KafkaException: No key separator found on line number 7: 'no key'");
+        assert_eq!(
+            failure.to_exception(),
+            "org.apache.kafka.common.KafkaException: No key separator found on line number 7: 'no key'"
+        );
         keyed.set("ignore.error", "true").unwrap();
         assert_eq!(keyed.parse(b"no key", 7).unwrap(), Line { key: None, value: Some(b"no key"), headers: vec![] });
         let failure = reader(&[("parse.headers", "true")]).parse(b"h1\tv", 2).unwrap_err();

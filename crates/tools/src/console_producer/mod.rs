@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use milena_client::producer::{Delivery, OnDelivery, Outgoing, TopicQueue};
 use milena_client::{Cluster, Producer, ProducerConfig};
 
+use crate::Outcome;
 use crate::failure::Failure;
 use crate::java_format::{log_timestamp, now_ms};
 use crate::options::{Args, Opt, Parsed, Syntax};
 use crate::session::{self, ClientProperties, split_property};
 use crate::terminal::Terminal;
-use crate::Outcome;
 use line_reader::{Line, LineReader};
 
 const SYNTAX: Syntax = Syntax {
@@ -35,7 +35,11 @@ const SYNTAX: Syntax = Syntax {
         Opt::one("max-memory-bytes", "bytes", "Memory for records that wait."),
         Opt::one("socket-buffer-size", "bytes", "Accepted; the system chooses."),
         Opt::one("line-reader", "class", "Only the built-in line reader."),
-        Opt::many("reader-property", "key=value", "Property of the line reader: parse.key, key.separator, parse.headers, headers.delimiter, headers.separator, headers.key.separator, ignore.error, null.marker."),
+        Opt::many(
+            "reader-property",
+            "key=value",
+            "Property of the line reader: parse.key, key.separator, parse.headers, headers.delimiter, headers.separator, headers.key.separator, ignore.error, null.marker.",
+        ),
         Opt::one("reader-config", "file", "Properties file of the line reader."),
         Opt::many("command-property", "key=value", "Property of the producer."),
         Opt::many("property", "key=value", "").replaced_by("reader-property"),
@@ -120,7 +124,8 @@ impl Console {
                 Err(error) => return self.refuse(error),
             },
         };
-        let record = Outgoing { partition: None, timestamp: now_ms(), key: line.key, value: line.value, headers: &line.headers };
+        let record =
+            Outgoing { partition: None, timestamp: now_ms(), key: line.key, value: line.value, headers: &line.headers };
         if let Err(error) = self.producer.append(topic, &record, 0).await {
             return self.refuse(error);
         }
@@ -187,7 +192,9 @@ fn reader(options: &Parsed) -> Result<LineReader, Failure> {
     if let Some(class) = options.value("line-reader") {
         let known = ["org.apache.kafka.tools.LineMessageReader", "kafka.tools.ConsoleProducer$LineMessageReader"];
         if !known.contains(&class) {
-            return Err(options.usage(format!("--line-reader {class} is not available: only the built-in line reader is")));
+            return Err(
+                options.usage(format!("--line-reader {class} is not available: only the built-in line reader is"))
+            );
         }
     }
     let mut reader = LineReader::default();
@@ -206,8 +213,11 @@ fn reader(options: &Parsed) -> Result<LineReader, Failure> {
 }
 
 fn configs(options: &Parsed) -> Result<(milena_client::ClientConfig, ProducerConfig), Failure> {
-    let mut properties =
-        ClientProperties::read(options, &["producer.config", "command-config"], &["producer-property", "command-property"])?;
+    let mut properties = ClientProperties::read(
+        options,
+        &["producer.config", "command-config"],
+        &["producer-property", "command-property"],
+    )?;
     let from_options = [
         ("batch-size", "batch.size"),
         ("max-partition-memory-bytes", "batch.size"),
@@ -228,7 +238,9 @@ fn configs(options: &Parsed) -> Result<(milena_client::ClientConfig, ProducerCon
         properties.set("compression.type", options.value("compression-codec").unwrap_or("gzip"));
     }
     // A person or a pipe feeds this tool: full batches leave at once, the rest soon.
-    for (key, value) in [("linger.ms", "1000"), ("retries", "3"), ("request.timeout.ms", "1500"), ("client.id", "console-producer")] {
+    for (key, value) in
+        [("linger.ms", "1000"), ("retries", "3"), ("request.timeout.ms", "1500"), ("client.id", "console-producer")]
+    {
         properties.set_default(key, value);
     }
     let servers = options.value("bootstrap-server").or_else(|| options.value("broker-list"));

@@ -199,7 +199,8 @@ fn assignment_text(partitions: &[TopicPartition]) -> String {
     if topics.is_empty() {
         return "-".to_owned();
     }
-    let texts: Vec<String> = topics.into_iter().map(|(topic, numbers)| format!("{topic}:{}", numbers.join(","))).collect();
+    let texts: Vec<String> =
+        topics.into_iter().map(|(topic, numbers)| format!("{topic}:{}", numbers.join(","))).collect();
     texts.join(";")
 }
 
@@ -214,7 +215,11 @@ pub fn print_state(group: &GroupDescription, coordinator: &str, verbose: bool, t
     let mut row = vec![group.group_id.clone(), coordinator.to_owned(), assignor.to_owned(), group.state.clone()];
     if verbose {
         columns.extend([Column::fixed("GROUP-EPOCH", 15), Column::fixed("TARGET-ASSIGNMENT-EPOCH", 25)]);
-        let epoch = |epoch: Option<i32>| epoch.filter(|_| group.classic == ClassicGroup::No).map_or_else(|| "-".to_owned(), |epoch| epoch.to_string());
+        let epoch = |epoch: Option<i32>| {
+            epoch
+                .filter(|_| group.classic == ClassicGroup::No)
+                .map_or_else(|| "-".to_owned(), |epoch| epoch.to_string())
+        };
         row.extend([epoch(group.group_epoch), epoch(group.target_assignment_epoch)]);
     }
     columns.push(Column::last("#MEMBERS"));

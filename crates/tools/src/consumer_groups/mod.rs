@@ -94,7 +94,9 @@ fn check(options: &Parsed) -> Result<(), Failure> {
             return Err(options.usage("Option [describe] takes one of these options: [all-groups], [group]"));
         }
         if ["members", "offsets", "state"].iter().filter(|name| options.has(name)).count() > 1 {
-            return Err(options.usage("Option [describe] takes at most one of these options: [members], [offsets], [state]"));
+            return Err(
+                options.usage("Option [describe] takes at most one of these options: [members], [offsets], [state]")
+            );
         }
         if let Some(states) = options.value("state") {
             return Err(options.usage(format!("Option [describe] does not take a value for [state]: {states}")));
@@ -178,9 +180,13 @@ fn names_of(options: &Parsed, option: &str, known: &[&str]) -> Result<Vec<String
     let Some(list) = options.value(option) else { return Ok(Vec::new()) };
     list.split(',')
         .map(|name| {
-            known.iter().find(|known| known.eq_ignore_ascii_case(name.trim())).map(|known| (*known).to_owned()).ok_or_else(|| {
-                options.usage(format!("Invalid {option} list '{list}'. Valid {option}s are: {}", known.join(", ")))
-            })
+            known
+                .iter()
+                .find(|known| known.eq_ignore_ascii_case(name.trim()))
+                .map(|known| (*known).to_owned())
+                .ok_or_else(|| {
+                    options.usage(format!("Invalid {option} list '{list}'. Valid {option}s are: {}", known.join(", ")))
+                })
         })
         .collect()
 }
@@ -196,7 +202,8 @@ async fn delete(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal) ->
 }
 
 fn deletion_report(results: &[(String, milena_client::Result<()>)]) -> String {
-    let deleted: Vec<String> = results.iter().filter(|(_, result)| result.is_ok()).map(|(group, _)| format!("'{group}'")).collect();
+    let deleted: Vec<String> =
+        results.iter().filter(|(_, result)| result.is_ok()).map(|(group, _)| format!("'{group}'")).collect();
     let failed: Vec<String> = results
         .iter()
         .filter_map(|(group, result)| {
@@ -256,7 +263,9 @@ async fn partitions_of(cluster: &Cluster, options: &Parsed) -> Result<Vec<TopicP
     let mut partitions = Vec::new();
     for word in options.values("topic") {
         match topic_argument(word)? {
-            (topic, Some(numbers)) => partitions.extend(numbers.into_iter().map(|number| TopicPartition::new(topic, number))),
+            (topic, Some(numbers)) => {
+                partitions.extend(numbers.into_iter().map(|number| TopicPartition::new(topic, number)))
+            }
             (topic, None) => {
                 let described = cluster.describe_topics(&[topic.to_owned()], 2000).await?;
                 let all = described.iter().flat_map(|topic| &topic.partitions);
@@ -272,7 +281,8 @@ async fn partitions_of(cluster: &Cluster, options: &Parsed) -> Result<Vec<TopicP
 fn topic_argument(word: &str) -> Result<(&str, Option<Vec<i32>>), Failure> {
     let Some((topic, list)) = word.split_once(':') else { return Ok((word, None)) };
     let invalid = || Failure::illegal_argument(format!("Invalid partition '{list}' specified in topic arg '{word}'"));
-    let numbers = list.split(',').map(|number| number.trim().parse().map_err(|_| invalid())).collect::<Result<_, _>>()?;
+    let numbers =
+        list.split(',').map(|number| number.trim().parse().map_err(|_| invalid())).collect::<Result<_, _>>()?;
     Ok((topic, Some(numbers)))
 }
 

@@ -16,9 +16,8 @@ use crate::options::Parsed;
 use crate::table::{self, Column};
 use crate::terminal::Terminal;
 
-const SCENARIOS: &[&str] = &[
-    "to-offset", "to-datetime", "by-duration", "to-earliest", "to-latest", "shift-by", "from-file", "to-current",
-];
+const SCENARIOS: &[&str] =
+    &["to-offset", "to-datetime", "by-duration", "to-earliest", "to-latest", "shift-by", "from-file", "to-current"];
 
 /// What to reset to.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +38,9 @@ pub fn check(options: &Parsed) -> Result<(), Failure> {
     }
     if SCENARIOS.iter().filter(|scenario| options.has(scenario)).count() != 1 {
         let known: Vec<String> = SCENARIOS.iter().map(|scenario| format!("[{scenario}]")).collect();
-        return Err(options.usage(format!("Option [reset-offsets] takes exactly one of these options: {}", known.join(", "))));
+        return Err(
+            options.usage(format!("Option [reset-offsets] takes exactly one of these options: {}", known.join(", ")))
+        );
     }
     options.forbid("topic", &["all-topics"])?;
     if !options.has("topic") && !options.has("all-topics") && !options.has("from-file") {
@@ -183,7 +184,9 @@ async fn plan(
             let mut wanted = BTreeMap::new();
             for tp in partitions {
                 let current = committed.get(&tp).ok_or_else(|| {
-                    options.usage(format!("Cannot shift offset for partition {tp} since there is no current committed offset"))
+                    options.usage(format!(
+                        "Cannot shift offset for partition {tp} since there is no current committed offset"
+                    ))
                 })?;
                 wanted.insert(tp, current.offset.saturating_add(*count));
             }
@@ -208,15 +211,23 @@ async fn find(
     terminal: &mut Terminal,
 ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
     let mut offsets = ask(cluster, partitions, spec).await?;
-    let unknown: Vec<TopicPartition> = offsets.iter().filter(|(_, offset)| **offset < 0).map(|(tp, _)| tp.clone()).collect();
+    let unknown: Vec<TopicPartition> =
+        offsets.iter().filter(|(_, offset)| **offset < 0).map(|(tp, _)| tp.clone()).collect();
     for tp in &unknown {
-        terminal.line(&format!("\nWarn: Partition {} from topic {} is empty. Falling back to latest known offset.", tp.partition, tp.topic));
+        terminal.line(&format!(
+            "\nWarn: Partition {} from topic {} is empty. Falling back to latest known offset.",
+            tp.partition, tp.topic
+        ));
     }
     offsets.extend(ask(cluster, &unknown, OffsetSpec::LATEST).await?);
     Ok(offsets)
 }
 
-async fn ask(cluster: &Cluster, partitions: &[TopicPartition], spec: OffsetSpec) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
+async fn ask(
+    cluster: &Cluster,
+    partitions: &[TopicPartition],
+    spec: OffsetSpec,
+) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
     let asked: Vec<_> = partitions.iter().map(|tp| (tp.clone(), spec)).collect();
     let found = cluster.list_offsets(&asked, IsolationLevel::ReadUncommitted).await?;
     let offset = |(tp, found): (TopicPartition, milena_client::Result<FoundOffset>)| Ok((tp, found?.offset));

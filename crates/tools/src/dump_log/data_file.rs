@@ -60,7 +60,9 @@ impl Dump<'_> {
         let Dump { options, terminal, findings, .. } = self;
         let mut line = String::new();
         let walked = view.for_each_record::<RecordError>(DECOMPRESSED_MAX, |record| {
-            if let Some(previous) = previous_offset.replace(record.offset).filter(|previous| previous + 1 != record.offset) {
+            if let Some(previous) =
+                previous_offset.replace(record.offset).filter(|previous| previous + 1 != record.offset)
+            {
                 findings.gap(path, previous, record.offset);
             }
             line.clear();

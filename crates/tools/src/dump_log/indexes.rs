@@ -101,7 +101,8 @@ impl Dump<'_> {
         match dump::batches(&log, u64::MAX) {
             Ok(batches) => Ok(Some(batches)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.terminal.error_line(&format!("{} does not exist: the entries are not compared with it.", log.display()));
+                self.terminal
+                    .error_line(&format!("{} does not exist: the entries are not compared with it.", log.display()));
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -150,7 +151,8 @@ fn last_offset(batch: &DumpedBatch) -> Option<i64> {
 
 /// The largest timestamp of the records, not what the header claims.
 fn largest_timestamp(batch: &DumpedBatch) -> io::Result<i64> {
-    let damaged = |error: milena_protocol::record::RecordError| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let damaged =
+        |error: milena_protocol::record::RecordError| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
     let view = BatchView::parse(&batch.bytes).map_err(damaged)?;
     if view.timestamp_type() == TimestampType::LogAppendTime {
         return Ok(view.max_timestamp());

@@ -3,7 +3,9 @@
 use std::fs;
 
 use bytes::Bytes;
-use milena_protocol::messages::{ConsumerProtocolSubscription, GroupMetadataValue, OffsetCommitKey, group_metadata_value};
+use milena_protocol::messages::{
+    ConsumerProtocolSubscription, GroupMetadataValue, OffsetCommitKey, group_metadata_value,
+};
 use milena_protocol::record::control::{ControlType, EndTxnMarker, end_txn_marker_batch};
 use milena_protocol::record::{BatchBuilder, BatchOptions, Header};
 use milena_protocol::{Chunk, Message, Writer};
@@ -135,7 +137,8 @@ fn coordinator_records_are_json() {
         ),
         ..Default::default()
     };
-    let group = GroupMetadataValue { protocol_type: "consumer".to_owned(), members: vec![member], ..Default::default() };
+    let group =
+        GroupMetadataValue { protocol_type: "consumer".to_owned(), members: vec![member], ..Default::default() };
     let mut builder = BatchBuilder::new(BatchOptions::default());
     let group_key = milena_protocol::messages::GroupMetadataKey { group: "g".to_owned() };
     builder.append(1, Some(&bytes_of(1, &key, 0)), None, &[]);
@@ -146,7 +149,13 @@ fn coordinator_records_are_json() {
     let (_, out, _) = dump(&dir, &[SEGMENT], &["--offsets-decoder", "--skip-record-metadata"]);
     let lines: Vec<&str> = out.lines().skip(3).collect();
     assert_eq!(lines[0], r#"| key: {"type":"1","data":{"group":"g","topic":"t","partition":2}} payload: <DELETE>"#);
-    assert!(lines[1].starts_with(r#"| key: {"type":"2","data":{"group":"g"}} payload: {"version":"3","data":{"protocolType":"consumer","#), "{}", lines[1]);
+    assert!(
+        lines[1].starts_with(
+            r#"| key: {"type":"2","data":{"group":"g"}} payload: {"version":"3","data":{"protocolType":"consumer","#
+        ),
+        "{}",
+        lines[1]
+    );
     assert!(lines[1].contains(r#""subscription":{"topics":["t"],"userData":null},"#), "{}", lines[1]);
     assert_eq!(lines[2], "| key: Unknown record type 99 at offset 2, skipping.");
     assert!(lines[3].starts_with("| key: Error at offset 3, skipping. "), "{}", lines[3]);

@@ -71,7 +71,8 @@ async fn reassignments(cluster: &Cluster) -> Result<BTreeMap<(String, i32), Reas
     let all = topics.into_iter().flat_map(|topic| {
         let name = topic.name;
         topic.partitions.into_iter().map(move |partition| {
-            let reassignment = Reassignment { adding: partition.adding_replicas, removing: partition.removing_replicas };
+            let reassignment =
+                Reassignment { adding: partition.adding_replicas, removing: partition.removing_replicas };
             ((name.clone(), partition.partition_index), reassignment)
         })
     });
@@ -91,7 +92,9 @@ pub fn print_topic(
     let overridden = overridden(configs);
     if !only_some_partitions && (!only_overridden || !overridden.is_empty()) {
         let first = topic.partitions.first();
-        let adding = first.and_then(|first| reassignments.get(&(topic.name.clone(), first.partition))).map_or(0, |r| r.adding.len());
+        let adding = first
+            .and_then(|first| reassignments.get(&(topic.name.clone(), first.partition)))
+            .map_or(0, |r| r.adding.len());
         terminal.line(&format!(
             "Topic: {}\tTopicId: {}\tPartitionCount: {}\tReplicationFactor: {}\tConfigs: {}",
             topic.name,
@@ -104,7 +107,10 @@ pub fn print_topic(
     if only_overridden {
         return;
     }
-    let min_isr = configs.iter().find(|config| config.name == "min.insync.replicas").and_then(|config| config.value.as_ref()?.parse().ok());
+    let min_isr = configs
+        .iter()
+        .find(|config| config.name == "min.insync.replicas")
+        .and_then(|config| config.value.as_ref()?.parse().ok());
     for partition in &topic.partitions {
         let reassignment = reassignments.get(&(topic.name.clone(), partition.partition));
         if filter.shows(partition, reassignment, min_isr.unwrap_or(1)) {
@@ -126,14 +132,16 @@ fn overridden(configs: &[Config]) -> Vec<String> {
 
 impl Filter<'_> {
     fn shows(&self, partition: &PartitionDescription, reassignment: Option<&Reassignment>, min_isr: usize) -> bool {
-        let replicas = partition.replicas.len() - reassignment.map_or(0, |r| r.adding.len()).min(partition.replicas.len());
+        let replicas =
+            partition.replicas.len() - reassignment.map_or(0, |r| r.adding.len()).min(partition.replicas.len());
         let tests = [
             ("under-replicated-partitions", partition.isr.len() < replicas),
             ("unavailable-partitions", !self.live_brokers.contains(&partition.leader_id)),
             ("under-min-isr-partitions", partition.isr.len() < min_isr),
             ("at-min-isr-partitions", partition.isr.len() == min_isr),
         ];
-        let asked: Vec<bool> = tests.iter().filter(|(name, _)| self.options.has(name)).map(|(_, passes)| *passes).collect();
+        let asked: Vec<bool> =
+            tests.iter().filter(|(name, _)| self.options.has(name)).map(|(_, passes)| *passes).collect();
         asked.is_empty() || asked.contains(&true)
     }
 }
@@ -147,7 +155,8 @@ fn partition_line(topic: &str, partition: &PartitionDescription, reassignment: O
         joined(&partition.isr),
     );
     if let Some(moving) = reassignment {
-        line += &format!("\tAdding Replicas: {}\tRemoving Replicas: {}", joined(&moving.adding), joined(&moving.removing));
+        line +=
+            &format!("\tAdding Replicas: {}\tRemoving Replicas: {}", joined(&moving.adding), joined(&moving.removing));
     }
     let replicas = |ids: &Option<Vec<i32>>| ids.as_ref().map_or("N/A".to_owned(), |ids| joined(ids));
     line += &format!("\tElr: {}\tLastKnownElr: {}", replicas(&partition.elr), replicas(&partition.last_known_elr));

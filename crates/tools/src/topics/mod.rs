@@ -73,7 +73,8 @@ fn check(options: &Parsed) -> Result<(), Failure> {
         options.required("partitions")?;
     }
     if options.has("delete-config") {
-        return Err(options.usage("Option \"[delete-config]\" is no longer supported: use kafka-configs --alter --delete-config"));
+        return Err(options
+            .usage("Option \"[delete-config]\" is no longer supported: use kafka-configs --alter --delete-config"));
     }
     options.forbid("partitions", &["list", "describe", "delete"])?;
     options.forbid("replication-factor", &["list", "describe", "delete", "alter"])?;
@@ -142,9 +143,12 @@ fn new_topic(name: &str, options: &Parsed) -> Result<create_topics_request::Topi
     let mut configs = Vec::new();
     for config in options.values("config") {
         let (name, value) = config.split_once('=').ok_or_else(|| {
-            Failure::illegal_argument("requirement failed: Invalid topic config: all configs to be added must be in the format \"key=val\".")
+            Failure::illegal_argument(
+                "requirement failed: Invalid topic config: all configs to be added must be in the format \"key=val\".",
+            )
         })?;
-        configs.push(create_topics_request::Config { name: name.trim().to_owned(), value: Some(value.trim().to_owned()) });
+        configs
+            .push(create_topics_request::Config { name: name.trim().to_owned(), value: Some(value.trim().to_owned()) });
     }
     Ok(create_topics_request::Topic {
         name: name.to_owned(),
@@ -187,7 +191,9 @@ async fn alter(cluster: &Cluster, options: &Parsed) -> Result<(), Failure> {
 async fn topics(cluster: &Cluster, options: &Parsed) -> Result<Vec<String>, Failure> {
     let pattern = options.value("topic").map(java_format::topic_pattern).transpose()?;
     let id: Option<Uuid> = match options.value("topic-id") {
-        Some(text) => Some(text.parse().map_err(|_| Failure::illegal_argument(format!("Input string `{text}` is not a topic id")))?),
+        Some(text) => Some(
+            text.parse().map_err(|_| Failure::illegal_argument(format!("Input string `{text}` is not a topic id")))?,
+        ),
         None => None,
     };
     let exclude_internal = options.has("exclude-internal");

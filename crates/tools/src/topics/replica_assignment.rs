@@ -11,17 +11,25 @@ pub fn parse(text: &str) -> Result<Vec<Vec<i32>>, Failure> {
     for (index, list) in text.split(',').enumerate() {
         let brokers = list
             .split(':')
-            .map(|id| id.trim().parse::<i32>().map_err(|_| Failure::illegal_argument(format!("For input string: \"{id}\""))))
+            .map(|id| {
+                id.trim().parse::<i32>().map_err(|_| Failure::illegal_argument(format!("For input string: \"{id}\"")))
+            })
             .collect::<Result<Vec<i32>, _>>()?;
         let mut sorted = brokers.clone();
         sorted.sort_unstable();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             let message = format!("Partition replica lists may not contain duplicate entries: {}", twice[0]);
-            return Err(Failure::Exception { class: "org.apache.kafka.server.common.AdminCommandFailedException", message });
+            return Err(Failure::Exception {
+                class: "org.apache.kafka.server.common.AdminCommandFailedException",
+                message,
+            });
         }
         if partitions.first().is_some_and(|first| first.len() != brokers.len()) {
             let message = format!("Partition {index} has different replication factor: [{list}]");
-            return Err(Failure::Exception { class: "org.apache.kafka.server.common.AdminOperationException", message });
+            return Err(Failure::Exception {
+                class: "org.apache.kafka.server.common.AdminOperationException",
+                message,
+            });
         }
         partitions.push(brokers);
     }

@@ -1,3 +1,5 @@
+//! Output and arguments of `kafka-topics`, held against recordings of the original.
+
 use std::collections::{BTreeMap, HashSet};
 
 use milena_client::admin::{PartitionDescription, TopicDescription};
@@ -35,7 +37,8 @@ fn config(name: &str, value: &str, config_source: i8) -> Config {
 
 /// The topic configs of Kafka 4.3: their number decides the order in which set ones are shown.
 fn configs_of_orders() -> Vec<Config> {
-    let set = [("cleanup.policy", "compact,delete", 1), ("retention.ms", "3600000", 1), ("min.insync.replicas", "1", 3)];
+    let set =
+        [("cleanup.policy", "compact,delete", 1), ("retention.ms", "3600000", 1), ("min.insync.replicas", "1", 3)];
     let defaults = "compression.gzip.level compression.lz4.level compression.type compression.zstd.level delete.retention.ms \
         file.delete.delay.ms flush.messages flush.ms follower.replication.throttled.replicas index.interval.bytes \
         leader.replication.throttled.replicas local.retention.bytes local.retention.ms max.compaction.lag.ms max.message.bytes \
@@ -67,7 +70,13 @@ fn describe_prints_what_kafka_prints() {
 fn a_partition_on_the_move_shows_what_is_added_and_removed() {
     let mut topic = orders();
     topic.partitions.truncate(1);
-    topic.partitions[0] = PartitionDescription { leader_id: -1, replicas: vec![3, 1], elr: None, last_known_elr: None, ..topic.partitions[0].clone() };
+    topic.partitions[0] = PartitionDescription {
+        leader_id: -1,
+        replicas: vec![3, 1],
+        elr: None,
+        last_known_elr: None,
+        ..topic.partitions[0].clone()
+    };
     let moving = BTreeMap::from([(("orders".to_owned(), 0), Reassignment { adding: vec![3], removing: vec![1] })]);
     let text = printed(&topic, &["--describe"], &moving);
     assert!(text.contains("\tReplicationFactor: 1\t"), "{text}");
@@ -93,7 +102,10 @@ fn the_command_line_is_checked_before_anything_is_done() {
     assert_eq!(refused(&["--topic", "t"]), one_action);
     assert_eq!(refused(&["--create", "--list"]), one_action);
     assert_eq!(refused(&["--create"]), "Missing required argument \"[topic]\"");
-    assert_eq!(refused(&["--list", "--partitions", "3"]), "Option \"[partitions]\" can't be used with option \"[list]\"");
+    assert_eq!(
+        refused(&["--list", "--partitions", "3"]),
+        "Option \"[partitions]\" can't be used with option \"[list]\""
+    );
     assert!(check(&options(&["--create", "--topic", "t", "--partitions", "1"])).is_ok());
 }
 

@@ -34,9 +34,9 @@ pub(super) async fn all(
         pairs.map(|(read, fetch)| one(read, fetch, upto, magic)).collect()
     });
     // Fails only when the conversion panicked.
-    converting.await.unwrap_or_else(|_| {
-        indexes.into_iter().map(|index| refused(index, ErrorCode::UnknownServerError)).collect()
-    })
+    converting
+        .await
+        .unwrap_or_else(|_| indexes.into_iter().map(|index| refused(index, ErrorCode::UnknownServerError)).collect())
 }
 
 fn one(read: PartitionRead, fetch: &PartitionFetch, upto: ReadLimit, magic: i8) -> PartitionResponse {

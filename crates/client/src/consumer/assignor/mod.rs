@@ -76,7 +76,9 @@ impl FromStr for Assignor {
         match text.rsplit('.').next().unwrap_or(text) {
             "range" | "RangeAssignor" => Ok(Assignor::Range),
             "roundrobin" | "RoundRobinAssignor" => Ok(Assignor::RoundRobin),
-            "cooperative-sticky" | "CooperativeStickyAssignor" | "sticky" | "StickyAssignor" => Ok(Assignor::CooperativeSticky),
+            "cooperative-sticky" | "CooperativeStickyAssignor" | "sticky" | "StickyAssignor" => {
+                Ok(Assignor::CooperativeSticky)
+            }
             _ => Err(Error::Config(format!("unknown partition.assignment.strategy {text}"))),
         }
     }

@@ -9,7 +9,8 @@ pub(super) fn assign(members: &[Member], partition_counts: &HashMap<String, i32>
     let mut assignments = no_partitions(members);
     let ordered = in_order(members);
     for (topic, count) in subscribed(members, partition_counts) {
-        let takers: Vec<&&Member> = ordered.iter().filter(|member| member.topics.iter().any(|wanted| wanted == topic)).collect();
+        let takers: Vec<&&Member> =
+            ordered.iter().filter(|member| member.topics.iter().any(|wanted| wanted == topic)).collect();
         let each = count / takers.len() as i32;
         let extra = count % takers.len() as i32;
         let mut next = 0;

@@ -1,3 +1,5 @@
+//! What the assignors of a group's leader hand out.
+
 use super::*;
 
 fn member(id: &str, topics: &[&str]) -> Member {
@@ -83,7 +85,8 @@ fn sticky_moves_nothing_when_a_member_leaves_except_its_partitions() {
         generation_id: 3,
         ..member(id, &["t"])
     };
-    let assigned = Assignor::CooperativeSticky.assign(&[owning("a", &[0, 3]), owning("b", &[1, 4])], &counts(&[("t", 6)]));
+    let assigned =
+        Assignor::CooperativeSticky.assign(&[owning("a", &[0, 3]), owning("b", &[1, 4])], &counts(&[("t", 6)]));
     assert_eq!(shown(&assigned), ["a: t-0 t-2 t-3", "b: t-1 t-4 t-5"]);
 }
 

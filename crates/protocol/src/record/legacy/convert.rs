@@ -33,9 +33,9 @@ pub fn up_convert(set: &[u8], max_decompressed: usize) -> Result<Bytes, RecordEr
 /// result is empty when nothing is left, for example of control batches: the caller then goes on with the next batch.
 ///
 /// # Errors
-/// - [`RecordError::UnsupportedCodec`]: zstd
-/// - [`RecordError::UnsupportedMagic`]: `to_magic` is neither 0 nor 1, or a batch is not v2
-/// - [`RecordError::InvalidRecord`], [`RecordError::CountMismatch`], [`RecordError::Compression`]: damaged batches
+/// - [`RecordError::UnsupportedCodec`] for zstd
+/// - [`RecordError::UnsupportedMagic`] when `to_magic` is neither 0 nor 1, or a batch is not v2
+/// - [`RecordError::InvalidRecord`], [`RecordError::CountMismatch`], [`RecordError::Compression`] for damaged batches
 pub fn down_convert(
     v2_batches: &[u8],
     to_magic: i8,
