@@ -262,7 +262,7 @@ impl Stats {
             window_started: now,
             record_size,
             sample_every: expected / SAMPLES_MAX.min(expected.max(1)).max(1)
-                + u64::from(expected % SAMPLES_MAX != 0 && expected > SAMPLES_MAX),
+                + u64::from(!expected.is_multiple_of(SAMPLES_MAX) && expected > SAMPLES_MAX),
             total: Tally::default(),
             window: Tally::default(),
             samples_us: Vec::new(),
@@ -279,7 +279,7 @@ impl Stats {
     }
 
     fn record(&mut self, latency_us: u64) {
-        if self.total.count % self.sample_every.max(1) == 0 {
+        if self.total.count.is_multiple_of(self.sample_every.max(1)) {
             self.samples_us.push(latency_us);
         }
         self.total.add(latency_us);
