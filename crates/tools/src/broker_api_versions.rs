@@ -1,6 +1,9 @@
 //! `kafka-broker-api-versions`: what each broker understands, and what this client would use.
 
+use std::collections::BTreeMap;
+
 use milena_client::{Cluster, Node};
+use milena_protocol::messages::api_versions_response::ApiKey as Range;
 use milena_protocol::messages::{ApiVersionsResponse, DescribeClusterRequest};
 use milena_protocol::{ApiKey, catalog};
 
@@ -40,31 +43,27 @@ fn label(node: &Node, is_fenced: bool) -> String {
     format!("{}:{} (id: {} rack: {rack} isFenced: {is_fenced})", node.host, node.port, node.id)
 }
 
+/// One line an API in the order of keys: those the broker serves, and those only this client knows.
 fn shown(node: &Node, is_fenced: bool, versions: &ApiVersionsResponse) -> String {
-    let lines: Vec<String> = versions
-        .api_keys
+    let mut lines: BTreeMap<i16, String> = ApiKey::ALL
         .iter()
-        .map(|range| match ApiKey::try_from(range.api_key) {
-            Ok(key) => {
-                let (own_min, own_max) = own_versions(key);
-                let usable = range.max_version.min(own_max);
-                let usable = if usable >= range.min_version.max(own_min) {
-                    usable.to_string()
-                } else {
-                    "UNSUPPORTED".to_owned()
-                };
-                let usable = if usable == "UNSUPPORTED" { usable } else { format!("usable: {usable}") };
-                format!(
-                    "\t{}({}): {} [{usable}]",
-                    key.name(),
-                    range.api_key,
-                    span(range.min_version, range.max_version)
-                )
-            }
-            Err(_) => format!("\tUNKNOWN({}): {}", range.api_key, span(range.min_version, range.max_version)),
-        })
+        .filter(|key| key.is_on_broker_listener())
+        .map(|key| (*key as i16, format!("\t{}({}): UNSUPPORTED", key.name(), *key as i16)))
         .collect();
+    lines.extend(versions.api_keys.iter().map(|range| (range.api_key, served(range))));
+    let lines: Vec<String> = lines.into_values().collect();
     format!("{} -> (\n{}\n)\n", label(node, is_fenced), lines.join(",\n"))
+}
+
+fn served(range: &Range) -> String {
+    let Range { api_key, min_version, max_version } = *range;
+    let span = span(min_version, max_version);
+    let Ok(key) = ApiKey::try_from(api_key) else { return format!("\tUNKNOWN({api_key}): {span}") };
+    let (own_min, own_max) = own_versions(key);
+    let usable = max_version.min(own_max);
+    let usable =
+        if usable >= min_version.max(own_min) { format!("usable: {usable}") } else { "UNSUPPORTED".to_owned() };
+    format!("\t{}({api_key}): {span} [{usable}]", key.name())
 }
 
 /// The versions of a request that this build can write.
@@ -79,8 +78,6 @@ fn span(min: i16, max: i16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use milena_protocol::messages::api_versions_response::ApiKey as Range;
-
     use super::*;
 
     #[test]
@@ -91,7 +88,19 @@ mod tests {
             api_keys: vec![range(3, 0, 13), range(92, 0, 0), range(999, 1, 2)],
             ..Default::default()
         };
-        let expected = "127.0.0.1:29092 (id: 1 rack: null isFenced: false) -> (\n\tMetadata(3): 0 to 13 [usable: 13],\n\tDeleteShareGroupOffsets(92): 0 [usable: 0],\n\tUNKNOWN(999): 1 to 2\n)\n";
-        assert_eq!(shown(&node, false, &versions), expected);
+        let printed = shown(&node, false, &versions);
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(lines.first(), Some(&"127.0.0.1:29092 (id: 1 rack: null isFenced: false) -> ("));
+        assert_eq!(lines[lines.len() - 2..], ["\tUNKNOWN(999): 1 to 2", ")"]);
+        for expected in [
+            "\tProduce(0): UNSUPPORTED,",
+            "\tMetadata(3): 0 to 13 [usable: 13],",
+            "\tDeleteShareGroupOffsets(92): 0 [usable: 0],",
+        ] {
+            assert!(lines.contains(&expected), "{expected} is missing in {printed}");
+        }
+        let keys: Vec<i32> = lines.iter().filter_map(|line| line.split(['(', ')']).nth(1)?.parse().ok()).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        assert!(!printed.contains("BrokerRegistration"), "controllers' APIs are none of a client's business");
     }
 }

@@ -223,21 +223,39 @@ fn deletion_report(results: &[(String, milena_client::Result<()>)]) -> String {
 
 async fn delete_offsets(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal) -> Result<(), Failure> {
     let group = options.required("group")?;
-    let partitions = partitions_of(cluster, options).await?;
-    let (code, results) = match cluster.delete_offsets(group, &partitions).await {
+    let (mut partitions, mut unknown_topics) = (Vec::new(), BTreeMap::new());
+    for word in options.values("topic") {
+        match partitions_of_word(cluster, word).await {
+            Ok(named) => partitions.extend(named),
+            Err(TopicWordError::Unknown { topic, code }) => {
+                unknown_topics.insert(TopicPartition::new(topic, NO_PARTITION), code);
+            }
+            Err(TopicWordError::Failed(failure)) => return Err(failure),
+        }
+    }
+    partitions.sort();
+    partitions.dedup();
+    let (code, mut results) = match cluster.delete_offsets(group, &partitions).await {
         Ok(results) => (ErrorCode::None, results),
         Err(error) => match error.code() {
             Some(code) => (code, partitions.into_iter().map(|tp| (tp, code)).collect()),
             None => return Err(error.into()),
         },
     };
+    // A topic that could not be looked up was never asked about: the original calls the request a success all the same.
+    results.extend(unknown_topics);
     terminal.print(&offsets_deletion_report(group, code, &results));
     Ok(())
 }
 
+/// Stands for "the whole topic" in a report.
+const NO_PARTITION: i32 = -1;
+
 fn offsets_deletion_report(group: &str, code: ErrorCode, results: &BTreeMap<TopicPartition, ErrorCode>) -> String {
     let head = match code {
-        ErrorCode::None if results.values().all(|code| *code == ErrorCode::None) => {
+        ErrorCode::None
+            if results.iter().all(|(tp, code)| tp.partition == NO_PARTITION || *code == ErrorCode::None) =>
+        {
             format!("Request succeeded for deleting offsets from group {group}.\n")
         }
         ErrorCode::None => "\nError: Encountered some partition-level error, see the follow-up details.\n".to_owned(),
@@ -252,7 +270,8 @@ fn offsets_deletion_report(group: &str, code: ErrorCode, results: &BTreeMap<Topi
                 ErrorCode::None => "Successful".to_owned(),
                 code => format!("Error: {}", milena_client::Error::api(*code, None).to_exception()),
             };
-            vec![tp.topic.clone(), tp.partition.to_string(), status]
+            let partition = if tp.partition == NO_PARTITION { "-".to_owned() } else { tp.partition.to_string() };
+            vec![tp.topic.clone(), partition, status]
         })
         .collect();
     head + &table::with_leading_newlines(&columns, &rows) + "\n"
@@ -262,20 +281,43 @@ fn offsets_deletion_report(group: &str, code: ErrorCode, results: &BTreeMap<Topi
 async fn partitions_of(cluster: &Cluster, options: &Parsed) -> Result<Vec<TopicPartition>, Failure> {
     let mut partitions = Vec::new();
     for word in options.values("topic") {
-        match topic_argument(word)? {
-            (topic, Some(numbers)) => {
-                partitions.extend(numbers.into_iter().map(|number| TopicPartition::new(topic, number)))
-            }
-            (topic, None) => {
-                let described = cluster.describe_topics(&[topic.to_owned()], 2000).await?;
-                let all = described.iter().flat_map(|topic| &topic.partitions);
-                partitions.extend(all.map(|partition| TopicPartition::new(topic, partition.partition)));
-            }
-        }
+        partitions.extend(partitions_of_word(cluster, word).await?);
     }
     partitions.sort();
     partitions.dedup();
     Ok(partitions)
+}
+
+/// Why the value of one `--topic` option names no partitions.
+enum TopicWordError {
+    /// The cluster refuses to describe the topic.
+    Unknown { topic: String, code: ErrorCode },
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl From<TopicWordError> for Failure {
+    fn from(error: TopicWordError) -> Failure {
+        match error {
+            TopicWordError::Unknown { code, .. } => milena_client::Error::api(code, None).into(),
+            TopicWordError::Failed(failure) => failure,
+        }
+    }
+}
+
+async fn partitions_of_word(cluster: &Cluster, word: &str) -> Result<Vec<TopicPartition>, TopicWordError> {
+    match topic_argument(word).map_err(TopicWordError::Failed)? {
+        (topic, Some(numbers)) => Ok(numbers.into_iter().map(|number| TopicPartition::new(topic, number)).collect()),
+        (topic, None) => {
+            let described =
+                cluster.describe_topics(&[topic.to_owned()], 2000).await.map_err(|error| match error.code() {
+                    Some(code) => TopicWordError::Unknown { topic: topic.to_owned(), code },
+                    None => TopicWordError::Failed(error.into()),
+                })?;
+            let all = described.iter().flat_map(|topic| &topic.partitions);
+            Ok(all.map(|partition| TopicPartition::new(topic, partition.partition)).collect())
+        }
+    }
 }
 
 fn topic_argument(word: &str) -> Result<(&str, Option<Vec<i32>>), Failure> {
