@@ -66,7 +66,8 @@ impl Log {
     /// returns, **durable** only once [`Log::on_durable`] says so for the next offset.
     ///
     /// # Errors
-    /// See [`AppendError`]; in every case nothing was appended. A full disk is [`StorageErrorKind::DiskFull`]: appends work
+    /// See [`AppendError`]. Nothing was appended, except when the fsync that `flush.messages` asks for fails: then the
+    /// records are written, not durable, and the log directory is offline. A full disk is [`StorageErrorKind::DiskFull`]: appends work
     /// again when space returns. Any other I/O error takes the log directory offline.
     pub fn append(&self, records: Bytes, options: &AppendOptions) -> Result<AppendInfo, AppendError> {
         let config = self.config();
