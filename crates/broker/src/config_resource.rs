@@ -18,7 +18,6 @@ pub(crate) const GROUP: i8 = 32;
 pub(crate) fn unsupported(resource_type: i8) -> String {
     let name = match resource_type {
         BROKER_LOGGER => "BROKER_LOGGER",
-        CLIENT_METRICS => "CLIENT_METRICS",
         _ => return format!("Unsupported resource type: UNKNOWN ({resource_type})"),
     };
     format!("Unsupported resource type: {name}")
@@ -37,6 +36,7 @@ pub(crate) fn parse(resource_type: i8, name: &str) -> Result<ConfigResource, (Er
             Err(_) => Err((ErrorCode::InvalidRequest, format!("Broker id must be an integer, but it is: {name}"))),
         },
         GROUP => Ok(ConfigResource::Group(name.to_owned())),
+        CLIENT_METRICS => Ok(ConfigResource::ClientMetrics(name.to_owned())),
         other => Err((ErrorCode::InvalidRequest, unsupported(other))),
     }
 }

@@ -139,9 +139,7 @@ async fn tell_groups(groups: Arc<GroupCoordinator>, changes: Vec<MetadataChange>
         match change {
             MetadataChange::TopicDeleted(topic) => deleted.push(topic.name.clone()),
             MetadataChange::TopicCreated(_) | MetadataChange::PartitionsAdded { .. } => grown = true,
-            MetadataChange::TopicConfigChanged(_)
-            | MetadataChange::BrokerConfigChanged
-            | MetadataChange::GroupConfigChanged(_) => {}
+            _ => {}
         }
     }
     if !deleted.is_empty() {

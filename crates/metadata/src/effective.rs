@@ -3,7 +3,7 @@
 //! From strong to weak: the topic (or group) itself, this broker's dynamic configuration, the dynamic default of all
 //! brokers, the static configuration, the default of the table. DescribeConfigs shows the whole list as synonyms.
 
-use crate::config_def::{BROKER_CONFIGS, ConfigDef, GROUP_CONFIGS, TOPIC_CONFIGS};
+use crate::config_def::{BROKER_CONFIGS, CLIENT_METRICS_CONFIGS, ConfigDef, GROUP_CONFIGS, TOPIC_CONFIGS};
 use crate::image::{ClusterImage, ConfigMap};
 
 /// Where a value comes from. The numbers are those of DescribeConfigs v1.
@@ -20,6 +20,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Not set anywhere.
     Default = 5,
+    /// Set for the subscription to client metrics.
+    ClientMetrics = 7,
     /// Set for the group.
     Group = 8,
 }
@@ -113,6 +115,17 @@ impl ClusterImage {
             let broker_def = BROKER_CONFIGS.get(&format!("group.{}", def.name));
             let inherited = broker_def.map(|broker| self.broker_candidates(broker.name)).unwrap_or_default();
             in_force(def, own.into_iter().chain(inherited).collect())
+        })
+    }
+
+    /// Every key of subscriptions to client metrics with its value in force for `name`; nothing for one that does not exist.
+    pub fn client_metrics_configs(&self, name: &str) -> impl Iterator<Item = EffectiveConfig> {
+        let own = self.client_metrics_configs.get(name);
+        own.into_iter().flat_map(|own| {
+            CLIENT_METRICS_CONFIGS.iter().map(move |def| {
+                let own = own.get(def.name).map(|value| candidate(def.name, value, 1, ConfigSource::ClientMetrics));
+                in_force(def, own.into_iter().collect())
+            })
         })
     }
 

@@ -10,7 +10,11 @@ use std::sync::Arc;
 
 use milena_protocol::Uuid;
 
+use crate::acl::AclIndex;
 use crate::broker_config::BrokerConfig;
+use crate::client_quota::ClientQuotas;
+use crate::delegation_token::DelegationTokens;
+use crate::scram::ScramCredentials;
 use crate::topic_name;
 
 /// Configuration keys and values, sorted by key.
@@ -31,6 +35,18 @@ pub struct ClusterImage {
     pub default_broker_config: ConfigMap,
     /// Dynamic configuration of groups by id.
     pub group_configs: BTreeMap<String, ConfigMap>,
+    /// Subscriptions to client metrics by name (KIP-714).
+    pub client_metrics_configs: BTreeMap<String, ConfigMap>,
+    /// Access control lists.
+    pub acls: Arc<AclIndex>,
+    /// SCRAM credentials of users.
+    pub scram: Arc<ScramCredentials>,
+    /// Quotas of users, clients and addresses.
+    pub client_quotas: Arc<ClientQuotas>,
+    /// Delegation tokens by id; some may have ended.
+    pub delegation_tokens: Arc<DelegationTokens>,
+    /// Levels of features that were chosen by UpdateFeatures; see [`ClusterImage::feature_level`].
+    pub chosen_features: BTreeMap<String, i16>,
     /// What this broker was started with: the lowest layer of every value in force.
     pub static_config: Arc<BrokerConfig>,
     pub(crate) topics: BTreeMap<String, Arc<TopicImage>>,

@@ -3,11 +3,12 @@
 //! - a version above ours is answered in the format of version 0 with error 35 and our range (KIP-511)
 //! - v3+ tells the client's software, v5 (KIP-1242) may name the cluster and node it expects: a mismatch is answered with
 //!   REBOOTSTRAP_REQUIRED
-//! - features: clients switch behaviour on them, so only what exists is named. Transactions do not exist yet and
-//!   `transaction.version` is therefore absent; `metadata.version` tells admin clients which Kafka we resemble
+//! - features: clients switch behaviour on them, so only what exists is named ([`milena_metadata::feature`]);
+//!   `metadata.version` tells admin clients which Kafka we resemble
 
 use std::sync::Arc;
 
+use milena_metadata::{FEATURES, Feature};
 use milena_protocol::messages::api_versions_response::{ApiKey as Entry, FinalizedFeature, SupportedFeature};
 use milena_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use milena_protocol::{ApiKey, ErrorCode};
@@ -19,20 +20,6 @@ use crate::context::{Broker, ClientSoftware, RequestContext};
 const SOFTWARE_SINCE: i16 = 3;
 /// First version whose clients may be shown features with minimum 0 (KAFKA-17011).
 const ZERO_MINIMUM_SINCE: i16 = 4;
-
-/// A feature that is supported, and at which level it is in force.
-struct Feature {
-    name: &'static str,
-    min: i16,
-    max: i16,
-}
-
-/// Features in force, each at its highest level.
-const FEATURES: &[Feature] = &[
-    // Level 30 is 4.3-IV0, the newest of Kafka 4.3.
-    Feature { name: "metadata.version", min: 7, max: 30 },
-    Feature { name: "group.version", min: 0, max: 1 },
-];
 
 /// Answers with the dispatch table and the features in force.
 pub async fn handle(
@@ -52,12 +39,13 @@ pub async fn handle(
     if expects_another_broker(broker, &request) {
         return ApiVersionsResponse { error_code: ErrorCode::RebootstrapRequired.code(), ..Default::default() };
     }
+    let image = broker.image();
     let features = FEATURES.iter().filter(|feature| feature.min > 0 || context.api_version >= ZERO_MINIMUM_SINCE);
     ApiVersionsResponse {
         api_keys: API_VERSIONS.iter().map(entry).collect(),
         supported_features: features.map(supported).collect(),
-        finalized_features: FEATURES.iter().map(finalized).collect(),
-        finalized_features_epoch: 0,
+        finalized_features: image.finalized_features().into_iter().map(finalized).collect(),
+        finalized_features_epoch: image.revision as i64,
         ..Default::default()
     }
 }
@@ -80,8 +68,8 @@ fn supported(feature: &Feature) -> SupportedFeature {
     SupportedFeature { name: feature.name.to_owned(), min_version: feature.min, max_version: feature.max }
 }
 
-fn finalized(feature: &Feature) -> FinalizedFeature {
-    FinalizedFeature { name: feature.name.to_owned(), max_version_level: feature.max, min_version_level: feature.max }
+fn finalized((name, level): (&str, i16)) -> FinalizedFeature {
+    FinalizedFeature { name: name.to_owned(), max_version_level: level, min_version_level: level }
 }
 
 /// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`

@@ -1,9 +1,10 @@
 //! DescribeConfigs (key 32), versions 0-4.
 //!
-//! - topics (2), brokers (4; an empty name means the default of all brokers) and groups (32)
+//! - topics (2), brokers (4; an empty name means the default of all brokers), subscriptions to client metrics (16) and
+//!   groups (32)
 //! - v1+ tells where a value comes from and lists its synonyms, strongest first; v3+ types and documentation
 //! - secrets are never shown: their value is null and they are marked sensitive
-//! - not implemented: broker loggers (8) and client metrics (16), answered with INVALID_REQUEST
+//! - not implemented: broker loggers (8), answered with INVALID_REQUEST
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ fn describe(image: &ClusterImage, resource: Resource, detail: &Detail) -> Resour
         config_resource::TOPIC => topic(image, &resource.resource_name, detail),
         config_resource::BROKER => broker_or_default(image, &resource.resource_name, detail),
         config_resource::GROUP => group(image, &resource.resource_name, detail),
+        config_resource::CLIENT_METRICS => client_metrics(image, &resource.resource_name, detail),
         other => Err(Refusal { code: ErrorCode::InvalidRequest, message: config_resource::unsupported(other) }),
     };
     let (code, message, configs) = match described {
@@ -107,6 +109,14 @@ fn group(image: &ClusterImage, name: &str, detail: &Detail) -> Result<Vec<Config
         return Err(Refusal { code: ErrorCode::InvalidRequest, message: "Group name must not be empty".to_owned() });
     }
     Ok(image.group_configs(name).map(|config| entry(config, false, detail)).collect())
+}
+
+fn client_metrics(image: &ClusterImage, name: &str, detail: &Detail) -> Result<Vec<Config>, Refusal> {
+    if name.is_empty() {
+        let message = "Client metrics subscription name must not be empty".to_owned();
+        return Err(Refusal { code: ErrorCode::InvalidRequest, message });
+    }
+    Ok(image.client_metrics_configs(name).map(|config| entry(config, false, detail)).collect())
 }
 
 fn entry(config: EffectiveConfig, read_only: bool, detail: &Detail) -> Config {

@@ -1,6 +1,6 @@
 //! ListConfigResources (key 74), versions 0-1 (KIP-1142).
 //!
-//! - v0 asks for client metrics only; there are none
+//! - v0 asks for subscriptions to client metrics only
 //! - v1 asks for any types, an empty list meaning every type; topics, the broker and groups with a configuration are listed
 
 use std::sync::Arc;
@@ -42,6 +42,7 @@ fn names(broker: &Broker, resource_type: i8) -> Vec<String> {
         TOPIC => image.topics().map(|topic| topic.name.clone()).collect(),
         BROKER | BROKER_LOGGER => vec![image.node_id.to_string()],
         GROUP => image.group_configs.keys().cloned().collect(),
+        CLIENT_METRICS => image.client_metrics_configs.keys().cloned().collect(),
         _ => Vec::new(),
     }
 }

@@ -84,7 +84,7 @@ impl PartitionTable {
                 | MetadataChange::PartitionsAdded { topic, .. } => self.put(image, topic),
                 MetadataChange::TopicDeleted(topic) => self.remove(topic),
                 MetadataChange::BrokerConfigChanged => image.topics().for_each(|topic| self.put(image, topic)),
-                MetadataChange::GroupConfigChanged(_) => {}
+                _ => {}
             }
         }
     }

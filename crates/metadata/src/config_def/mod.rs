@@ -5,6 +5,7 @@
 //! `docs/configuration.md`, so that the three never disagree. Names, types and defaults are Kafka's.
 
 mod broker;
+mod client_metrics;
 pub mod document;
 mod group;
 mod table;
@@ -12,6 +13,7 @@ mod topic;
 mod validate;
 
 pub use broker::{BROKER_CONFIGS, is_dynamic_broker_config};
+pub use client_metrics::CLIENT_METRICS_CONFIGS;
 pub use group::GROUP_CONFIGS;
 pub use table::ConfigTable;
 pub use topic::{RETIRED_TOPIC_CONFIGS, TOPIC_CONFIGS};

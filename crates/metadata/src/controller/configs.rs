@@ -1,4 +1,4 @@
-//! Changing configuration: of topics, of this broker, of all brokers, of groups.
+//! Changing configuration: of topics, of this broker, of all brokers, of groups, of subscriptions to client metrics.
 //!
 //! What counts is what is set for the resource itself; nothing here looks at inherited values except to check that values
 //! fit together.
@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::error::ControllerError;
 use super::{Controller, MetadataChange, records};
+use crate::client_match;
 use crate::config_def::{
-    BROKER_CONFIGS, ConfigDef, ConfigType, GROUP_CONFIGS, RETIRED_TOPIC_CONFIGS, TOPIC_CONFIGS,
+    BROKER_CONFIGS, CLIENT_METRICS_CONFIGS, ConfigDef, ConfigType, GROUP_CONFIGS, RETIRED_TOPIC_CONFIGS, TOPIC_CONFIGS,
     is_dynamic_broker_config, split_list,
 };
 use crate::image::{ClusterImage, ConfigMap, TopicImage};
@@ -26,6 +27,8 @@ pub enum ConfigResource {
     BrokerDefault,
     /// A group.
     Group(String),
+    /// A subscription to client metrics (KIP-714).
+    ClientMetrics(String),
 }
 
 /// The whole new configuration of a resource.
@@ -174,6 +177,9 @@ fn check_exists(image: &ClusterImage, resource: &ConfigResource) -> Result<(), C
         ConfigResource::Group(id) if id.is_empty() => {
             Err(ControllerError::InvalidRequest("Default group resources are not allowed.".to_owned()))
         }
+        ConfigResource::ClientMetrics(name) if name.is_empty() => {
+            Err(ControllerError::InvalidRequest("Subscription name can't be empty".to_owned()))
+        }
         _ => Ok(()),
     }
 }
@@ -205,6 +211,7 @@ fn own_configs(image: &ClusterImage, resource: &ConfigResource) -> ConfigMap {
         ConfigResource::Broker(id) => image.broker_configs.get(id).cloned(),
         ConfigResource::BrokerDefault => Some(image.default_broker_config.clone()),
         ConfigResource::Group(id) => image.group_configs.get(id).cloned(),
+        ConfigResource::ClientMetrics(name) => image.client_metrics_configs.get(name).cloned(),
     }
     .unwrap_or_default()
 }
@@ -232,6 +239,14 @@ fn set_configs(image: &mut ClusterImage, resource: ConfigResource, configs: Conf
                 image.group_configs.insert(id.clone(), configs);
             }
             MetadataChange::GroupConfigChanged(id)
+        }
+        ConfigResource::ClientMetrics(name) => {
+            if configs.is_empty() {
+                image.client_metrics_configs.remove(&name);
+            } else {
+                image.client_metrics_configs.insert(name.clone(), configs);
+            }
+            MetadataChange::ClientMetricsConfigChanged(name)
         }
     }
 }
@@ -301,6 +316,7 @@ fn check_values(image: &ClusterImage, resource: &ConfigResource, configs: &Confi
             check_each(resource, configs)?;
             check_group(image, configs)
         }
+        ConfigResource::ClientMetrics(_) => check_client_metrics(configs),
         ConfigResource::Broker(_) => check_dynamic(configs, false),
         ConfigResource::BrokerDefault => check_dynamic(configs, true),
     }
@@ -359,6 +375,25 @@ fn check_group(image: &ClusterImage, configs: &ConfigMap) -> Result<(), Controll
     Ok(())
 }
 
+/// A subscription's interval and match patterns have wordings of their own.
+fn check_client_metrics(configs: &ConfigMap) -> Result<(), ControllerError> {
+    for (name, value) in configs {
+        let Some(def) = CLIENT_METRICS_CONFIGS.get(name) else {
+            return Err(ControllerError::InvalidConfig(format!("Unknown client metrics configuration: {name}")));
+        };
+        def.validate(value)?;
+    }
+    let interval = configs.get("interval.ms").and_then(|value| value.trim().parse::<i64>().ok());
+    if let Some(interval) = interval.filter(|interval| !(100..=3_600_000).contains(interval)) {
+        return Err(ControllerError::InvalidConfig(format!(
+            "Invalid value {interval} for interval.ms, interval must be between 100 and 3600000 (1 hour)"
+        )));
+    }
+    client_match::ClientMatch::parse(configs.get("match").map_or("", String::as_str))
+        .map(drop)
+        .map_err(ControllerError::InvalidConfig)
+}
+
 /// Dynamic configuration of brokers. A wrong value is INVALID_REQUEST here, not INVALID_CONFIG; so it is in Kafka.
 fn check_dynamic(configs: &ConfigMap, for_all: bool) -> Result<(), ControllerError> {
     let refused: Vec<&str> =
@@ -397,6 +432,7 @@ fn def_of(resource: &ConfigResource, name: &str) -> Option<&'static ConfigDef> {
         ConfigResource::Topic(_) => TOPIC_CONFIGS.get(name),
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => BROKER_CONFIGS.get(name),
         ConfigResource::Group(_) => GROUP_CONFIGS.get(name),
+        ConfigResource::ClientMetrics(_) => CLIENT_METRICS_CONFIGS.get(name),
     }
 }
 
@@ -405,5 +441,6 @@ fn kind_of(resource: &ConfigResource) -> &'static str {
         ConfigResource::Topic(_) => "topic",
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => "broker",
         ConfigResource::Group(_) => "group",
+        ConfigResource::ClientMetrics(_) => "client metrics",
     }
 }

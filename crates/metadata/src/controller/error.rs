@@ -52,6 +52,18 @@ pub enum ControllerError {
     /// A configuration that cannot be.
     #[error("{0}")]
     InvalidConfig(String),
+    /// A credential that cannot be.
+    #[error("{0}")]
+    UnacceptableCredential(String),
+    /// What was to be deleted does not exist.
+    #[error("{0}")]
+    ResourceNotFound(String),
+    /// A level of a feature that cannot be.
+    #[error("{0}")]
+    InvalidUpdateVersion(String),
+    /// No delegation token has this id.
+    #[error("Delegation Token is not found on server.")]
+    TokenNotFound,
     /// One request asks for more partitions than one transaction should create.
     #[error("Excessively large number of partitions per request.")]
     TooManyPartitions,
@@ -85,6 +97,10 @@ impl ControllerError {
             ControllerError::InvalidAssignment(_) => ErrorCode::InvalidReplicaAssignment,
             ControllerError::InvalidRequest(_) => ErrorCode::InvalidRequest,
             ControllerError::InvalidConfig(_) => ErrorCode::InvalidConfig,
+            ControllerError::UnacceptableCredential(_) => ErrorCode::UnacceptableCredential,
+            ControllerError::ResourceNotFound(_) => ErrorCode::ResourceNotFound,
+            ControllerError::InvalidUpdateVersion(_) => ErrorCode::InvalidUpdateVersion,
+            ControllerError::TokenNotFound => ErrorCode::DelegationTokenNotFound,
             ControllerError::TooManyPartitions => ErrorCode::PolicyViolation,
             ControllerError::Fenced => ErrorCode::NotController,
             ControllerError::Corrupt { .. } | ControllerError::Store(_) => ErrorCode::KafkaStorageError,

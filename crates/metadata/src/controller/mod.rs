@@ -9,9 +9,14 @@
 //!
 //! Always true: what the image shows is in the store; a refused change leaves both as they were.
 
+mod acls;
+mod client_quotas;
 mod configs;
+mod delegation_tokens;
 mod error;
+mod features;
 mod records;
+mod scram;
 mod topics;
 
 use std::ops::Range;
@@ -28,9 +33,12 @@ use crate::image::{ClusterImage, TopicImage};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{MetadataStore, Outcome, Transaction};
 
+pub use client_quotas::QuotaAlteration;
 pub use configs::{ConfigAlteration, ConfigOp, ConfigOpKind, ConfigReplacement, ConfigResource};
 pub use error::ControllerError;
+pub use features::{FeatureDirection, FeatureUpdate};
 use records::{CLUSTER, CONTROLLER, ClusterRecord, ControllerRecord, PRODUCER_IDS, ProducerIdsRecord};
+pub use scram::ScramAlteration;
 pub use topics::{NewPartitions, NewTopic, TopicSelector};
 
 /// The file of the embedded store in the data directory.
@@ -58,6 +66,18 @@ pub enum MetadataChange {
     BrokerConfigChanged,
     /// A group's configuration is another.
     GroupConfigChanged(String),
+    /// A subscription to client metrics is new, another or gone.
+    ClientMetricsConfigChanged(String),
+    /// There are other ACLs.
+    AclsChanged,
+    /// There are other SCRAM credentials.
+    ScramCredentialsChanged,
+    /// There are other client quotas.
+    ClientQuotasChanged,
+    /// There are other delegation tokens.
+    DelegationTokensChanged,
+    /// Features have other levels.
+    FeaturesChanged,
 }
 
 /// Hears of every change, in order, after the image was published.
@@ -207,6 +227,20 @@ impl Controller {
             }
             Outcome::Conflict(_) => Err(ControllerError::Fenced),
         }
+    }
+
+    /// Commits what `transaction` holds, if anything, as one change.
+    fn apply_if_any(
+        &self,
+        changing: &mut Changing,
+        transaction: Transaction,
+        image: ClusterImage,
+        change: MetadataChange,
+    ) -> Result<(), ControllerError> {
+        if transaction.operations.is_empty() {
+            return Ok(());
+        }
+        self.apply(changing, transaction, image, &[change])
     }
 
     /// Commits a change, publishes the image and tells the listeners.

@@ -4,8 +4,10 @@
 //! cluster               {"cluster_id": "..."}
 //! controller            {"node_id": 1}                      rewritten by every change: whoever sees it move is fenced
 //! topic/<name>          {"id": "...", "partitions": [{"replicas": [1], "leader": 1, "leader_epoch": 0}]}
-//! config/topic/<name>   config/broker/<id>   config/broker-default   config/group/<id>
+//! config/topic/<name>   config/broker/<id>   config/broker-default   config/group/<id>   config/client-metrics/<name>
 //! producer-ids          {"next": 1000}
+//! acl/<binding>         {}                                  the binding itself is the key
+//! scram/<mechanism>/<user>   quota/<entity>   token/<id>   feature/<name>
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +26,11 @@ use crate::store::Listing;
 pub(super) const CLUSTER: &str = "cluster";
 pub(super) const CONTROLLER: &str = "controller";
 pub(super) const PRODUCER_IDS: &str = "producer-ids";
+
+mod security;
+
+pub(super) use security::{acl_entry, encode_scram, encode_token, feature_key, quota_key, scram_key, token_key};
+
 const TOPIC_PREFIX: &str = "topic/";
 const CONFIG_PREFIX: &str = "config/";
 
@@ -65,6 +72,7 @@ pub(super) fn config_key(resource: &ConfigResource) -> String {
         ConfigResource::Broker(id) => format!("{CONFIG_PREFIX}broker/{id}"),
         ConfigResource::BrokerDefault => format!("{CONFIG_PREFIX}broker-default"),
         ConfigResource::Group(id) => format!("{CONFIG_PREFIX}group/{id}"),
+        ConfigResource::ClientMetrics(name) => format!("{CONFIG_PREFIX}client-metrics/{name}"),
     }
 }
 
@@ -74,6 +82,7 @@ fn resource_of_key(key: &str) -> Option<ConfigResource> {
         Some(("topic", name)) => Some(ConfigResource::Topic(name.to_owned())),
         Some(("broker", id)) => id.parse().ok().map(ConfigResource::Broker),
         Some(("group", id)) => Some(ConfigResource::Group(id.to_owned())),
+        Some(("client-metrics", name)) => Some(ConfigResource::ClientMetrics(name.to_owned())),
         None if rest == "broker-default" => Some(ConfigResource::BrokerDefault),
         _ => None,
     }
@@ -111,6 +120,12 @@ pub(super) fn load_image(
         broker_configs: BTreeMap::new(),
         default_broker_config: ConfigMap::new(),
         group_configs: BTreeMap::new(),
+        client_metrics_configs: BTreeMap::new(),
+        acls: Arc::default(),
+        scram: Arc::default(),
+        client_quotas: Arc::default(),
+        delegation_tokens: Arc::default(),
+        chosen_features: BTreeMap::new(),
         static_config: config,
         topics: BTreeMap::new(),
         topics_by_id: HashMap::new(),
@@ -123,6 +138,7 @@ pub(super) fn load_image(
             Some(ConfigResource::Broker(id)) => drop(image.broker_configs.insert(id, configs)),
             Some(ConfigResource::BrokerDefault) => image.default_broker_config = configs,
             Some(ConfigResource::Group(id)) => drop(image.group_configs.insert(id, configs)),
+            Some(ConfigResource::ClientMetrics(name)) => drop(image.client_metrics_configs.insert(name, configs)),
             None => return Err(corrupt(&entry.key, "unknown kind of resource".to_owned())),
         }
     }
@@ -132,6 +148,7 @@ pub(super) fn load_image(
             image.insert_topic(Arc::new(decode_topic(&entry.key, name, &entry.value, configs)?));
         }
     }
+    security::load(listing, &mut image)?;
     Ok(image)
 }
 

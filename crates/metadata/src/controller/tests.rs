@@ -8,6 +8,8 @@ use milena_stdx::SystemClock;
 use super::*;
 use crate::image::{ConfigMap, PartitionImage};
 
+mod security;
+
 struct Fixture {
     directory: tempfile::TempDir,
     controller: Arc<Controller>,
