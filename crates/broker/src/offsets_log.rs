@@ -6,12 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use milena_log::{AppendError, AppendOptions, AppendOrigin, ReadLimit};
 use milena_metadata::Controller;
+use milena_protocol::record::control::{ControlType, EndTxnMarker};
 use milena_protocol::record::{BatchBuilder, BatchOptions, batches};
 use milena_protocol::{ErrorCode, Uuid};
 use milena_stdx::Clock;
 
-use crate::group::offsets_log::AppendFuture;
-use crate::group::{CoordinatorError, OffsetsLog, OffsetsRecord, TopicView, TopicsView};
+use crate::error_code;
+use crate::group::offsets_log::Durable;
+use crate::group::{
+    CoordinatorError, LoggedEvent, OffsetsLog, OffsetsRecord, TopicView, TopicsView, TransactionalProducer,
+};
 use crate::partition::{DurabilityWait, Partition, PartitionTable};
 
 /// The topic of committed offsets and group metadata.
@@ -40,9 +44,14 @@ impl PartitionOffsetsLog {
         })
     }
 
-    fn write(&self, index: i32, records: &[OffsetsRecord]) -> Result<DurabilityWait, CoordinatorError> {
+    fn write(
+        &self,
+        index: i32,
+        records: &[OffsetsRecord],
+        producer: Option<TransactionalProducer>,
+    ) -> Result<DurabilityWait, CoordinatorError> {
         let partition = self.partition(index)?;
-        let batch = self.batch(index, records)?;
+        let batch = self.batch(index, records, producer)?;
         let options = AppendOptions {
             origin: AppendOrigin::Coordinator,
             leader_epoch: partition.leader_epoch(),
@@ -53,6 +62,9 @@ impl PartitionOffsetsLog {
             AppendError::BatchTooLarge { .. } | AppendError::LargerThanSegment { .. } => {
                 CoordinatorError::TooLarge { partition: index, size }
             }
+            AppendError::InvalidProducerEpoch { .. } | AppendError::InvalidTxnState { .. } => {
+                CoordinatorError::Producer { partition: index, code: error_code::of_append(&error) }
+            }
             other => CoordinatorError::Storage { partition: index, reason: other.to_string() },
         })?;
         let mut durability = DurabilityWait::default();
@@ -62,9 +74,20 @@ impl PartitionOffsetsLog {
         Ok(durability)
     }
 
-    fn batch(&self, partition: i32, records: &[OffsetsRecord]) -> Result<Bytes, CoordinatorError> {
+    fn batch(
+        &self,
+        partition: i32,
+        records: &[OffsetsRecord],
+        producer: Option<TransactionalProducer>,
+    ) -> Result<Bytes, CoordinatorError> {
         let now_ms = self.clock.now_ms();
-        let mut builder = BatchBuilder::new(BatchOptions::default());
+        let options = producer.map_or_else(BatchOptions::default, |producer| BatchOptions {
+            producer_id: producer.producer_id,
+            producer_epoch: producer.producer_epoch,
+            transactional: true,
+            ..BatchOptions::default()
+        });
+        let mut builder = BatchBuilder::new(options);
         for record in records {
             builder.append(now_ms, Some(&record.key), record.value.as_deref(), &[]);
         }
@@ -77,18 +100,22 @@ impl OffsetsLog for PartitionOffsetsLog {
         self.partitions.topic(OFFSETS_TOPIC).map_or(0, |topic| topic.partition_count())
     }
 
-    fn append(&self, partition: i32, records: Vec<OffsetsRecord>) -> AppendFuture<'_> {
-        let written = self.write(partition, &records);
-        Box::pin(async move {
-            let failures = written?.arm().wait(APPEND_WAIT_MAX).await;
-            match failures.first() {
+    fn append(
+        &self,
+        partition: i32,
+        records: Vec<OffsetsRecord>,
+        producer: Option<TransactionalProducer>,
+    ) -> Result<Durable, CoordinatorError> {
+        let written = self.write(partition, &records, producer)?.arm();
+        Ok(Box::pin(async move {
+            match written.wait(APPEND_WAIT_MAX).await.first() {
                 None => Ok(()),
                 Some(code) => Err(CoordinatorError::Storage { partition, reason: code.name().to_owned() }),
             }
-        })
+        }))
     }
 
-    fn read_all(&self, partition: i32, apply: &mut dyn FnMut(&Bytes, Option<&Bytes>)) -> Result<(), CoordinatorError> {
+    fn read_all(&self, partition: i32, apply: &mut dyn FnMut(LoggedEvent<'_>)) -> Result<(), CoordinatorError> {
         let log = self.partition(partition)?.log().clone();
         let storage = |reason: String| CoordinatorError::Storage { partition, reason };
         let mut offset = log.log_start_offset();
@@ -107,19 +134,26 @@ impl OffsetsLog for PartitionOffsetsLog {
     }
 }
 
-/// Applies every record that is not a control record and returns the offset after the last batch, or what is wrong.
-fn apply_batches(bytes: &Bytes, apply: &mut dyn FnMut(&Bytes, Option<&Bytes>)) -> Result<i64, String> {
+/// Applies every record and transaction marker and returns the offset after the last batch, or what is wrong.
+fn apply_batches(bytes: &Bytes, apply: &mut dyn FnMut(LoggedEvent<'_>)) -> Result<i64, String> {
     let mut next_offset = -1;
     for batch in batches(bytes) {
         let batch = batch.map_err(|error| error.to_string())?;
         next_offset = batch.next_offset();
-        if batch.is_control() {
-            continue;
-        }
+        let producer_id = batch.producer_id();
         for record in batch.records(LOAD_BATCH_BYTES_MAX).map_err(|error| error.to_string())? {
             let record = record.map_err(|error| error.to_string())?;
-            if let Some(key) = &record.key {
-                apply(key, record.value.as_ref());
+            let Some(key) = &record.key else { continue };
+            let value = record.value.as_ref();
+            if !batch.is_control() {
+                let producer_id = batch.is_transactional().then_some(producer_id);
+                apply(LoggedEvent::Record { key, value, producer_id });
+                continue;
+            }
+            let marker = EndTxnMarker::parse(key, value.map(Bytes::as_ref).unwrap_or_default());
+            if let Some(marker) = marker.map_err(|error| error.to_string())? {
+                let committed = marker.control_type == ControlType::Commit;
+                apply(LoggedEvent::Marker { producer_id, committed });
             }
         }
     }

@@ -137,7 +137,7 @@ async fn tell_groups(groups: Arc<GroupCoordinator>, changes: Vec<MetadataChange>
     let (mut deleted, mut grown) = (Vec::new(), false);
     for change in &changes {
         match change {
-            MetadataChange::TopicDeleted(topic) => deleted.push(topic.name.clone()),
+            MetadataChange::TopicDeleted(topic) => deleted.push((topic.name.clone(), topic.id)),
             MetadataChange::TopicCreated(_) | MetadataChange::PartitionsAdded { .. } => grown = true,
             _ => {}
         }

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use milena_protocol::ErrorCode;
 use milena_protocol::messages::offset_commit_request as requested;
 use milena_protocol::messages::offset_commit_response::{Partition, Topic};
 use milena_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use milena_protocol::{ErrorCode, Uuid};
 
 use crate::context::{Broker, RequestContext};
-use crate::group::TopicsView;
 use crate::group::shard_offsets::{CommitRequest, PartitionCommit};
+use crate::group::{TopicView, TopicsView};
 
 /// Stores how far a group has read.
 pub async fn handle(
@@ -32,9 +32,9 @@ pub async fn handle(
         for partition in topic.partitions {
             let partition_index = partition.partition_index;
             let code = match &resolved {
-                Ok((name, partitions)) if (0..*partitions).contains(&partition_index) => {
+                Ok((name, view)) if (0..view.partitions).contains(&partition_index) => {
                     places.push((response.topics.len(), answered.partitions.len()));
-                    offsets.push(partition_commit(name.clone(), partition, version));
+                    offsets.push(partition_commit(name.clone(), view.id, partition, version));
                     ErrorCode::None
                 }
                 Ok(_) => ErrorCode::UnknownTopicOrPartition,
@@ -63,20 +63,21 @@ pub async fn handle(
     response
 }
 
-/// The name and partition count of a topic given by name or, from v10 on, by id.
-fn resolve(topic: &requested::Topic, version: i16, topics: &dyn TopicsView) -> Result<(String, i32), ErrorCode> {
+/// The name and the present state of a topic given by name or, from v10 on, by id.
+fn resolve(topic: &requested::Topic, version: i16, topics: &dyn TopicsView) -> Result<(String, TopicView), ErrorCode> {
     let name = if version >= 10 {
         topics.topic_name(&topic.topic_id).ok_or(ErrorCode::UnknownTopicId)?
     } else {
         topic.name.clone()
     };
-    let partitions = topics.topic(&name).ok_or(ErrorCode::UnknownTopicOrPartition)?.partitions;
-    Ok((name, partitions))
+    let view = topics.topic(&name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    Ok((name, view))
 }
 
-fn partition_commit(topic: String, partition: requested::Partition, version: i16) -> PartitionCommit {
+fn partition_commit(topic: String, topic_id: Uuid, partition: requested::Partition, version: i16) -> PartitionCommit {
     PartitionCommit {
         topic,
+        topic_id,
         partition: partition.partition_index,
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,

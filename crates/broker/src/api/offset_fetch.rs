@@ -1,9 +1,9 @@
 //! OffsetFetch (key 9), versions 0-10.
 //!
-//! - v2 a null topic list asks for everything, and errors move to the top; v5 leader epoch; v7 `require_stable`
+//! - v2 a null topic list asks for everything, and errors move to the top; v5 leader epoch; v7 `require_stable` (KIP-447): a
+//!   partition with an offset pending in an open transaction answers UNSTABLE_OFFSET_COMMIT
 //! - v8 many groups in one request (KIP-709); v9 member epochs (KIP-848); v10 topic ids
 //! - a partition without a commit answers offset -1 and no error
-//! - not implemented: offsets in an open transaction (`require_stable`); none can be pending
 
 use std::sync::Arc;
 
@@ -13,8 +13,7 @@ use milena_protocol::messages::offset_fetch_response::{Group, GroupTopic, GroupT
 use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 
 use crate::context::{Broker, RequestContext};
-use crate::group::offsets::CommittedOffset;
-use crate::group::shard_offsets::{FetchRequest, FetchedOffsets};
+use crate::group::shard_offsets::{FetchRequest, FetchedOffset, FetchedOffsets};
 
 /// Tells how far groups have read.
 pub async fn handle(
@@ -25,9 +24,10 @@ pub async fn handle(
     if context.api_version < 8 {
         return single_group(broker, context.api_version, request).await;
     }
+    let require_stable = request.require_stable;
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
-        groups.push(one_of_many(broker, context.api_version, group).await);
+        groups.push(one_of_many(broker, context.api_version, group, require_stable).await);
     }
     OffsetFetchResponse { groups, ..OffsetFetchResponse::default() }
 }
@@ -35,7 +35,12 @@ pub async fn handle(
 async fn single_group(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let topics: Option<Vec<_>> =
         request.topics.map(|topics| topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect());
-    let fetch = FetchRequest { group_id: request.group_id, member: None, topics: topics.clone() };
+    let fetch = FetchRequest {
+        group_id: request.group_id,
+        member: None,
+        topics: topics.clone(),
+        require_stable: request.require_stable,
+    };
     match broker.groups.fetch_offsets(fetch).await {
         Ok(offsets) => OffsetFetchResponse {
             topics: offsets.into_iter().map(|(name, offsets)| single_topic(name, offsets)).collect(),
@@ -50,7 +55,7 @@ async fn single_group(broker: &Arc<Broker>, version: i16, request: OffsetFetchRe
     }
 }
 
-fn single_topic(name: String, offsets: Vec<(i32, Option<CommittedOffset>)>) -> Topic {
+fn single_topic(name: String, offsets: Vec<(i32, FetchedOffset)>) -> Topic {
     let partitions = offsets.into_iter().map(|(partition_index, offset)| {
         let found = fetched(partition_index, offset);
         Partition {
@@ -58,7 +63,7 @@ fn single_topic(name: String, offsets: Vec<(i32, Option<CommittedOffset>)>) -> T
             committed_offset: found.committed_offset,
             committed_leader_epoch: found.committed_leader_epoch,
             metadata: found.metadata,
-            error_code: 0,
+            error_code: found.error_code,
         }
     });
     Topic { name, partitions: partitions.collect() }
@@ -75,7 +80,7 @@ fn refused_topic(name: String, partitions: Vec<i32>, code: ErrorCode) -> Topic {
     Topic { name, partitions: partitions.collect() }
 }
 
-async fn one_of_many(broker: &Arc<Broker>, version: i16, group: requested::Group) -> Group {
+async fn one_of_many(broker: &Arc<Broker>, version: i16, group: requested::Group, require_stable: bool) -> Group {
     let group_id = group.group_id;
     let mut unknown = Vec::new();
     let topics = group.topics.map(|topics| {
@@ -89,7 +94,7 @@ async fn one_of_many(broker: &Arc<Broker>, version: i16, group: requested::Group
         named
     });
     let member = group.member_id.map(|member_id| (member_id, group.member_epoch));
-    let fetch = FetchRequest { group_id: group_id.clone(), member, topics };
+    let fetch = FetchRequest { group_id: group_id.clone(), member, topics, require_stable };
     match broker.groups.fetch_offsets(fetch).await {
         Ok(offsets) => {
             let mut topics = answered_topics(broker, version, offsets);
@@ -123,12 +128,13 @@ fn answered_topics(broker: &Arc<Broker>, version: i16, offsets: FetchedOffsets) 
 fn unknown_topic(topic: &requested::GroupTopic) -> GroupTopic {
     let partitions = topic.partition_indexes.iter().map(|partition| GroupTopicPartition {
         error_code: ErrorCode::UnknownTopicId.code(),
-        ..fetched(*partition, None)
+        ..fetched(*partition, Ok(None))
     });
     GroupTopic { name: topic.name.clone(), topic_id: topic.topic_id, partitions: partitions.collect() }
 }
 
-fn fetched(partition_index: i32, offset: Option<CommittedOffset>) -> GroupTopicPartition {
+fn fetched(partition_index: i32, offset: FetchedOffset) -> GroupTopicPartition {
+    let (offset, code) = offset.map_or_else(|code| (None, code), |offset| (offset, ErrorCode::None));
     let (committed_offset, committed_leader_epoch, metadata) =
         offset.map_or((-1, -1, String::new()), |offset| (offset.offset, offset.leader_epoch, offset.metadata));
     GroupTopicPartition {
@@ -136,6 +142,6 @@ fn fetched(partition_index: i32, offset: Option<CommittedOffset>) -> GroupTopicP
         committed_offset,
         committed_leader_epoch,
         metadata: Some(metadata),
-        error_code: 0,
+        error_code: code.code(),
     }
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use milena_protocol::ErrorCode;
 use milena_protocol::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
     JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest, SyncGroupResponse, consumer_group_describe_response,
     describe_groups_response, leave_group_response,
 };
+use milena_protocol::{ErrorCode, Uuid};
 use milena_stdx::{Clock, java_string_hash};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ use super::client::ClientIdentity;
 use super::config::GroupConfig;
 use super::consumer::Refusal;
 use super::effects::{Effects, Now, Responder};
-use super::offsets_log::OffsetsLog;
+use super::offsets_log::{OffsetsLog, TransactionalProducer};
 use super::owner::{Command, QUEUE_LENGTH, ShardOwner};
 use super::shard::{ListedGroup, NotDescribed, Shard};
 use super::shard_offsets::{CommitRequest, FetchRequest, FetchedOffsets};
@@ -136,6 +136,42 @@ impl GroupCoordinator {
         self.call(&group_id, move |shard, now, effects| shard.commit_offsets(request, now, effects)).await?
     }
 
+    /// TxnOffsetCommit; one code for each offset, in order. The offsets stay pending until
+    /// [`complete_transaction`](Self::complete_transaction). The caller has made sure that the transaction is open and
+    /// includes [`partition_for`](Self::partition_for) the group.
+    ///
+    /// # Errors
+    /// The code for the whole request: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION of the member,
+    /// INVALID_PRODUCER_EPOCH of the producer, or a retriable code.
+    pub async fn commit_transactional_offsets(
+        &self,
+        request: CommitRequest,
+        producer: TransactionalProducer,
+    ) -> Result<Vec<ErrorCode>, ErrorCode> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, now, effects| {
+            shard.commit_transactional_offsets(request, producer, now, effects)
+        })
+        .await?
+    }
+
+    /// The marker that ends the transaction of `producer_id` is in `offsets_partition` of `__consumer_offsets`: the
+    /// offsets that it has pending there become visible or vanish, before this resolves. A shard that is not loaded
+    /// meets the marker when it is.
+    pub async fn complete_transaction(&self, offsets_partition: i32, producer_id: i64, committed: bool) {
+        let running = self.shards.lock().get(&offsets_partition).cloned();
+        let Some(queue) = running else { return };
+        let (responder, pending) = Responder::new();
+        let command: Command = Box::new(move |shard, _, effects| {
+            shard.complete_transaction(producer_id, committed);
+            effects.reply(responder, Ok(()));
+        });
+        // A shard that drops this is about to be loaded again, from behind the marker.
+        if queue.send(command).await.is_ok() {
+            let _ = pending.wait().await;
+        }
+    }
+
     /// OffsetFetch for one group.
     ///
     /// # Errors
@@ -216,8 +252,8 @@ impl GroupCoordinator {
         self.tell_running_shards(|| Box::new(|shard, _, _| shard.topics_changed())).await;
     }
 
-    /// Topics were deleted: their offsets go, and consumer groups look at their subscriptions again.
-    pub async fn topics_deleted(&self, topics: &[String]) {
+    /// Topics, by name and id, were deleted: their offsets go, and consumer groups look at their subscriptions again.
+    pub async fn topics_deleted(&self, topics: &[(String, Uuid)]) {
         for partition in 0..self.log.partition_count() {
             let topics = topics.to_vec();
             self.send(partition, Box::new(move |shard, _, effects| shard.topics_deleted(&topics, effects))).await;

@@ -4,8 +4,9 @@ use milena_protocol::ErrorCode;
 use tokio::sync::oneshot;
 
 use super::config::GroupConfig;
-use super::offsets_log::OffsetsRecord;
+use super::offsets_log::{OffsetsRecord, TransactionalProducer};
 use super::records::Encoded;
+use super::shard::Shard;
 use super::timers::Timers;
 
 /// The moment a request is handled at.
@@ -61,10 +62,19 @@ impl<T> Pending<T> {
 /// A reply that leaves once the records of its round are durable, or fails with them.
 struct Reply(Box<dyn FnOnce(Option<ErrorCode>) + Send>);
 
+/// What makes the records of a turn a batch of their own: they belong to a producer's transaction.
+pub struct TransactionalWrite {
+    /// The producer.
+    pub producer: TransactionalProducer,
+    /// Takes the records over into memory, once the log has accepted the producer.
+    pub apply: Box<dyn FnOnce(&mut Shard) + Send>,
+}
+
 /// Records to write and replies to send after them, in order.
 #[derive(Default)]
 pub struct Effects {
     records: Vec<OffsetsRecord>,
+    transaction: Option<TransactionalWrite>,
     replies: Vec<Reply>,
     unwritable: bool,
 }
@@ -98,6 +108,16 @@ impl Effects {
         self.unwritable
     }
 
+    /// Makes this turn's records part of a transaction. Memory is changed by `write.apply` alone.
+    pub fn in_transaction(&mut self, write: TransactionalWrite) {
+        self.transaction = Some(write);
+    }
+
+    /// Takes what [`in_transaction`](Self::in_transaction) left.
+    pub fn take_transaction(&mut self) -> Option<TransactionalWrite> {
+        self.transaction.take()
+    }
+
     /// Answers `responder` with `result` after the records are written.
     pub fn reply<T: Send + 'static>(&mut self, responder: Responder<T>, result: Result<T, ErrorCode>) {
         self.replies.push(Reply(Box::new(move |failure| {
@@ -113,7 +133,7 @@ impl Effects {
         self.records.iter().map(OffsetsRecord::size).sum()
     }
 
-    /// Adds what `later` asks for behind what this asks for.
+    /// Adds what `later` asks for behind what this asks for. Neither is in a transaction.
     pub fn append(&mut self, later: Effects) {
         self.records.extend(later.records);
         self.replies.extend(later.replies);

@@ -8,7 +8,7 @@
 //! | only offsets | their commit |
 //!
 //! A commit with a retention time of its own (v2-4) expires then, whatever the group does. A group without members and
-//! offsets is forgotten.
+//! offsets is forgotten. Nothing expires while an open transaction has an offset pending for the same partition.
 
 use std::sync::Arc;
 
@@ -30,15 +30,17 @@ impl Shard {
         let retention = self.config.offsets_retention_ms;
         for group_id in self.groups.keys().cloned().collect::<Vec<Arc<str>>>() {
             let Some(group) = self.groups.get(&group_id) else { continue };
-            let expired = self
-                .offsets
-                .get(&group_id)
-                .map(|offsets| offsets.select(|topic, offset| is_expired(group, topic, offset, retention, now)));
+            let expired = self.offsets.get(&group_id).map(|offsets| {
+                offsets.select(|topic, partition, offset| {
+                    is_expired(group, topic, offset, retention, now)
+                        && !self.pending.contains(&group_id, topic, partition)
+                })
+            });
             if let Some(expired) = expired.filter(|expired| !expired.is_empty()) {
                 tracing::info!(group = %group_id, count = expired.len(), "offsets expired");
                 self.remove_offsets(&group_id, expired, effects);
             }
-            if !self.offsets.contains_key(&group_id) && self.groups.get(&group_id).is_some_and(Group::is_forgotten) {
+            if !self.has_offsets(&group_id) && self.groups.get(&group_id).is_some_and(Group::is_forgotten) {
                 self.remove_empty_group(&group_id, now, effects);
             }
         }

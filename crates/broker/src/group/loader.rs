@@ -2,33 +2,49 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use milena_protocol::messages::OffsetCommitValue;
 
 use super::classic::ClassicGroup;
 use super::consumer::ConsumerGroup;
 use super::effects::{Effects, Now};
 use super::offsets::CommittedOffset;
+use super::offsets_log::LoggedEvent;
 use super::records::{self, StoredRecord};
 use super::shard::{Group, Shard};
 
 impl Shard {
-    /// Takes over one record of the log. A record that cannot be read is skipped: refusing to serve every other
+    /// Takes over one event of the log. A record that cannot be read is skipped: refusing to serve every other
     /// group of the shard would be worse.
-    pub fn load(&mut self, key: &Bytes, value: Option<&Bytes>) {
-        match records::decode(key, value) {
-            Ok(Some(record)) => self.load_record(record),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "unreadable record in __consumer_offsets is skipped"),
+    pub fn load(&mut self, event: LoggedEvent<'_>) {
+        let (key, value, producer_id) = match event {
+            LoggedEvent::Record { key, value, producer_id } => (key, value, producer_id),
+            LoggedEvent::Marker { producer_id, committed } => return self.complete_transaction(producer_id, committed),
+        };
+        match (records::decode(key, value), producer_id) {
+            (Ok(Some(StoredRecord::Offset { key, value: Some(value) })), Some(producer_id)) => {
+                let offset = self.loaded_offset(value);
+                self.pending.set(producer_id, (key.group.into(), key.topic, key.partition, offset));
+            }
+            (Ok(Some(record)), None) => self.load_record(record),
+            // Transactions commit offsets and nothing else.
+            (Ok(_), _) => {}
+            (Err(error), _) => tracing::warn!(%error, "unreadable record in __consumer_offsets is skipped"),
         }
+    }
+
+    fn loaded_offset(&mut self, value: OffsetCommitValue) -> CommittedOffset {
+        CommittedOffset { order: self.next_order(), ..CommittedOffset::from_value(value) }
     }
 
     fn load_record(&mut self, record: StoredRecord) {
         match record {
             StoredRecord::Offset { key, value: Some(value) } => {
+                let offset = self.loaded_offset(value);
                 let offsets = self.offsets.entry(key.group.as_str().into()).or_default();
-                offsets.set(&key.topic, key.partition, CommittedOffset::from_value(value));
+                offsets.set(&key.topic, key.partition, offset);
             }
             StoredRecord::Offset { key, value: None } => {
+                self.pending.remove(&key.group, &key.topic, key.partition);
                 if let Some(offsets) = self.offsets.get_mut(key.group.as_str()) {
                     offsets.remove(&key.topic, key.partition);
                     if offsets.is_empty() {
@@ -111,7 +127,7 @@ impl Shard {
 
     /// The end of the log is reached: sessions begin, and groups that only have offsets become visible.
     pub fn finish_load(&mut self, now: Now) {
-        for group_id in self.offsets.keys() {
+        for group_id in self.offsets.keys().chain(self.pending.groups()) {
             self.groups.entry(group_id.clone()).or_insert_with(|| Group::Classic(ClassicGroup::new(group_id.clone())));
         }
         self.schedule_offset_expiry(now);

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use milena_protocol::Uuid;
 use milena_protocol::messages::OffsetCommitValue;
 
 /// One committed offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommittedOffset {
     /// The offset to read next.
     pub offset: i64,
@@ -17,6 +18,11 @@ pub struct CommittedOffset {
     pub commit_timestamp: i64,
     /// When it expires in Unix ms; only commits of versions 2-4 with a retention time have one.
     pub expire_timestamp: Option<i64>,
+    /// The topic it belongs to, so that it does not outlive it; zero in records older than Kafka 4.1.
+    pub topic_id: Uuid,
+    /// Grows with every offset that the shard takes over: a transaction that ends late does not overwrite what was
+    /// committed after its own commit.
+    pub order: u64,
 }
 
 impl CommittedOffset {
@@ -28,7 +34,14 @@ impl CommittedOffset {
             metadata: value.metadata,
             commit_timestamp: value.commit_timestamp,
             expire_timestamp: (value.expire_timestamp >= 0).then_some(value.expire_timestamp),
+            topic_id: value.topic_id,
+            order: 0,
         }
+    }
+
+    /// Whether it belongs to another topic than `topic_id`: one of the same name that was deleted.
+    pub fn is_of_other_topic(&self, topic_id: &Uuid) -> bool {
+        self.topic_id != Uuid::default() && self.topic_id != *topic_id
     }
 }
 
@@ -74,11 +87,11 @@ impl GroupOffsets {
     }
 
     /// Partitions whose offset `matches`.
-    pub fn select(&self, matches: impl Fn(&str, &CommittedOffset) -> bool) -> Vec<(String, i32)> {
+    pub fn select(&self, matches: impl Fn(&str, i32, &CommittedOffset) -> bool) -> Vec<(String, i32)> {
         let mut selected = Vec::new();
         for (topic, partitions) in &self.topics {
             for (partition, offset) in partitions {
-                if matches(topic, offset) {
+                if matches(topic, *partition, offset) {
                     selected.push((topic.clone(), *partition));
                 }
             }

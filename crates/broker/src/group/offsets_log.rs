@@ -1,4 +1,4 @@
-//! What a coordinator needs from `__consumer_offsets`: append durably, read back from the start.
+//! What a coordinator needs from `__consumer_offsets`: append, know when it is durable, read back from the start.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,6 +25,36 @@ impl OffsetsRecord {
     }
 }
 
+/// Who writes records that belong to a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionalProducer {
+    /// The producer.
+    pub producer_id: i64,
+    /// Its epoch; the log refuses older ones.
+    pub producer_epoch: i16,
+}
+
+/// What a coordinator finds in its log, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum LoggedEvent<'a> {
+    /// A record.
+    Record {
+        /// Its key.
+        key: &'a Bytes,
+        /// Its value; `None` for a tombstone.
+        value: Option<&'a Bytes>,
+        /// The producer in whose transaction it was written: it counts when that is committed.
+        producer_id: Option<i64>,
+    },
+    /// The end of a transaction.
+    Marker {
+        /// The producer whose transaction ended.
+        producer_id: i64,
+        /// Whether its records count.
+        committed: bool,
+    },
+}
+
 /// Why a coordinator could not write or read its log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CoordinatorError {
@@ -48,6 +78,14 @@ pub enum CoordinatorError {
         /// Bytes of the refused records.
         size: usize,
     },
+    /// The log refuses the producer of a transactional batch; nothing was written.
+    #[error("__consumer_offsets-{partition} refuses the producer: {}", code.name())]
+    Producer {
+        /// The partition of `__consumer_offsets`.
+        partition: i32,
+        /// Why.
+        code: ErrorCode,
+    },
     /// The disk refused.
     #[error("storage of __consumer_offsets-{partition}: {reason}")]
     Storage {
@@ -59,18 +97,19 @@ pub enum CoordinatorError {
 }
 
 impl CoordinatorError {
-    /// The code a client of the group sees; all but the oversize one are retriable.
+    /// The code a client of the group sees; all but the oversize one and a producer's are retriable.
     pub fn error_code(&self) -> ErrorCode {
         match self {
             CoordinatorError::NotLeader { .. } => ErrorCode::NotCoordinator,
             CoordinatorError::NotFound { .. } | CoordinatorError::Storage { .. } => ErrorCode::CoordinatorNotAvailable,
             CoordinatorError::TooLarge { .. } => ErrorCode::UnknownServerError,
+            CoordinatorError::Producer { code, .. } => *code,
         }
     }
 }
 
-/// The future of [`OffsetsLog::append`].
-pub type AppendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), CoordinatorError>> + Send + 'a>>;
+/// Resolves when an append is as durable as the broker is configured.
+pub type Durable = Pin<Box<dyn Future<Output = Result<(), CoordinatorError>> + Send>>;
 
 /// The coordinator's log: the topic `__consumer_offsets`.
 pub trait OffsetsLog: Send + Sync + 'static {
@@ -82,14 +121,21 @@ pub trait OffsetsLog: Send + Sync + 'static {
         1_000_000
     }
 
-    /// Writes `records` as one batch, in order; resolves when they are durable (as the broker is configured).
-    /// Callers append to one partition strictly one after the other.
-    fn append(&self, partition: i32, records: Vec<OffsetsRecord>) -> AppendFuture<'_>;
+    /// Writes `records` as one batch, in order, in the transaction of `producer` if there is one.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    fn append(
+        &self,
+        partition: i32,
+        records: Vec<OffsetsRecord>,
+        producer: Option<TransactionalProducer>,
+    ) -> Result<Durable, CoordinatorError>;
 
-    /// Calls `apply` with the key and value of every committed record of `partition`, oldest first.
+    /// Calls `apply` with every record of `partition` and every end of a transaction, oldest first.
     /// Blocks on the disk; called from a blocking thread.
     ///
     /// # Errors
     /// The partition cannot be read; what was applied so far must be thrown away.
-    fn read_all(&self, partition: i32, apply: &mut dyn FnMut(&Bytes, Option<&Bytes>)) -> Result<(), CoordinatorError>;
+    fn read_all(&self, partition: i32, apply: &mut dyn FnMut(LoggedEvent<'_>)) -> Result<(), CoordinatorError>;
 }

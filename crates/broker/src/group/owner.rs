@@ -1,20 +1,20 @@
 //! The task that owns one shard: loads it, feeds it requests and timers, writes its records, sends its replies.
 //!
 //! Requests that wait in the queue are handled together and written together (group commit): the longer a write
-//! takes, the more the next one carries. Replies leave after the write, in order.
+//! takes, the more the next one carries. Replies leave after the write, in order. Records of a transaction are a
+//! batch of their own; the batches of a round are written one after the other and waited for together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use milena_protocol::ErrorCode;
 use milena_stdx::Clock;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::config::GroupConfig;
-use super::effects::{Effects, Now};
-use super::offsets_log::{CoordinatorError, OffsetsLog};
+use super::effects::{Effects, Now, TransactionalWrite};
+use super::offsets_log::{CoordinatorError, Durable, LoggedEvent, OffsetsLog};
 use super::shard::Shard;
 use super::topics::TopicsView;
 
@@ -68,7 +68,7 @@ impl ShardOwner {
         let (log, partition) = (self.log.clone(), self.partition);
         let mut shard = Shard::new(self.config.clone(), self.topics.clone());
         let loaded = tokio::task::spawn_blocking(move || {
-            log.read_all(partition, &mut |key: &Bytes, value: Option<&Bytes>| shard.load(key, value))?;
+            log.read_all(partition, &mut |event: LoggedEvent<'_>| shard.load(event))?;
             Ok(shard)
         });
         let mut shard = loaded.await.unwrap_or_else(|error| {
@@ -106,47 +106,98 @@ impl ShardOwner {
 
     /// Handles `commands` and due timers, writes what they ask for, and replies.
     async fn round(&self, shard: &mut Shard, commands: &mut Vec<Command>) -> Result<(), CoordinatorError> {
+        let mut round = Round::default();
+        let handled = self.handle(shard, commands, &mut round);
+        round.settle().await?;
+        handled
+    }
+
+    fn handle(
+        &self,
+        shard: &mut Shard,
+        commands: &mut Vec<Command>,
+        round: &mut Round,
+    ) -> Result<(), CoordinatorError> {
         let now = self.now();
-        let mut round = Effects::default();
         for command in commands.drain(..) {
             let mut effects = Effects::default();
             command(shard, now, &mut effects);
-            round = self.join(round, effects).await?;
+            self.join(shard, round, effects)?;
         }
         let mut effects = Effects::default();
         shard.tick(now, &mut effects);
-        let round = self.join(round, effects).await?;
-        self.write(round).await
+        self.join(shard, round, effects)?;
+        self.write(round)
     }
 
-    /// Adds `effects` to the round, writing the round first if both do not fit into one batch.
-    async fn join(&self, mut round: Effects, effects: Effects) -> Result<Effects, CoordinatorError> {
+    /// Adds `effects` to the round, writing what it has so far if both do not fit into one batch.
+    fn join(&self, shard: &mut Shard, round: &mut Round, mut effects: Effects) -> Result<(), CoordinatorError> {
         let bytes_max = self.log.append_bytes_max();
         let size = effects.record_bytes();
+        let transaction = effects.take_transaction();
         if effects.is_unwritable() || size > bytes_max {
-            // Too large for the log or its formats: undone by loading the shard again.
-            let written = self.write(round).await;
             effects.complete(Some(ErrorCode::UnknownServerError));
-            written?;
+            if transaction.is_some() {
+                return Ok(());
+            }
+            // Too large for the log or its formats: undone by loading the shard again.
+            self.write(round)?;
             return Err(CoordinatorError::TooLarge { partition: self.partition, size });
         }
-        if round.record_bytes() + size > bytes_max {
-            self.write(round).await?;
-            round = Effects::default();
+        if let Some(transaction) = transaction {
+            return self.write_in_transaction(shard, round, effects, transaction);
         }
-        round.append(effects);
-        Ok(round)
+        if round.unwritten.record_bytes() + size > bytes_max {
+            self.write(round)?;
+        }
+        round.unwritten.append(effects);
+        Ok(())
     }
 
-    async fn write(&self, mut round: Effects) -> Result<(), CoordinatorError> {
-        let records = round.take_records();
+    /// Records of a transaction: taken over into memory if the log accepts the producer.
+    fn write_in_transaction(
+        &self,
+        shard: &mut Shard,
+        round: &mut Round,
+        mut effects: Effects,
+        transaction: TransactionalWrite,
+    ) -> Result<(), CoordinatorError> {
+        self.write(round)?;
+        match self.log.append(self.partition, effects.take_records(), Some(transaction.producer)) {
+            Ok(durable) => {
+                (transaction.apply)(shard);
+                round.written.push((effects, durable));
+                Ok(())
+            }
+            Err(CoordinatorError::Producer { code, .. }) => {
+                effects.complete(Some(code));
+                Ok(())
+            }
+            Err(error) => {
+                effects.complete(Some(error.error_code()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes what the round has not written yet.
+    fn write(&self, round: &mut Round) -> Result<(), CoordinatorError> {
+        let mut effects = std::mem::take(&mut round.unwritten);
+        let records = effects.take_records();
         if records.is_empty() {
-            round.complete(None);
+            round.written.push((effects, Box::pin(std::future::ready(Ok(())))));
             return Ok(());
         }
-        let written = self.log.append(self.partition, records).await;
-        round.complete(written.as_ref().err().map(CoordinatorError::error_code));
-        written
+        match self.log.append(self.partition, records, None) {
+            Ok(durable) => {
+                round.written.push((effects, durable));
+                Ok(())
+            }
+            Err(error) => {
+                effects.complete(Some(error.error_code()));
+                Err(error)
+            }
+        }
     }
 
     fn until(&self, deadline_ms: Option<i64>) -> Duration {
@@ -160,5 +211,25 @@ impl ShardOwner {
     fn now(&self) -> Now {
         let elapsed = self.clock.monotonic().saturating_duration_since(self.origin);
         Now { unix_ms: self.clock.now_ms(), monotonic_ms: i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX) }
+    }
+}
+
+/// What one round writes and then answers, in order.
+#[derive(Default)]
+struct Round {
+    unwritten: Effects,
+    written: Vec<(Effects, Durable)>,
+}
+
+impl Round {
+    /// Waits for everything written and sends the replies.
+    async fn settle(self) -> Result<(), CoordinatorError> {
+        let mut outcome = Ok(());
+        for (effects, durable) in self.written {
+            let written = durable.await;
+            effects.complete(written.as_ref().err().map(CoordinatorError::error_code));
+            outcome = outcome.and(written);
+        }
+        outcome
     }
 }

@@ -1,9 +1,8 @@
 //! Keys and values of `__consumer_offsets`, byte for byte as Kafka writes them.
 //!
 //! A key is an i16 record type and the key message (version 0); a value is an i16 version and
-//! the value message. No value is a tombstone. Tools that read this topic know types 0, 1 and 2,
-//! so offsets are written as value version 3 (1 when they carry an expiry time) and classic groups
-//! as value version 3. Every older and newer version is read.
+//! the value message. No value is a tombstone. As in Kafka 4.3, offsets are written as value version 4
+//! (1 when they carry an expiry time) and classic groups as value version 3. Every older version is read.
 
 use bytes::Bytes;
 use milena_protocol::messages::{
@@ -153,9 +152,9 @@ pub fn offset(group: &str, topic: &str, partition: i32, offset: &CommittedOffset
         metadata: offset.metadata.clone(),
         commit_timestamp: offset.commit_timestamp,
         expire_timestamp: offset.expire_timestamp.unwrap_or(-1),
-        ..OffsetCommitValue::default()
+        topic_id: offset.topic_id,
     };
-    let version = if offset.expire_timestamp.is_some() { 1 } else { 3 };
+    let version = if offset.expire_timestamp.is_some() { 1 } else { 4 };
     record(kind::OFFSET, &offset_key(group, topic, partition), Some((version, &value)))
 }
 

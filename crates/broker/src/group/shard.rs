@@ -19,6 +19,7 @@ use super::config::GroupConfig;
 use super::consumer::{ConsumerGroup, Refusal, check_request};
 use super::effects::{Effects, Now, Responder, Turn};
 use super::offsets::GroupOffsets;
+use super::pending_offsets::PendingOffsets;
 use super::records;
 use super::timers::{TimerKey, Timers};
 use super::topics::TopicsView;
@@ -60,13 +61,31 @@ pub struct Shard {
     pub(super) topics: Arc<dyn TopicsView>,
     pub(super) groups: HashMap<Arc<str>, Group>,
     pub(super) offsets: HashMap<Arc<str>, GroupOffsets>,
+    /// Offsets of open transactions.
+    pub(super) pending: PendingOffsets,
+    /// The [`order`](super::offsets::CommittedOffset::order) of the newest offset.
+    newest_order: u64,
     pub(super) timers: Timers,
 }
 
 impl Shard {
     /// A shard without groups.
     pub fn new(config: Arc<GroupConfig>, topics: Arc<dyn TopicsView>) -> Self {
-        Shard { config, topics, groups: HashMap::new(), offsets: HashMap::new(), timers: Timers::default() }
+        Shard {
+            config,
+            topics,
+            groups: HashMap::new(),
+            offsets: HashMap::new(),
+            pending: PendingOffsets::default(),
+            newest_order: 0,
+            timers: Timers::default(),
+        }
+    }
+
+    /// The [`order`](super::offsets::CommittedOffset::order) of the next offset.
+    pub(super) fn next_order(&mut self) -> u64 {
+        self.newest_order += 1;
+        self.newest_order
     }
 
     /// Handles JoinGroup; answers now or when the join phase ends.
@@ -125,7 +144,7 @@ impl Shard {
         if let Some(Group::Classic(group)) = self.groups.get(group_id)
             && group.is_vacant()
             && group.generation_id() == 0
-            && !self.offsets.contains_key(group_id)
+            && !self.has_offsets(group_id)
         {
             self.groups.remove(group_id);
         }

@@ -1,12 +1,14 @@
 //! Committed offsets of a shard: commit, fetch, delete; and the deletion of whole groups.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use milena_protocol::ErrorCode;
+use milena_protocol::{ErrorCode, Uuid};
 
 use super::classic::ClassicGroup;
-use super::effects::{Effects, Now};
-use super::offsets::CommittedOffset;
+use super::effects::{Effects, Now, TransactionalWrite};
+use super::offsets::{CommittedOffset, GroupOffsets};
+use super::offsets_log::TransactionalProducer;
 use super::records;
 use super::shard::{Group, Shard};
 
@@ -34,6 +36,8 @@ pub struct CommitRequest {
 pub struct PartitionCommit {
     /// The topic.
     pub topic: String,
+    /// The topic's id when the request came; zero if it is not known.
+    pub topic_id: Uuid,
     /// The partition.
     pub partition: i32,
     /// The offset to read next.
@@ -55,10 +59,15 @@ pub struct FetchRequest {
     pub member: Option<(String, i32)>,
     /// The partitions by topic; `None` for all.
     pub topics: Option<Vec<(String, Vec<i32>)>>,
+    /// Whether to refuse partitions that an open transaction may still change (v7+).
+    pub require_stable: bool,
 }
 
-/// Offsets by topic and partition; `None` where nothing is committed.
-pub type FetchedOffsets = Vec<(String, Vec<(i32, Option<CommittedOffset>)>)>;
+/// Offsets by topic and partition; `Ok(None)` where nothing is committed, UNSTABLE_OFFSET_COMMIT where an open
+/// transaction has an offset pending and the request wants none of that.
+pub type FetchedOffsets = Vec<(String, Vec<(i32, FetchedOffset)>)>;
+/// One offset of [`FetchedOffsets`].
+pub type FetchedOffset = Result<Option<CommittedOffset>, ErrorCode>;
 
 impl Shard {
     /// Commits offsets. The result has one code for each offset of the request, in order.
@@ -73,12 +82,74 @@ impl Shard {
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         let group_id: Arc<str> = request.group_id.as_str().into();
         self.check_commit(&group_id, &request, now, effects)?;
-        let metadata_bytes_max = self.config.offset_metadata_max_bytes;
-        let offsets = self.offsets.entry(group_id.clone()).or_default();
+        let (codes, accepted) = self.accept_offsets(&group_id, request, now, effects);
+        if !accepted.is_empty() {
+            let offsets = self.offsets.entry(group_id.clone()).or_default();
+            for (topic, partition, offset) in accepted {
+                offsets.set(&topic, partition, offset);
+            }
+            self.groups.entry(group_id.clone()).or_insert_with(|| Group::Classic(ClassicGroup::new(group_id)));
+        }
+        Ok(codes)
+    }
+
+    /// Commits offsets in the open transaction of `producer` (TxnOffsetCommit): they stay pending until it ends.
+    /// The result has one code for each offset of the request, in order.
+    ///
+    /// # Errors
+    /// The code for the whole request: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION. A producer that the
+    /// log refuses is told so instead of this result.
+    pub fn commit_transactional_offsets(
+        &mut self,
+        request: CommitRequest,
+        producer: TransactionalProducer,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Result<Vec<ErrorCode>, ErrorCode> {
+        let group_id: Arc<str> = request.group_id.as_str().into();
+        self.check_transactional_commit(&group_id, &request, now, effects)?;
+        let (codes, accepted) = self.accept_offsets(&group_id, request, now, effects);
+        if !accepted.is_empty() {
+            let apply = Box::new(move |shard: &mut Shard| {
+                for (topic, partition, offset) in accepted {
+                    shard.pending.set(producer.producer_id, (group_id.clone(), topic, partition, offset));
+                }
+                let created = || Group::Classic(ClassicGroup::new(group_id.clone()));
+                shard.groups.entry(group_id.clone()).or_insert_with(created);
+            });
+            effects.in_transaction(TransactionalWrite { producer, apply });
+        }
+        Ok(codes)
+    }
+
+    /// The transaction of `producer_id` ended, as its marker in the log says: what it had pending becomes the groups'
+    /// offsets or vanishes.
+    pub fn complete_transaction(&mut self, producer_id: i64, committed: bool) {
+        for (group_id, topic, partition, offset) in self.pending.take(producer_id) {
+            if !committed {
+                continue;
+            }
+            let offsets = self.offsets.entry(group_id).or_default();
+            if offsets.get(&topic, partition).is_none_or(|known| known.order < offset.order) {
+                offsets.set(&topic, partition, offset);
+            }
+        }
+    }
+
+    /// Writes the offsets that may be written and says which they are, beside the code of each.
+    fn accept_offsets(
+        &mut self,
+        group_id: &str,
+        request: CommitRequest,
+        now: Now,
+        effects: &mut Effects,
+    ) -> (Vec<ErrorCode>, Vec<(String, i32, CommittedOffset)>) {
         let mut codes = Vec::with_capacity(request.offsets.len());
+        let mut accepted = Vec::with_capacity(request.offsets.len());
         for commit in request.offsets {
-            if commit.metadata.len() > metadata_bytes_max {
-                codes.push(ErrorCode::OffsetMetadataTooLarge);
+            let code = self.check_offset(&commit);
+            codes.push(code);
+            if code != ErrorCode::None {
                 continue;
             }
             let offset = CommittedOffset {
@@ -87,17 +158,51 @@ impl Shard {
                 metadata: commit.metadata,
                 commit_timestamp: commit.commit_timestamp.unwrap_or(now.unix_ms),
                 expire_timestamp: request.retention_ms.map(|retention| now.unix_ms.saturating_add(retention)),
+                topic_id: commit.topic_id,
+                order: self.next_order(),
             };
-            effects.record(records::offset(&group_id, &commit.topic, commit.partition, &offset));
-            offsets.set(&commit.topic, commit.partition, offset);
-            codes.push(ErrorCode::None);
+            effects.record(records::offset(group_id, &commit.topic, commit.partition, &offset));
+            accepted.push((commit.topic, commit.partition, offset));
         }
-        if offsets.is_empty() {
-            self.offsets.remove(&group_id);
+        (codes, accepted)
+    }
+
+    fn check_offset(&self, commit: &PartitionCommit) -> ErrorCode {
+        // The topic may have been deleted, and made anew, since the request came.
+        let is_gone = commit.topic_id != Uuid::default()
+            && self.topics.topic(&commit.topic).is_none_or(|topic| topic.id != commit.topic_id);
+        if is_gone {
+            ErrorCode::UnknownTopicOrPartition
+        } else if commit.metadata.len() > self.config.offset_metadata_max_bytes {
+            ErrorCode::OffsetMetadataTooLarge
         } else {
-            self.groups.entry(group_id.clone()).or_insert_with(|| Group::Classic(ClassicGroup::new(group_id)));
+            ErrorCode::None
         }
-        Ok(codes)
+    }
+
+    fn check_transactional_commit(
+        &mut self,
+        group_id: &Arc<str>,
+        request: &CommitRequest,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Result<(), ErrorCode> {
+        let (groups, mut turn) = self.turn(now, effects);
+        let generation_id = request.generation_id_or_member_epoch;
+        let names_nobody = generation_id < 0 && request.member_id.is_empty() && request.instance_id.is_none();
+        match groups.get(group_id) {
+            // Before KIP-447 producers named no member; they still may.
+            _ if names_nobody => Ok(()),
+            None if generation_id < 0 => Ok(()),
+            None => Err(ErrorCode::IllegalGeneration),
+            Some(Group::Classic(group)) => group.check_transactional_commit(
+                &request.member_id,
+                request.instance_id.as_deref(),
+                generation_id,
+                &mut turn,
+            ),
+            Some(Group::Consumer(group)) => group.check_transactional_commit(&request.member_id, generation_id),
+        }
     }
 
     fn check_commit(
@@ -134,18 +239,33 @@ impl Shard {
                 None => return Err(ErrorCode::GroupIdNotFound),
             }
         }
-        let offsets = self.offsets.get(request.group_id.as_str());
-        let Some(topics) = request.topics else {
-            return Ok(offsets.map(all_offsets).unwrap_or_default());
-        };
+        let topics = request.topics.clone().unwrap_or_else(|| self.committed_partitions(&request.group_id));
         let fetched = topics.into_iter().map(|(topic, partitions)| {
-            let partitions = partitions
-                .into_iter()
-                .map(|partition| (partition, offsets.and_then(|o| o.get(&topic, partition)).cloned()))
-                .collect();
+            let topic_id = self.topics.topic(&topic).map(|topic| topic.id);
+            let offset = |partition| self.fetch_offset(&request, &topic, topic_id.as_ref(), partition);
+            let partitions = partitions.into_iter().map(|partition| (partition, offset(partition))).collect();
             (topic, partitions)
         });
         Ok(fetched.collect())
+    }
+
+    fn fetch_offset(
+        &self,
+        request: &FetchRequest,
+        topic: &str,
+        topic_id: Option<&Uuid>,
+        partition: i32,
+    ) -> FetchedOffset {
+        if request.require_stable && self.pending.contains(&request.group_id, topic, partition) {
+            return Err(ErrorCode::UnstableOffsetCommit);
+        }
+        let offset = self.offsets.get(request.group_id.as_str()).and_then(|offsets| offsets.get(topic, partition));
+        Ok(offset.filter(|offset| topic_id.is_none_or(|id| !offset.is_of_other_topic(id))).cloned())
+    }
+
+    fn committed_partitions(&self, group_id: &str) -> Vec<(String, Vec<i32>)> {
+        let topics = self.offsets.get(group_id).into_iter().flat_map(GroupOffsets::topics);
+        topics.map(|(topic, partitions)| (topic.to_owned(), partitions.keys().copied().collect())).collect()
     }
 
     /// Deletes offsets; the result has one code for each topic, in order.
@@ -181,14 +301,41 @@ impl Shard {
         Ok(codes)
     }
 
-    /// Forgets the offsets of deleted topics.
-    pub fn topics_deleted(&mut self, topics: &[String], effects: &mut Effects) {
-        for group_id in self.offsets.keys().cloned().collect::<Vec<_>>() {
-            let Some(offsets) = self.offsets.get(&group_id) else { continue };
-            let gone = offsets.select(|topic, _| topics.iter().any(|deleted| deleted == topic));
+    /// Forgets the offsets of deleted topics, given by name and id: what was committed since for a new topic of the
+    /// same name stays.
+    pub fn topics_deleted(&mut self, topics: &[(String, Uuid)], effects: &mut Effects) {
+        let is_gone = |topic: &str, offset: &CommittedOffset| {
+            topics.iter().any(|(name, id)| name == topic && !offset.is_of_other_topic(id))
+        };
+        let group_ids: BTreeSet<Arc<str>> = self.offsets.keys().chain(self.pending.groups()).cloned().collect();
+        for group_id in group_ids {
+            let mut gone = self.pending.select(&group_id, is_gone);
+            if let Some(offsets) = self.offsets.get(&group_id) {
+                gone.extend(offsets.select(|topic, _, offset| is_gone(topic, offset)));
+            }
+            let kept = self.committed_among(&group_id, &gone, |topic, offset| !is_gone(topic, offset));
             self.remove_offsets(&group_id, gone, effects);
+            // The tombstone of a pending offset also hides what was committed for the new topic: say that again.
+            for (topic, partition, offset) in kept {
+                effects.record(records::offset(&group_id, &topic, partition, &offset));
+                self.offsets.entry(group_id.clone()).or_default().set(&topic, partition, offset);
+            }
         }
         self.topics_changed();
+    }
+
+    fn committed_among(
+        &self,
+        group_id: &str,
+        partitions: &[(String, i32)],
+        matches: impl Fn(&str, &CommittedOffset) -> bool,
+    ) -> Vec<(String, i32, CommittedOffset)> {
+        let Some(offsets) = self.offsets.get(group_id) else { return Vec::new() };
+        let committed = partitions.iter().filter_map(|(topic, partition)| {
+            let offset = offsets.get(topic, *partition).filter(|offset| matches(topic, offset))?;
+            Some((topic.clone(), *partition, offset.clone()))
+        });
+        committed.collect()
     }
 
     /// Deletes a group with everything it has.
@@ -201,10 +348,11 @@ impl Shard {
             Group::Consumer(group) if group.is_empty() => {}
             Group::Classic(_) | Group::Consumer(_) => return Err(ErrorCode::NonEmptyGroup),
         }
+        let mut all = self.pending.select(group_id, |_, _| true);
         if let Some(offsets) = self.offsets.get(group_id) {
-            let all = offsets.select(|_, _| true);
-            self.remove_offsets(group_id, all, effects);
+            all.extend(offsets.select(|_, _, _| true));
         }
+        self.remove_offsets(group_id, all, effects);
         self.remove_empty_group(group_id, now, effects);
         Ok(())
     }
@@ -222,14 +370,21 @@ impl Shard {
         }
     }
 
+    /// Whether anything is committed or pending for the group.
+    pub(super) fn has_offsets(&self, group_id: &str) -> bool {
+        self.offsets.contains_key(group_id) || self.pending.contains_group(group_id)
+    }
+
+    /// Forgets offsets, pending ones as well: the tombstone ends both.
     pub(super) fn remove_offsets(&mut self, group_id: &str, partitions: Vec<(String, i32)>, effects: &mut Effects) {
-        let Some(offsets) = self.offsets.get_mut(group_id) else { return };
         for (topic, partition) in partitions {
-            if offsets.remove(&topic, partition) {
+            let was_pending = self.pending.remove(group_id, &topic, partition);
+            let was_committed = self.offsets.get_mut(group_id).is_some_and(|offsets| offsets.remove(&topic, partition));
+            if was_pending || was_committed {
                 effects.record(records::offset_tombstone(group_id, &topic, partition));
             }
         }
-        if offsets.is_empty() {
+        if self.offsets.get(group_id).is_some_and(GroupOffsets::is_empty) {
             self.offsets.remove(group_id);
         }
     }
@@ -245,15 +400,7 @@ impl Group {
     }
 }
 
-fn all_offsets(offsets: &super::offsets::GroupOffsets) -> FetchedOffsets {
-    offsets
-        .topics()
-        .map(|(topic, partitions)| {
-            let partitions = partitions.iter().map(|(partition, offset)| (*partition, Some(offset.clone()))).collect();
-            (topic.to_owned(), partitions)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transaction_tests;

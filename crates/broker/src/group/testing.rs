@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
 
 use bytes::Bytes;
 use milena_protocol::messages::{
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::client::ClientIdentity;
 use super::config::GroupConfig;
 use super::effects::{Effects, Now, Pending, Responder};
-use super::offsets_log::{AppendFuture, CoordinatorError, OffsetsLog, OffsetsRecord};
+use super::offsets_log::{CoordinatorError, Durable, LoggedEvent, OffsetsLog, OffsetsRecord, TransactionalProducer};
 use super::shard::Shard;
 use super::topics::{TopicView, TopicsView};
 
@@ -55,13 +55,35 @@ impl TopicsView for MapTopics {
     }
 }
 
-/// A shard, the time, and every record written so far.
+/// What a test has logged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Logged {
+    /// A record, and the producer in whose transaction it was written.
+    Record(OffsetsRecord, Option<i64>),
+    /// The end of a producer's transaction, and whether it was committed.
+    Marker(i64, bool),
+}
+
+impl Logged {
+    fn event(&self) -> LoggedEvent<'_> {
+        match self {
+            Logged::Record(record, producer_id) => {
+                LoggedEvent::Record { key: &record.key, value: record.value.as_ref(), producer_id: *producer_id }
+            }
+            Logged::Marker(producer_id, committed) => {
+                LoggedEvent::Marker { producer_id: *producer_id, committed: *committed }
+            }
+        }
+    }
+}
+
+/// A shard, the time, and everything logged so far.
 pub struct Bench {
     pub shard: Shard,
     pub topics: Arc<MapTopics>,
     pub config: GroupConfig,
     pub now: Now,
-    pub log: Vec<OffsetsRecord>,
+    pub log: Vec<Logged>,
 }
 
 impl Bench {
@@ -83,7 +105,12 @@ impl Bench {
         let result = work(&mut self.shard, self.now, &mut effects);
         self.shard.tick(self.now, &mut effects);
         assert!(!effects.is_unwritable());
-        self.log.extend(effects.take_records());
+        let transaction = effects.take_transaction();
+        let producer_id = transaction.as_ref().map(|transaction| transaction.producer.producer_id);
+        self.log.extend(effects.take_records().into_iter().map(|record| Logged::Record(record, producer_id)));
+        if let Some(transaction) = transaction {
+            (transaction.apply)(&mut self.shard);
+        }
         effects.complete(None);
         result
     }
@@ -105,8 +132,8 @@ impl Bench {
     /// A new shard from the records written so far, as after a restart.
     pub fn restart(&mut self) {
         let mut shard = Shard::new(Arc::new(self.config.clone()), self.topics.clone());
-        for record in &self.log {
-            shard.load(&record.key, record.value.as_ref());
+        for logged in &self.log {
+            shard.load(logged.event());
         }
         shard.finish_load(self.now);
         self.shard = shard;
@@ -115,14 +142,25 @@ impl Bench {
     /// Keeps only the last record of every key and no tombstones, as log compaction does.
     pub fn compact(&mut self) {
         let mut last: BTreeMap<Bytes, usize> = BTreeMap::new();
-        for (index, record) in self.log.iter().enumerate() {
-            last.insert(record.key.clone(), index);
+        for (index, logged) in self.log.iter().enumerate() {
+            if let Logged::Record(record, None) = logged {
+                last.insert(record.key.clone(), index);
+            }
         }
         let mut index = 0;
-        self.log.retain(|record| {
+        self.log.retain(|logged| {
             index += 1;
-            last[&record.key] == index - 1 && record.value.is_some()
+            match logged {
+                Logged::Record(record, None) => last[&record.key] == index - 1 && record.value.is_some(),
+                Logged::Record(..) | Logged::Marker(..) => true,
+            }
         });
+    }
+
+    /// The end of a producer's transaction, as its marker in the log and as the shard hears of it.
+    pub fn end_transaction(&mut self, producer_id: i64, committed: bool) {
+        self.log.push(Logged::Marker(producer_id, committed));
+        self.shard.complete_transaction(producer_id, committed);
     }
 
     pub fn join(&mut self, request: JoinGroupRequest, version: i16) -> Pending<JoinGroupResponse> {
@@ -210,7 +248,9 @@ pub fn sync_request(member_id: &str, generation_id: i32, assignments: &[(&str, &
 /// `__consumer_offsets` in memory. Can be told to fail.
 #[derive(Default)]
 pub struct MemoryLog {
-    pub records: Mutex<BTreeMap<i32, Vec<OffsetsRecord>>>,
+    pub records: Mutex<BTreeMap<i32, Vec<Logged>>>,
+    /// The newest epoch of a producer; older ones are refused.
+    pub producer_epoch: AtomicI16,
     pub appends_fail: AtomicBool,
     pub loads_fail: AtomicBool,
 }
@@ -224,22 +264,30 @@ impl OffsetsLog for MemoryLog {
         100_000
     }
 
-    fn append(&self, partition: i32, records: Vec<OffsetsRecord>) -> AppendFuture<'_> {
-        Box::pin(async move {
-            if self.appends_fail.load(Ordering::SeqCst) {
-                return Err(CoordinatorError::Storage { partition, reason: "disk full".to_owned() });
-            }
-            self.records.lock().entry(partition).or_default().extend(records);
-            Ok(())
-        })
+    fn append(
+        &self,
+        partition: i32,
+        records: Vec<OffsetsRecord>,
+        producer: Option<TransactionalProducer>,
+    ) -> Result<Durable, CoordinatorError> {
+        if self.appends_fail.load(Ordering::SeqCst) {
+            return Err(CoordinatorError::Storage { partition, reason: "disk full".to_owned() });
+        }
+        if producer.is_some_and(|producer| producer.producer_epoch < self.producer_epoch.load(Ordering::SeqCst)) {
+            return Err(CoordinatorError::Producer { partition, code: ErrorCode::InvalidProducerEpoch });
+        }
+        let producer_id = producer.map(|producer| producer.producer_id);
+        let logged = records.into_iter().map(|record| Logged::Record(record, producer_id));
+        self.records.lock().entry(partition).or_default().extend(logged);
+        Ok(Box::pin(std::future::ready(Ok(()))))
     }
 
-    fn read_all(&self, partition: i32, apply: &mut dyn FnMut(&Bytes, Option<&Bytes>)) -> Result<(), CoordinatorError> {
+    fn read_all(&self, partition: i32, apply: &mut dyn FnMut(LoggedEvent<'_>)) -> Result<(), CoordinatorError> {
         if self.loads_fail.load(Ordering::SeqCst) {
             return Err(CoordinatorError::Storage { partition, reason: "unreadable".to_owned() });
         }
-        for record in self.records.lock().get(&partition).into_iter().flatten() {
-            apply(&record.key, record.value.as_ref());
+        for logged in self.records.lock().get(&partition).into_iter().flatten() {
+            apply(logged.event());
         }
         Ok(())
     }

@@ -237,14 +237,40 @@ impl ClassicGroup {
         if generation_id < 0 && member_id.is_empty() && instance_id.is_none() {
             return Err(ErrorCode::UnknownMemberId);
         }
-        self.check_member(member_id, instance_id)?;
-        if generation_id != self.generation_id {
-            return Err(ErrorCode::IllegalGeneration);
-        }
+        self.check_generation(member_id, instance_id, generation_id)?;
         if self.state == State::CompletingRebalance {
             return Err(ErrorCode::RebalanceInProgress);
         }
         self.touch_session(member_id, turn);
         Ok(())
+    }
+
+    /// Checks a commit of offsets in a transaction by a named member (KIP-447); allowed while the group rebalances.
+    ///
+    /// # Errors
+    /// UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or ILLEGAL_GENERATION.
+    pub fn check_transactional_commit(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation_id: i32,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), ErrorCode> {
+        if generation_id < 0 && self.state == State::Empty {
+            return Ok(());
+        }
+        self.check_generation(member_id, instance_id, generation_id)?;
+        self.touch_session(member_id, turn);
+        Ok(())
+    }
+
+    fn check_generation(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation_id: i32,
+    ) -> Result<(), ErrorCode> {
+        self.check_member(member_id, instance_id)?;
+        if generation_id == self.generation_id { Ok(()) } else { Err(ErrorCode::IllegalGeneration) }
     }
 }

@@ -131,6 +131,18 @@ impl ConsumerGroup {
         check_epoch_is_current(member, member_epoch)
     }
 
+    /// Checks a commit of offsets in a transaction by a named member.
+    ///
+    /// # Errors
+    /// UNKNOWN_MEMBER_ID, or ILLEGAL_GENERATION for an epoch that is not the member's: the API knows no other code.
+    pub fn check_transactional_commit(&self, member_id: &str, member_epoch: i32) -> Result<(), ErrorCode> {
+        if member_epoch < 0 && self.members.is_empty() {
+            return Ok(());
+        }
+        let member = self.members.get(member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        check_epoch_is_current(member, member_epoch).map_err(|_| ErrorCode::IllegalGeneration)
+    }
+
     /// Checks a fetch of offsets that names a member (v9+).
     ///
     /// # Errors

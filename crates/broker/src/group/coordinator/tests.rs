@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::group::shard_offsets::PartitionCommit;
-use crate::group::testing::{MapTopics, MemoryLog, client, join_request, sync_request};
+use crate::group::testing::{Logged, MapTopics, MemoryLog, client, join_request, sync_request};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -31,7 +31,8 @@ fn commit(group_id: &str, offset: i64) -> CommitRequest {
 async fn committed(coordinator: &GroupCoordinator, group_id: &str) -> Result<Option<i64>, ErrorCode> {
     let request = FetchRequest { group_id: group_id.to_owned(), ..FetchRequest::default() };
     let fetched = coordinator.fetch_offsets(request).await?;
-    Ok(fetched.first().and_then(|(_, partitions)| partitions[0].1.as_ref()).map(|offset| offset.offset))
+    let Some((_, partitions)) = fetched.first() else { return Ok(None) };
+    Ok(partitions[0].1.clone()?.map(|offset| offset.offset))
 }
 
 /// Repeats a request that is refused with a retriable code, as clients do.
@@ -211,6 +212,29 @@ async fn many_commits_at_once_all_arrive() {
     for number in 0..500 {
         assert_eq!(committed(&coordinator, &format!("group-{number}")).await, Ok(Some(number)));
     }
-    coordinator.topics_deleted(&["t".to_owned()]).await;
+    coordinator.topics_deleted(&[("t".to_owned(), Uuid::default())]).await;
     assert_eq!(committed(&coordinator, "group-7").await, Ok(None));
+}
+
+#[tokio::test]
+async fn transactions_of_several_producers_are_kept_apart_and_survive_a_restart() {
+    let log: Arc<MemoryLog> = Arc::default();
+    let coordinator = coordinator(&log);
+    let partition = coordinator.partition_for("g").unwrap();
+    let producer = |producer_id| TransactionalProducer { producer_id, producer_epoch: 1 };
+    log.producer_epoch.store(1, Ordering::SeqCst);
+    coordinator.commit_transactional_offsets(commit("g", 5), producer(1)).await.unwrap();
+    let zombie = TransactionalProducer { producer_epoch: 0, ..producer(2) };
+    let refused = coordinator.commit_transactional_offsets(commit("g", 6), zombie).await;
+    assert_eq!(refused, Err(ErrorCode::InvalidProducerEpoch));
+    coordinator.commit_transactional_offsets(commit("g", 7), producer(2)).await.unwrap();
+    assert_eq!(committed(&coordinator, "g").await, Ok(None));
+
+    log.records.lock().entry(partition).or_default().push(Logged::Marker(1, true));
+    coordinator.complete_transaction(partition, 1, true).await;
+    assert_eq!(committed(&coordinator, "g").await, Ok(Some(5)));
+    log.records.lock().entry(partition).or_default().push(Logged::Marker(2, true));
+    let restarted = self::coordinator(&log);
+    restarted.complete_transaction(partition, 2, true).await;
+    assert_eq!(committed(&restarted, "g").await, Ok(Some(7)));
 }

@@ -14,6 +14,7 @@ fn committed(offset: i64, expire_timestamp: Option<i64>) -> CommittedOffset {
         metadata: "note".to_owned(),
         commit_timestamp: 1_700_000_000_000,
         expire_timestamp,
+        ..CommittedOffset::default()
     }
 }
 
@@ -21,10 +22,11 @@ fn committed(offset: i64, expire_timestamp: Option<i64>) -> CommittedOffset {
 fn an_offset_is_written_byte_for_byte_as_kafka_does() {
     let record = offset("grp", "top", 7, &committed(42, None)).unwrap();
     assert_eq!(&record.key[..], b"\x00\x01\x00\x03grp\x00\x03top\x00\x00\x00\x07");
-    assert_eq!(
-        record.value.as_deref().unwrap(),
-        b"\x00\x03\x00\x00\x00\x00\x00\x00\x00\x2a\x00\x00\x00\x05\x00\x04note\x00\x00\x01\x8b\xcf\xe5\x68\x00"
-    );
+    let plain = b"\x00\x04\x00\x00\x00\x00\x00\x00\x00\x2a\x00\x00\x00\x05\x05note\x00\x00\x01\x8b\xcf\xe5\x68\x00";
+    assert_eq!(record.value.as_deref().unwrap(), [&plain[..], b"\x00"].concat());
+    let with_id = CommittedOffset { topic_id: milena_protocol::Uuid([3; 16]), ..committed(42, None) };
+    let value = offset("grp", "top", 7, &with_id).unwrap().value.unwrap();
+    assert_eq!(&value[..], [&plain[..], b"\x01\x00\x10", &[3; 16]].concat());
     assert_eq!(offset_tombstone("grp", "top", 7).unwrap(), OffsetsRecord { key: record.key, value: None });
 }
 
@@ -42,15 +44,10 @@ fn an_offset_with_an_expiry_time_is_written_as_version_1() {
 }
 
 #[test]
-fn an_offset_of_version_4_with_a_topic_id_is_read() {
+fn an_offset_of_an_older_version_is_read() {
     let record = offset("g", "t", 0, &committed(1, None)).unwrap();
-    let value = OffsetCommitValue {
-        offset: 8,
-        metadata: "m".to_owned(),
-        topic_id: milena_protocol::Uuid([3; 16]),
-        ..OffsetCommitValue::default()
-    };
-    let bytes = encode(4, &value, 4).unwrap();
+    let value = OffsetCommitValue { offset: 8, metadata: "m".to_owned(), ..OffsetCommitValue::default() };
+    let bytes = encode(3, &value, 3).unwrap();
     let Some(StoredRecord::Offset { value: Some(read), .. }) = decode(&record.key, Some(&bytes)).unwrap() else {
         panic!("not an offset");
     };
@@ -127,7 +124,7 @@ proptest! {
         metadata in "\\PC{0,60}", commit_timestamp in 0..i64::MAX, leader_epoch in -1..i32::MAX,
     ) {
         let committed =
-            CommittedOffset { offset: offset_value, leader_epoch, metadata, commit_timestamp, expire_timestamp: None };
+            CommittedOffset { offset: offset_value, leader_epoch, metadata, commit_timestamp, ..CommittedOffset::default() };
         let record = offset(&group, &topic, partition, &committed).unwrap();
         let read = decode(&record.key, record.value.as_ref()).unwrap();
         let Some(StoredRecord::Offset { key, value: Some(value) }) = read else { panic!("not an offset") };

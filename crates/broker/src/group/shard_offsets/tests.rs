@@ -42,7 +42,7 @@ fn committed(bench: &Bench, topic: &str, partition: i32) -> Option<i64> {
         ..FetchRequest::default()
     };
     let fetched = bench.shard.fetch_offsets(request).unwrap();
-    fetched[0].1[0].1.as_ref().map(|offset| offset.offset)
+    fetched[0].1[0].1.as_ref().unwrap().as_ref().map(|offset| offset.offset)
 }
 
 fn all(bench: &Bench) -> FetchedOffsets {
@@ -153,7 +153,7 @@ fn members_of_a_consumer_group_commit_and_fetch_with_their_epoch() {
     let fetch = |member: &str, epoch| FetchRequest {
         group_id: "g".to_owned(),
         member: Some((member.to_owned(), epoch)),
-        topics: None,
+        ..FetchRequest::default()
     };
     assert_eq!(bench.shard.fetch_offsets(fetch("m", 1)).unwrap().len(), 1);
     assert_eq!(bench.shard.fetch_offsets(fetch("m", 7)), Err(ErrorCode::StaleMemberEpoch));
@@ -208,7 +208,7 @@ fn deleting_a_group_leaves_nothing_behind() {
 fn the_offsets_of_a_deleted_topic_go_with_it() {
     let mut bench = Bench::new();
     commit(&mut bench, simple_commit(vec![offset("orders", 0, 5), offset("old", 3, 6)])).unwrap();
-    bench.turn(|shard, _, effects| shard.topics_deleted(&["old".to_owned()], effects));
+    bench.turn(|shard, _, effects| shard.topics_deleted(&[("old".to_owned(), Uuid::default())], effects));
     assert_eq!((committed(&bench, "orders", 0), committed(&bench, "old", 3)), (Some(5), None));
     bench.restart();
     assert_eq!(committed(&bench, "old", 3), None);
