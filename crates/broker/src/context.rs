@@ -17,6 +17,7 @@ use crate::fetch_session::FetchSessionCache;
 use crate::group::GroupCoordinator;
 use crate::partition::PartitionTable;
 use crate::producer_ids::ProducerIds;
+use crate::security::{Authorizer, Principal};
 
 /// The parts of a running broker, shared by every connection.
 pub struct Broker {
@@ -34,6 +35,8 @@ pub struct Broker {
     pub fetch_sessions: FetchSessionCache,
     /// Producer ids handed out to idempotent producers.
     pub producer_ids: ProducerIds,
+    /// Decides what clients may do.
+    pub authorizer: Authorizer,
     /// The clock that every timeout and timestamp of the broker reads.
     pub clock: Arc<dyn Clock>,
     /// The listeners that accept clients, in the order of the configuration.
@@ -91,8 +94,8 @@ pub struct RequestContext {
     pub peer: SocketAddr,
     /// The version of the request that is being served.
     pub api_version: i16,
-    /// `User:ANONYMOUS` until a listener authenticates its clients.
-    pub principal: Arc<str>,
+    /// What the client has been authenticated as; `User:ANONYMOUS` where a listener authenticates nobody.
+    pub principal: Arc<Principal>,
     /// Name and version of the client library, once an ApiVersions request (v3+) told them; shared by the connection.
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
 }

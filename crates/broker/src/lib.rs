@@ -21,6 +21,7 @@ mod net;
 mod offsets_log;
 mod partition;
 mod producer_ids;
+pub mod security;
 mod server;
 mod stray;
 

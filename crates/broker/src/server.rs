@@ -21,6 +21,7 @@ use crate::net::{self, ConnectionLimits};
 use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
 use crate::partition::{PartitionTable, log_config};
 use crate::producer_ids::ProducerIds;
+use crate::security::{Authorizer, AuthorizerError};
 use crate::stray;
 
 /// Memory for unfinished large frames of all connections, unless `queued.max.request.bytes` says otherwise.
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The log directories cannot be opened.
     #[error(transparent)]
     Logs(#[from] OpenError),
+    /// The configured authorizer cannot be used.
+    #[error(transparent)]
+    Authorizer(#[from] AuthorizerError),
     /// Opening was interrupted.
     #[error("the start was interrupted")]
     Aborted,
@@ -212,6 +216,7 @@ struct Parts {
     config: Arc<BrokerConfig>,
     clock: Arc<dyn Clock>,
     controller: Arc<Controller>,
+    authorizer: Authorizer,
     logs: Arc<LogManager>,
     partitions: Arc<PartitionTable>,
     listeners: Vec<Arc<ListenerInfo>>,
@@ -225,11 +230,12 @@ impl Parts {
         listeners: Vec<Arc<ListenerInfo>>,
     ) -> Result<Parts, StartError> {
         let controller: Arc<Controller> = Controller::open(config.clone(), clock.clone())?.into();
+        let authorizer = Authorizer::new(&config, controller.clone())?;
         let logs = LogManager::open(log_options(&config, &clock, &controller))?;
         stray::adopt(&controller, &logs)?;
         let partitions = Arc::new(PartitionTable::open(logs.clone(), &controller.image()));
         logs.start_background();
-        Ok(Parts { config, clock, controller, logs, partitions, listeners })
+        Ok(Parts { config, clock, controller, authorizer, logs, partitions, listeners })
     }
 
     fn into_broker(self) -> Arc<Broker> {
@@ -247,6 +253,7 @@ impl Parts {
             groups: Arc::new(groups),
             config: self.config,
             controller: self.controller,
+            authorizer: self.authorizer,
             logs: self.logs,
             partitions: self.partitions,
             clock: self.clock,

@@ -15,6 +15,7 @@ use milena_protocol::header::RequestHeader;
 use milena_protocol::{ApiKey, Chunks, DecodeError, EncodeError, Message, Reader, Request, encode_response};
 
 use crate::context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
+use crate::security::Principal;
 
 /// The versions of one API that are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +84,8 @@ pub struct ClientConnection {
     pub listener: Arc<ListenerInfo>,
     /// The address of the client.
     pub peer: SocketAddr,
-    /// `User:ANONYMOUS` until a listener authenticates its clients.
-    pub principal: Arc<str>,
+    /// What the client has been authenticated as; `User:ANONYMOUS` where a listener authenticates nobody.
+    pub principal: Arc<Principal>,
     /// Filled by ApiVersions v3+.
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
 }
@@ -95,7 +96,7 @@ impl ClientConnection {
         ClientConnection {
             listener,
             peer,
-            principal: Arc::from("User:ANONYMOUS"),
+            principal: Arc::new(Principal::anonymous()),
             client_software: Arc::new(ArcSwapOption::empty()),
         }
     }
