@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use milena_metadata::acl::{AclOperation, ResourceType};
+use arc_swap::{ArcSwap, Guard};
+use milena_metadata::acl::{AclIndex, AclOperation, ResourceType};
 use milena_metadata::{BrokerConfig, Controller};
 
 use self::rules::{AclRules, Decision};
@@ -46,7 +47,19 @@ struct StandardAuthorizer {
     controller: Arc<Controller>,
     super_users: HashSet<String>,
     allow_if_no_acl: bool,
-    compiled: arc_swap::ArcSwap<AclRules>,
+    compiled: ArcSwap<Compiled>,
+}
+
+/// The rules of one state of the cluster.
+struct Compiled {
+    source: Arc<AclIndex>,
+    rules: AclRules,
+}
+
+impl Compiled {
+    fn new(source: Arc<AclIndex>) -> Compiled {
+        Compiled { rules: AclRules::new(source.iter()), source }
+    }
 }
 
 impl Authorizer {
@@ -65,7 +78,7 @@ impl Authorizer {
         let standard = StandardAuthorizer {
             super_users: super_users(config.value("super.users").unwrap_or(""))?,
             allow_if_no_acl: config.value("allow.everyone.if.no.acl.found").is_some_and(|value| value == "true"),
-            compiled: arc_swap::ArcSwap::from_pointee(AclRules::default()),
+            compiled: ArcSwap::from_pointee(Compiled::new(controller.image().acls.clone())),
             controller,
         };
         Ok(Authorizer { standard: Some(standard) })
@@ -132,7 +145,7 @@ impl StandardAuthorizer {
     ) -> bool {
         let principal = &context.principal;
         let allowed = self.is_super_user(principal)
-            || match self.rules().decide(principal, host(context), operation, resource_type, name) {
+            || match self.rules().rules.decide(principal, host(context), operation, resource_type, name) {
                 Decision::Allowed => true,
                 Decision::Denied => false,
                 Decision::NoRules => self.allow_if_no_acl,
@@ -159,7 +172,7 @@ impl StandardAuthorizer {
             return true;
         }
         let principal = &context.principal;
-        let allowed = self.rules().allows_some(principal, host(context), operation, resource_type);
+        let allowed = self.rules().rules.allows_some(principal, host(context), operation, resource_type);
         if !allowed {
             tracing::info!(
                 target: "milena.authorizer",
@@ -181,8 +194,13 @@ impl StandardAuthorizer {
     }
 
     /// The rules of the newest image, compiled when they are not those of the last decision.
-    fn rules(&self) -> arc_swap::Guard<Arc<AclRules>> {
-        let _image = self.controller.image();
+    fn rules(&self) -> Guard<Arc<Compiled>> {
+        let image = self.controller.image();
+        let compiled = self.compiled.load();
+        if Arc::ptr_eq(&compiled.source, &image.acls) {
+            return compiled;
+        }
+        self.compiled.store(Arc::new(Compiled::new(image.acls.clone())));
         self.compiled.load()
     }
 }
