@@ -10,10 +10,12 @@
 //! One task a connection, one clean-up task; whatever blocks on a disk for long runs on the log's own threads.
 
 pub mod api;
+mod acl_wire;
 mod authorized_operations;
 mod auto_topic;
 mod config_resource;
 mod context;
+mod delegation_tokens;
 mod error_code;
 mod fetch_session;
 pub mod group;

@@ -28,6 +28,9 @@ impl ClientMatch {
         for pattern in crate::config_def::split_list(text) {
             let illegal = || format!("Illegal client matching pattern: {pattern}");
             let (selector, expression) = pattern.split_once('=').ok_or_else(illegal)?;
+            if expression.contains('=') {
+                return Err(illegal());
+            }
             let selector = SELECTORS.iter().find(|known| **known == selector.trim()).ok_or_else(illegal)?;
             let regex = Regex::new(&format!("^(?:{})$", expression.trim())).map_err(|_| illegal())?;
             expressions.push((*selector, regex));
@@ -66,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for bad in ["client_id", "shoe_size=4", "client_id=("] {
+        for bad in ["client_id", "shoe_size=4", "client_id=(", "client_id=a=b"] {
             assert_eq!(ClientMatch::parse(bad).err(), Some(format!("Illegal client matching pattern: {bad}")));
         }
     }

@@ -97,7 +97,7 @@ impl QuotaEntity {
         Ok(entity)
     }
 
-    /// Checks that `value` may be set under `key` for this entity; `None` only checks the key.
+    /// Checks that `value` may be set under `key` for this entity, or taken away (`None`).
     ///
     /// # Errors
     /// The rule that is broken, in Kafka's words. An address that is a host name is resolved, which blocks.
@@ -109,14 +109,15 @@ impl QuotaEntity {
             }
             (_, _, None) => USER_AND_CLIENT_QUOTAS,
             _ => {
-                return Err("Invalid quota entity combination, IP entity should not be combined with User or ClientId"
+                return Err("Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId"
                     .to_owned());
             }
         };
-        let Some((_, quota_type)) = known.iter().find(|(name, _)| *name == key) else {
-            return Err(format!("Invalid configuration key {key}"));
-        };
-        value.map_or(Ok(()), |value| quota_type.check(key, value))
+        let Some(value) = value else { return Ok(()) };
+        match known.iter().find(|(name, _)| *name == key) {
+            Some((_, quota_type)) => quota_type.check(key, value),
+            None => Err(format!("Invalid configuration key {key}")),
+        }
     }
 }
 

@@ -118,14 +118,13 @@ impl ClusterImage {
         })
     }
 
-    /// Every key of subscriptions to client metrics with its value in force for `name`; nothing for one that does not exist.
+    /// Every key of subscriptions to client metrics with its value in force for `name`, sorted by key.
     pub fn client_metrics_configs(&self, name: &str) -> impl Iterator<Item = EffectiveConfig> {
         let own = self.client_metrics_configs.get(name);
-        own.into_iter().flat_map(|own| {
-            CLIENT_METRICS_CONFIGS.iter().map(move |def| {
-                let own = own.get(def.name).map(|value| candidate(def.name, value, 1, ConfigSource::ClientMetrics));
-                in_force(def, own.into_iter().collect())
-            })
+        CLIENT_METRICS_CONFIGS.iter().map(move |def| {
+            let own = own.and_then(|own| own.get(def.name));
+            let own = own.map(|value| candidate(def.name, value, 1, ConfigSource::ClientMetrics));
+            in_force(def, own.into_iter().collect())
         })
     }
 

@@ -25,6 +25,8 @@ pub struct Feature {
 
 /// Every feature, sorted by name.
 pub const FEATURES: &[Feature] = &[
+    // With one replica of everything there is nobody else to elect (KIP-966).
+    Feature { name: "eligible.leader.replicas.version", min: 0, max: 1, default: 1 },
     Feature { name: "group.version", min: 0, max: 1, default: 1 },
     // Level 30 is 4.3-IV0, the newest of Kafka 4.3.
     Feature { name: METADATA_VERSION, min: 7, max: 30, default: 30 },

@@ -1,6 +1,9 @@
 //! SCRAM credentials as they are kept: what a server needs to verify a password, but not the password (RFC 5802, KIP-554).
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use aws_lc_rs::{digest, hmac, pbkdf2};
 
 /// A SCRAM mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +66,41 @@ pub struct ScramCredential {
     pub iterations: i32,
 }
 
+impl ScramCredential {
+    /// What is kept of a password that a client has salted already (PBKDF2 with `salt` and `iterations`).
+    pub fn of_salted_password(
+        mechanism: ScramMechanism,
+        salt: Vec<u8>,
+        salted_password: &[u8],
+        iterations: i32,
+    ) -> ScramCredential {
+        let (algorithm, hash) = match mechanism {
+            ScramMechanism::Sha256 => (hmac::HMAC_SHA256, &digest::SHA256),
+            ScramMechanism::Sha512 => (hmac::HMAC_SHA512, &digest::SHA512),
+        };
+        let key = hmac::Key::new(algorithm, salted_password);
+        let client_key = hmac::sign(&key, b"Client Key");
+        ScramCredential {
+            salt,
+            stored_key: digest::digest(hash, client_key.as_ref()).as_ref().to_vec(),
+            server_key: hmac::sign(&key, b"Server Key").as_ref().to_vec(),
+            iterations,
+        }
+    }
+
+    /// What is kept of a password. Takes as long as `iterations` says; fewer than 1 count as 1.
+    pub fn of_password(mechanism: ScramMechanism, salt: Vec<u8>, password: &str, iterations: i32) -> ScramCredential {
+        let (algorithm, length) = match mechanism {
+            ScramMechanism::Sha256 => (pbkdf2::PBKDF2_HMAC_SHA256, digest::SHA256_OUTPUT_LEN),
+            ScramMechanism::Sha512 => (pbkdf2::PBKDF2_HMAC_SHA512, digest::SHA512_OUTPUT_LEN),
+        };
+        let rounds = u32::try_from(iterations).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let mut salted = vec![0; length];
+        pbkdf2::derive(algorithm, rounds, &salt, password.as_bytes(), &mut salted);
+        ScramCredential::of_salted_password(mechanism, salt, &salted, iterations)
+    }
+}
+
 impl std::fmt::Debug for ScramCredential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The keys let their holder pose as the server, so they stay out of logs.
@@ -103,5 +141,23 @@ impl ScramCredentials {
                 self.users.remove(user);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 7677: user `user` with password `pencil`.
+    #[test]
+    fn keys_follow_from_the_password_as_in_rfc_7677() {
+        use base64::Engine as _;
+        let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).expect("base64");
+        let salt = decode("W22ZaJ0SNY7soEsUEjb6gQ==");
+        let credential = ScramCredential::of_password(ScramMechanism::Sha256, salt, "pencil", 4096);
+        assert_eq!(credential.server_key, decode("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="));
+        assert_eq!(credential.stored_key, decode("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="));
+        let other = ScramCredential::of_password(ScramMechanism::Sha512, vec![1], "pencil", 4096);
+        assert_eq!((other.stored_key.len(), other.server_key.len()), (64, 64));
     }
 }

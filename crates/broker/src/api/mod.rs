@@ -7,20 +7,30 @@
 
 mod dispatch;
 
+pub mod alter_client_quotas;
 pub mod alter_configs;
+pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
+pub mod create_acls;
+pub mod create_delegation_token;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_acls;
 pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_acls;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_delegation_token;
 pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_topic_partitions;
+pub mod describe_user_scram_credentials;
+pub mod expire_delegation_token;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -37,7 +47,9 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod renew_delegation_token;
 pub mod sync_group;
+pub mod update_features;
 
 pub use dispatch::{ApiVersionRange, ClientConnection, DispatchError, Outcome, PendingResponse, dispatch};
 
@@ -62,13 +74,25 @@ dispatch::api_table! {
     DeleteRecords: DeleteRecordsRequest, 0..=2, delete_records;
     InitProducerId: InitProducerIdRequest, 0..=5, init_producer_id;
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, 0..=4, offset_for_leader_epoch;
+    DescribeAcls: DescribeAclsRequest, 0..=3, describe_acls;
+    CreateAcls: CreateAclsRequest, 0..=3, create_acls;
+    DeleteAcls: DeleteAclsRequest, 0..=3, delete_acls;
     DescribeConfigs: DescribeConfigsRequest, 0..=4, describe_configs;
     AlterConfigs: AlterConfigsRequest, 0..=2, alter_configs;
     DescribeLogDirs: DescribeLogDirsRequest, 0..=5, describe_log_dirs;
     CreatePartitions: CreatePartitionsRequest, 0..=3, create_partitions;
+    CreateDelegationToken: CreateDelegationTokenRequest, 0..=3, create_delegation_token;
+    RenewDelegationToken: RenewDelegationTokenRequest, 0..=2, renew_delegation_token;
+    ExpireDelegationToken: ExpireDelegationTokenRequest, 0..=2, expire_delegation_token;
+    DescribeDelegationToken: DescribeDelegationTokenRequest, 0..=3, describe_delegation_token;
     DeleteGroups: DeleteGroupsRequest, 0..=3, delete_groups;
     IncrementalAlterConfigs: IncrementalAlterConfigsRequest, 0..=1, incremental_alter_configs;
     OffsetDelete: OffsetDeleteRequest, 0..=0, offset_delete;
+    DescribeClientQuotas: DescribeClientQuotasRequest, 0..=1, describe_client_quotas;
+    AlterClientQuotas: AlterClientQuotasRequest, 0..=1, alter_client_quotas;
+    DescribeUserScramCredentials: DescribeUserScramCredentialsRequest, 0..=0, describe_user_scram_credentials;
+    AlterUserScramCredentials: AlterUserScramCredentialsRequest, 0..=0, alter_user_scram_credentials;
+    UpdateFeatures: UpdateFeaturesRequest, 0..=2, update_features;
     DescribeCluster: DescribeClusterRequest, 0..=2, describe_cluster;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, 0..=1, consumer_group_heartbeat;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest, 0..=1, consumer_group_describe;

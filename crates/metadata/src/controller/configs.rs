@@ -379,13 +379,13 @@ fn check_group(image: &ClusterImage, configs: &ConfigMap) -> Result<(), Controll
 fn check_client_metrics(configs: &ConfigMap) -> Result<(), ControllerError> {
     for (name, value) in configs {
         let Some(def) = CLIENT_METRICS_CONFIGS.get(name) else {
-            return Err(ControllerError::InvalidConfig(format!("Unknown client metrics configuration: {name}")));
+            return Err(ControllerError::InvalidRequest(format!("Unknown client metrics configuration: {name}")));
         };
         def.validate(value)?;
     }
     let interval = configs.get("interval.ms").and_then(|value| value.trim().parse::<i64>().ok());
     if let Some(interval) = interval.filter(|interval| !(100..=3_600_000).contains(interval)) {
-        return Err(ControllerError::InvalidConfig(format!(
+        return Err(ControllerError::InvalidRequest(format!(
             "Invalid value {interval} for interval.ms, interval must be between 100 and 3600000 (1 hour)"
         )));
     }

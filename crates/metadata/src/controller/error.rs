@@ -55,6 +55,9 @@ pub enum ControllerError {
     /// A credential that cannot be.
     #[error("{0}")]
     UnacceptableCredential(String),
+    /// The same thing is changed twice at once.
+    #[error("{0}")]
+    DuplicateResource(String),
     /// What was to be deleted does not exist.
     #[error("{0}")]
     ResourceNotFound(String),
@@ -98,6 +101,7 @@ impl ControllerError {
             ControllerError::InvalidRequest(_) => ErrorCode::InvalidRequest,
             ControllerError::InvalidConfig(_) => ErrorCode::InvalidConfig,
             ControllerError::UnacceptableCredential(_) => ErrorCode::UnacceptableCredential,
+            ControllerError::DuplicateResource(_) => ErrorCode::DuplicateResource,
             ControllerError::ResourceNotFound(_) => ErrorCode::ResourceNotFound,
             ControllerError::InvalidUpdateVersion(_) => ErrorCode::InvalidUpdateVersion,
             ControllerError::TokenNotFound => ErrorCode::DelegationTokenNotFound,

@@ -76,34 +76,39 @@ impl Controller {
 
 fn check(image: &ClusterImage, update: &FeatureUpdate) -> Result<(), ControllerError> {
     let FeatureUpdate { name, level, direction } = update;
-    let refuse = |reason: &str| {
-        Err(ControllerError::InvalidUpdateVersion(format!(
-            "Invalid update version {level} for feature {name}. {reason}"
-        )))
+    let refuse = |reason: String| {
+        let text = format!("Invalid update version {level} for feature {name}. {reason}");
+        Err(ControllerError::InvalidUpdateVersion(text))
     };
     let Some(feature) = Feature::named(name) else {
-        return refuse("Controller does not support this feature.");
+        return refuse(format!("Local controller {} does not support this feature.", image.node_id));
     };
-    if *level < 0 {
-        return refuse("A feature version cannot be less than 0.");
-    }
     if !(feature.min..=feature.max).contains(level) {
-        return refuse(&format!(
-            "Local controller {} only supports versions {}-{}",
-            image.node_id, feature.min, feature.max
-        ));
+        let (node, min, max) = (image.node_id, feature.min, feature.max);
+        return refuse(format!("Local controller {node} only supports versions {min}-{max}"));
     }
     let current = image.feature_level(name);
-    if *level < current && *direction == FeatureDirection::Upgrade {
-        return refuse(
-            "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.",
-        );
+    if *level >= current {
+        return match *direction {
+            FeatureDirection::Upgrade => Ok(()),
+            _ if *level == current => Ok(()),
+            _ => refuse("Can't downgrade to a newer version.".to_owned()),
+        };
     }
-    if *level > current && *direction != FeatureDirection::Upgrade {
-        return refuse("Can't downgrade to a newer version.");
+    if *direction == FeatureDirection::Upgrade {
+        let reason = "Can't downgrade the version of this feature without setting the upgrade type to either safe or \
+                      unsafe downgrade.";
+        return refuse(reason.to_owned());
     }
-    if *level < current && name == METADATA_VERSION && *direction == FeatureDirection::UnsafeDowngrade {
-        return refuse("Unsafe metadata downgrade is not supported in this version.");
+    if name == METADATA_VERSION {
+        // Metadata is not kept in Kafka's records; a lower level would promise a format that is not there.
+        let why = match direction {
+            FeatureDirection::UnsafeDowngrade => "Unsafe metadata downgrade is not supported in this version.",
+            _ => "Refusing to perform the requested downgrade because it might delete metadata information.",
+        };
+        return Err(ControllerError::InvalidUpdateVersion(format!(
+            "Unsupported metadata.version downgrade from {current} to {level}. {why}"
+        )));
     }
     Ok(())
 }

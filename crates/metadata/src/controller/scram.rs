@@ -21,7 +21,7 @@ pub struct ScramAlteration {
 }
 
 impl Controller {
-    /// Sets and deletes credentials. All changes of one user happen or none; answers in the order asked.
+    /// Sets and deletes credentials. A user may be named once; answers in the order asked.
     pub async fn alter_user_scram_credentials(
         self: &Arc<Self>,
         alterations: Vec<ScramAlteration>,
@@ -35,29 +35,33 @@ impl Controller {
     ) -> Vec<Result<(), ControllerError>> {
         let mut changing = self.changing.lock();
         let mut image = ClusterImage::clone(&self.image.load());
-        let mut answers: Vec<Result<(), ControllerError>> =
-            alterations.iter().map(|alteration| check(&image, alteration)).collect();
-        let broken: BTreeSet<String> = refused_users(&alterations, &answers);
+        let twice = users_named_twice(&alterations);
+        let answers: Vec<Result<(), ControllerError>> = alterations
+            .iter()
+            .map(|alteration| match twice.contains(&alteration.user) {
+                true => Err(ControllerError::DuplicateResource(
+                    "A user credential cannot be altered twice in the same request".to_owned(),
+                )),
+                false => check(&image, alteration),
+            })
+            .collect();
         let scram = Arc::make_mut(&mut image.scram);
         let mut transaction = Transaction::new();
-        for ScramAlteration { user, mechanism, credential } in &alterations {
-            if broken.contains(user) {
-                continue;
-            }
-            let key = records::scram_key(user, *mechanism);
+        for (alteration, _) in alterations.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
+            let ScramAlteration { user, mechanism, credential } = alteration;
+            let key = records::scram_key(&user, mechanism);
             match credential {
                 Some(credential) => {
-                    transaction = transaction.put(key, records::encode_scram(credential));
-                    scram.insert(user.clone(), *mechanism, credential.clone());
+                    transaction = transaction.put(key, records::encode_scram(&credential));
+                    scram.insert(user, mechanism, credential);
                 }
                 None => {
                     transaction = transaction.delete(key);
-                    scram.remove(user, *mechanism);
+                    scram.remove(&user, mechanism);
                 }
             }
         }
         let applied = self.apply_if_any(&mut changing, transaction, image, MetadataChange::ScramCredentialsChanged);
-        spread_refusals(&alterations, &mut answers);
         answers.into_iter().map(|answer| answer.and(applied.clone())).collect()
     }
 }
@@ -80,18 +84,8 @@ fn check(image: &ClusterImage, alteration: &ScramAlteration) -> Result<(), Contr
     Ok(())
 }
 
-fn refused_users(alterations: &[ScramAlteration], answers: &[Result<(), ControllerError>]) -> BTreeSet<String> {
-    let refused = alterations.iter().zip(answers).filter(|(_, answer)| answer.is_err());
-    refused.map(|(alteration, _)| alteration.user.clone()).collect()
-}
-
-/// Gives every change of a user the first refusal among them.
-fn spread_refusals(alterations: &[ScramAlteration], answers: &mut [Result<(), ControllerError>]) {
-    for index in 0..alterations.len() {
-        let first = (0..alterations.len())
-            .find(|other| alterations[*other].user == alterations[index].user && answers[*other].is_err());
-        if let Some(first) = first {
-            answers[index] = answers[first].clone();
-        }
-    }
+fn users_named_twice(alterations: &[ScramAlteration]) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let again = alterations.iter().filter(|alteration| !seen.insert(alteration.user.as_str()));
+    again.map(|alteration| alteration.user.clone()).collect()
 }

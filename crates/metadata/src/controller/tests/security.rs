@@ -66,19 +66,21 @@ fn acls_without_a_name_or_a_principal_are_refused_and_the_others_stay() {
 }
 
 #[test]
-fn scram_credentials_survive_a_restart_and_all_changes_of_a_user_stand_or_fall_together() {
+fn scram_credentials_survive_a_restart_and_a_user_is_changed_once_at_a_time() {
     let fixture = Fixture::new();
     let answers = fixture.controller.alter_user_scram_credentials_now(vec![
         scram("a/lice", Some(credential(4096))),
         scram("bob", Some(credential(4095))),
-        ScramAlteration { mechanism: ScramMechanism::Sha512, ..scram("bob", Some(credential(5000))) },
+        scram("eve", Some(credential(4096))),
+        ScramAlteration { mechanism: ScramMechanism::Sha512, ..scram("eve", Some(credential(5000))) },
         scram("carol", None),
         scram("dave", Some(credential(16_385))),
         scram("", Some(credential(4096))),
     ]);
     let codes: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|error| error.error_code())).collect();
     let bad = Err(ErrorCode::UnacceptableCredential);
-    assert_eq!(codes, [Ok(()), bad, bad, Err(ErrorCode::ResourceNotFound), bad, bad]);
+    let twice = Err(ErrorCode::DuplicateResource);
+    assert_eq!(codes, [Ok(()), bad, twice, twice, Err(ErrorCode::ResourceNotFound), bad, bad]);
     let fixture = fixture.reopened();
     let image = fixture.controller.image();
     assert_eq!(image.scram.iter().len(), 1);
@@ -183,8 +185,9 @@ fn a_subscription_to_client_metrics_is_checked_and_survives_a_restart() {
     let fixture = Fixture::new();
     let named = || ConfigResource::ClientMetrics("basic".to_owned());
     let refusal = |key: &str, value: &str| refused(fixture.alter(named(), &[(key, ConfigOpKind::Set, Some(value))]));
-    assert_eq!(refusal("color", "1").0, ErrorCode::InvalidConfig);
-    assert_eq!(refusal("interval.ms", "99").0, ErrorCode::InvalidConfig);
+    assert_eq!(refusal("color", "1").0, ErrorCode::InvalidRequest);
+    assert_eq!(refusal("interval.ms", "99").0, ErrorCode::InvalidRequest);
+    assert_eq!(refusal("interval.ms", "soon").0, ErrorCode::InvalidConfig);
     assert_eq!(refusal("match", "client_id=(").1, "Illegal client matching pattern: client_id=(");
     fixture.alter(named(), &[("metrics", ConfigOpKind::Set, Some("org.apache.kafka."))]).expect("set");
     let fixture = fixture.reopened();
