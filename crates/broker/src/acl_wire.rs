@@ -11,7 +11,7 @@ pub(crate) type Refusal = (ErrorCode, String);
 
 /// The answer where there is no authorizer.
 pub(crate) fn security_disabled() -> Refusal {
-    (ErrorCode::SecurityDisabled, "No Authorizer is configured.".to_owned())
+    (ErrorCode::SecurityDisabled, "No Authorizer is configured on the broker".to_owned())
 }
 
 /// The fields of a filter as three requests spell them.
