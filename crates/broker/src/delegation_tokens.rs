@@ -3,13 +3,13 @@
 //! The secret of a token is HMAC-SHA-512 of its id under `delegation.token.secret.key`; it is never stored, so whoever
 //! reads the metadata cannot pose as the owner.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
-use milena_metadata::DelegationToken;
+use milena_metadata::{BrokerConfig, DelegationToken};
 use milena_protocol::ErrorCode;
 
 use crate::context::{Broker, RequestContext};
@@ -77,8 +77,14 @@ impl TokenSettings {
     }
 }
 
+/// Time between two looks for tokens that have ended.
+pub(crate) fn expiry_check_interval(config: &BrokerConfig) -> Duration {
+    let value = config.value("delegation.token.expiry.check.interval.ms");
+    Duration::from_millis(value.and_then(|value| value.trim().parse().ok()).unwrap_or(3_600_000))
+}
+
 /// Forgets tokens that have ended, every `delegation.token.expiry.check.interval.ms`, for as long as the broker lives.
-pub(crate) async fn forget_expired(broker: std::sync::Weak<Broker>, interval: Duration) {
+pub(crate) async fn forget_expired(broker: Weak<Broker>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(broker) = broker.upgrade() else { return };

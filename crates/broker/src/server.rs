@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::context::{Broker, ListenerInfo};
+use crate::delegation_tokens;
 use crate::fetch_session::FetchSessionCache;
 use crate::group::{GroupConfig, GroupCoordinator};
 use crate::net::{self, ConnectionLimits};
@@ -118,6 +119,10 @@ impl Broker {
         let broker = parts.into_broker();
         follow_metadata(&broker);
         broker.groups.start();
+        tokio::spawn(delegation_tokens::forget_expired(
+            Arc::downgrade(&broker),
+            delegation_tokens::expiry_check_interval(&broker.config),
+        ));
         let limits = connection_limits(&broker.config);
         let serving = tokio::spawn(serve(broker.clone(), listeners, limits, shutdown));
         Ok(RunningBroker { broker, serving })
