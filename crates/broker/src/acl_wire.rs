@@ -1,6 +1,8 @@
 //! ACL bindings and filters as the numbers and texts of the ACL requests.
 
-use milena_metadata::acl::{AclBinding, AclFilter, AclOperation, AclPermission, PatternFilter, PatternType, ResourceType};
+use milena_metadata::acl::{
+    AclBinding, AclFilter, AclOperation, AclPermission, PatternFilter, PatternType, ResourceType,
+};
 use milena_protocol::ErrorCode;
 
 /// The number that stands for every value of a field of a filter.

@@ -9,8 +9,8 @@
 //!
 //! One task a connection, one clean-up task; whatever blocks on a disk for long runs on the log's own threads.
 
-pub mod api;
 mod acl_wire;
+pub mod api;
 mod authorized_operations;
 mod auto_topic;
 mod config_resource;
