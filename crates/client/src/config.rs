@@ -77,6 +77,20 @@ pub fn parse_millis(key: &str, value: &str) -> Result<Duration> {
     Ok(Duration::from_millis(parse_number::<u64>(key, value)?))
 }
 
+/// Reads a property as `true` or `false`.
+///
+/// # Errors
+/// [`Error::Config`] for anything else.
+pub fn parse_bool(key: &str, value: &str) -> Result<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Error::Config(format!(
+            "Invalid value {value} for configuration {key}: Expected value to be either true or false"
+        ))),
+    }
+}
+
 fn require_plaintext(value: &str) -> Result<()> {
     if value.eq_ignore_ascii_case("PLAINTEXT") {
         return Ok(());

@@ -57,6 +57,12 @@ pub enum Error {
     /// Fetched or produced records are malformed.
     #[error("malformed records: {0}")]
     Records(String),
+    /// The call does not fit the state of the producer.
+    #[error("{0}")]
+    IllegalState(String),
+    /// The transaction that the batch belonged to was aborted before it was sent.
+    #[error("Failing batch since transaction was aborted")]
+    TransactionAborted,
     /// The broker refused with an error code.
     #[error("{}", message.as_deref().unwrap_or(code.message()))]
     Api {
@@ -92,6 +98,26 @@ impl Error {
         }
     }
 
+    /// The same error for another call: one failed request ends several batches, each with an error of its own.
+    pub fn duplicate(&self) -> Error {
+        match self {
+            Error::Config(message) => Error::Config(message.clone()),
+            Error::Unreachable { call } => Error::Unreachable { call },
+            Error::Connect { address, source } => {
+                Error::Connect { address: address.clone(), source: io::Error::from(source.kind()) }
+            }
+            Error::Disconnected { address } => Error::Disconnected { address: address.clone() },
+            Error::Timeout { what, after_ms } => Error::Timeout { what: what.clone(), after_ms: *after_ms },
+            Error::UnsupportedVersion { api } => Error::UnsupportedVersion { api },
+            Error::Decode(error) => Error::Decode(error.clone()),
+            Error::Encode(error) => Error::Encode(error.clone()),
+            Error::Records(message) => Error::Records(message.clone()),
+            Error::IllegalState(message) => Error::IllegalState(message.clone()),
+            Error::TransactionAborted => Error::TransactionAborted,
+            Error::Api { code, message } => Error::Api { code: *code, message: message.clone() },
+        }
+    }
+
     /// Whether the same call may succeed later or at another broker.
     pub fn is_retriable(&self) -> bool {
         match self {
@@ -110,6 +136,8 @@ impl Error {
             Error::Connect { .. } | Error::Disconnected { .. } => "DisconnectException",
             Error::UnsupportedVersion { .. } => "UnsupportedVersionException",
             Error::Records(_) => "CorruptRecordException",
+            Error::IllegalState(_) => return "java.lang.IllegalStateException".to_owned(),
+            Error::TransactionAborted => "TransactionAbortedException",
             Error::Decode(_) | Error::Encode(_) => {
                 return "org.apache.kafka.common.protocol.types.SchemaException".to_owned();
             }

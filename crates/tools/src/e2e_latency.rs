@@ -125,7 +125,7 @@ impl Probe {
                 *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_exception());
             }
         });
-        let producer = Producer::new(cluster, config, on_delivery);
+        let producer = Producer::new(cluster, config, on_delivery)?;
         let queue = producer.topic(topic).await?;
         let key: Option<usize> = options.number("record-key-size")?;
         Ok(Probe { producer, queue, consumer, record: random_text(size), key: key.map(random_text), failure })

@@ -279,13 +279,41 @@ impl Parsed {
         }
         for option in self.syntax.options.iter().filter(|option| !option.replaced_by.is_empty()) {
             if self.has(option.name) {
-                terminal.error_line(&format!(
-                    "Warning: --{} is deprecated and will be removed in a future version. Please use --{} instead.",
-                    option.name, option.replaced_by
-                ));
+                self.notice(option, terminal);
             }
         }
         Ok(Reading::Options(Box::new(self)))
+    }
+
+    /// Tells of the new name of an option where the original tool does and in its words; names that the
+    /// original no longer knows are told of on standard error.
+    fn notice(&self, option: &Opt, terminal: &mut Terminal) {
+        let (old, new) = (option.name, option.replaced_by);
+        if old == "broker-list" {
+            terminal.error_line(&format!("Option --{old} is an old name. Use --{new} instead."));
+            return;
+        }
+        let line = match (self.tool.as_str(), old) {
+            ("kafka-console-producer", "max-partition-memory-bytes") => {
+                format!("Warning: --{old} is deprecated and will be removed in Apache Kafka 5.0. Use --{new} instead.")
+            }
+            ("kafka-console-producer", _) => {
+                format!("Warning: --{old} is deprecated and will be removed in a future version. Use --{new} instead.")
+            }
+            ("kafka-consumer-perf-test", _) => format!("Warning: --{old} is deprecated. Use --{new} instead."),
+            (
+                "kafka-cluster"
+                | "kafka-leader-election"
+                | "kafka-producer-perf-test"
+                | "kafka-verifiable-consumer"
+                | "kafka-verifiable-producer",
+                _,
+            ) => format!(
+                "Option --{old} has been deprecated and will be removed in a future version. Use --{new} instead."
+            ),
+            _ => format!("Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."),
+        };
+        terminal.line(&line);
     }
 
     fn help(&self) -> String {
@@ -416,8 +444,8 @@ mod tests {
         let (reading, out, _) = read(&["--help"]);
         assert!(matches!(reading, Ok(Reading::Done)));
         assert!(out.starts_with("A tool for tests.\nOption "), "{out}");
-        let (_, _, err) = read(&["--messages", "5", "--zookeeper", "localhost:2181"]);
-        assert_eq!(err.lines().count(), 2, "{err}");
-        assert!(err.contains("localhost:9092") && err.contains("--num-records"), "{err}");
+        let (_, out, err) = read(&["--messages", "5", "--zookeeper", "localhost:2181"]);
+        assert!(err.contains("localhost:9092"), "{err}");
+        assert!(out.contains("--num-records"), "{out}");
     }
 }

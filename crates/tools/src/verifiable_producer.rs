@@ -78,7 +78,7 @@ async fn produce(
         Box::new(move |delivery: &Delivery<'_>| {
             note(&mut sink.lock().unwrap_or_else(PoisonError::into_inner), delivery);
         }),
-    );
+    )?;
     print(json!({"timestamp": now_ms(), "name": "startup_complete"}), terminal);
     let started = Instant::now();
     let mut interrupted = std::pin::pin!(interrupt());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::admin::{IsolationLevel, OffsetSpec};
-use crate::config::{parse_millis, parse_number};
+use crate::config::{parse_bool, parse_millis, parse_number};
 use crate::error::{Error, Result};
 
 use super::assignor::Assignor;
@@ -125,16 +125,6 @@ impl ConsumerConfig {
             _ => return Ok(false),
         }
         Ok(true)
-    }
-}
-
-fn parse_bool(key: &str, value: &str) -> Result<bool> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(Error::Config(format!(
-            "Invalid value {value} for configuration {key}: Expected value to be either true or false"
-        ))),
     }
 }
 

@@ -28,6 +28,31 @@ pub use config::{ConsumerConfig, OffsetReset};
 pub use fetched::{Fetched, ReadRecord};
 pub use membership::{Beat, Joined, Membership, MembershipConfig};
 
+/// What a producer must know of a consumer to commit its offsets in a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMetadata {
+    /// The group.
+    pub group_id: String,
+    /// Generation of a classic group, member epoch of the newer protocol; -1 outside a group.
+    pub generation_or_member_epoch: i32,
+    /// The member; empty outside a group.
+    pub member_id: String,
+    /// Name of a static member.
+    pub group_instance_id: Option<String>,
+}
+
+impl GroupMetadata {
+    /// Of a consumer that is not a member of the group.
+    pub fn of_group(group_id: impl Into<String>) -> GroupMetadata {
+        GroupMetadata {
+            group_id: group_id.into(),
+            generation_or_member_epoch: -1,
+            member_id: String::new(),
+            group_instance_id: None,
+        }
+    }
+}
+
 /// Which topics a group member wants, decided from the names the cluster has.
 pub type TopicFilter = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
@@ -239,6 +264,17 @@ impl Consumer {
         }
         let membership = self.group.as_ref().and_then(group::Group::identity);
         self.cluster.commit_offsets(group_id, membership, offsets).await
+    }
+
+    /// What a transactional producer needs to commit this consumer's offsets; `None` without a `group.id`.
+    pub fn group_metadata(&self) -> Option<GroupMetadata> {
+        let mut metadata = GroupMetadata::of_group(self.config.group_id.clone()?);
+        if let Some((generation, member_id, instance_id)) = self.group.as_ref().and_then(group::Group::identity) {
+            metadata.generation_or_member_epoch = generation;
+            member_id.clone_into(&mut metadata.member_id);
+            metadata.group_instance_id = instance_id.map(str::to_owned);
+        }
+        Some(metadata)
     }
 
     /// Commits when automatic commits are on, and leaves the group.

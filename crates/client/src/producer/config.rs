@@ -4,14 +4,23 @@ use std::time::Duration;
 
 use milena_protocol::compression::Compression;
 
-use crate::config::{parse_millis, parse_number};
+use crate::config::{parse_bool, parse_millis, parse_number};
 use crate::error::{Error, Result};
+
+/// Requests that an idempotent producer may have under way: the brokers remember as many batches (KIP-98).
+const IN_FLIGHT_IDEMPOTENT_MAX: usize = 5;
 
 /// How records are batched and sent.
 #[derive(Debug, Clone)]
 pub struct ProducerConfig {
     /// `acks`: 0 none, 1 the leader, -1 all in-sync replicas; default -1.
     pub acks: i16,
+    /// `enable.idempotence`; `None`: as the other settings allow, see [`ProducerConfig::is_idempotent`].
+    pub enable_idempotence: Option<bool>,
+    /// `transactional.id`: records are sent in transactions under this name.
+    pub transactional_id: Option<String>,
+    /// `transaction.timeout.ms`: after this the coordinator aborts an open transaction; default 60 s.
+    pub transaction_timeout: Duration,
     /// `compression.type`; default none.
     pub compression: Compression,
     /// `compression.<codec>.level`; `None`: the codec's default.
@@ -38,6 +47,9 @@ impl Default for ProducerConfig {
     fn default() -> Self {
         ProducerConfig {
             acks: -1,
+            enable_idempotence: None,
+            transactional_id: None,
+            transaction_timeout: Duration::from_secs(60),
             compression: Compression::None,
             compression_level: None,
             linger: Duration::from_millis(5),
@@ -60,6 +72,9 @@ impl ProducerConfig {
     pub fn set(&mut self, key: &str, value: &str) -> Result<bool> {
         match key {
             "acks" => self.acks = parse_acks(value)?,
+            "enable.idempotence" => self.enable_idempotence = Some(parse_bool(key, value)?),
+            "transactional.id" => self.transactional_id = Some(value.to_owned()).filter(|id| !id.is_empty()),
+            "transaction.timeout.ms" => self.transaction_timeout = parse_millis(key, value)?,
             "compression.type" => {
                 self.compression = value.parse().map_err(|_| {
                     Error::Config(format!("Invalid value {value} for configuration compression.type: unknown codec"))
@@ -80,6 +95,41 @@ impl ProducerConfig {
         }
         Ok(true)
     }
+
+    /// Whether batches carry sequences, so that a retry never writes a batch twice. On unless it was
+    /// switched off or `acks` or `retries` make it impossible.
+    pub fn is_idempotent(&self) -> bool {
+        self.enable_idempotence.unwrap_or(self.acks == -1 && self.retries > 0)
+    }
+
+    /// Checks settings that exclude each other.
+    ///
+    /// # Errors
+    /// [`Error::Config`] in the words of Kafka's client.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |message: &str| Err(Error::Config(message.to_owned()));
+        if self.transactional_id.is_some() && !self.is_idempotent() {
+            return refuse("Cannot set a transactional.id without also enabling idempotence.");
+        }
+        if !self.is_idempotent() {
+            return Ok(());
+        }
+        if self.retries == 0 {
+            return refuse("Must set retries to non-zero when using the idempotent producer.");
+        }
+        if self.acks != -1 {
+            return refuse(
+                "Must set acks to all in order to use the idempotent producer. Otherwise we cannot guarantee idempotence.",
+            );
+        }
+        if self.max_in_flight > IN_FLIGHT_IDEMPOTENT_MAX {
+            return refuse(&format!(
+                "To use the idempotent producer, max.in.flight.requests.per.connection must be set to at most {IN_FLIGHT_IDEMPOTENT_MAX}. Current value is {}.",
+                self.max_in_flight
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// `all` or a number from -1 to 1.
@@ -94,5 +144,43 @@ pub fn parse_acks(value: &str) -> Result<i16> {
         other => Err(Error::Config(format!(
             "Invalid value {other} for configuration acks: String must be one of: all, -1, 0, 1"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(properties: &[(&str, &str)]) -> ProducerConfig {
+        let mut config = ProducerConfig::default();
+        for (key, value) in properties {
+            assert!(config.set(key, value).unwrap(), "{key}");
+        }
+        config
+    }
+
+    #[test]
+    fn a_producer_is_idempotent_unless_its_settings_forbid_it() {
+        assert!(config(&[]).is_idempotent());
+        for off in [("acks", "1"), ("acks", "0"), ("retries", "0"), ("enable.idempotence", "false")] {
+            let config = config(&[off]);
+            assert!(!config.is_idempotent(), "{off:?}");
+            config.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let contradictions: [&[(&str, &str)]; 5] = [
+            &[("enable.idempotence", "true"), ("acks", "1")],
+            &[("enable.idempotence", "true"), ("retries", "0")],
+            &[("transactional.id", "t"), ("enable.idempotence", "false")],
+            &[("transactional.id", "t"), ("acks", "1")],
+            &[("max.in.flight.requests.per.connection", "6")],
+        ];
+        for properties in contradictions {
+            assert!(config(properties).check().is_err(), "{properties:?}");
+        }
+        config(&[("transactional.id", "t"), ("enable.idempotence", "true")]).check().unwrap();
     }
 }

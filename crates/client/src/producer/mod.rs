@@ -6,12 +6,15 @@
 //! under way at a time. The result of a batch goes to the delivery callback together with the
 //! tickets of its records, so a record costs no allocation of its own.
 //!
-//! Retriable refusals are retried in order within a partition. Not idempotent: a retry after a
-//! lost answer may write a batch twice.
+//! Unless it was switched off the producer is idempotent: batches carry sequences, so that retries keep
+//! their order and write nothing twice. With a `transactional.id` they belong to transactions.
 
 mod config;
+mod metrics;
 mod queue;
 mod sender;
+mod sequences;
+mod transaction;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,7 +32,11 @@ use crate::error::{Error, Result};
 use crate::partitioner::{StickyPartition, partition_for_key};
 
 pub use config::{ProducerConfig, parse_acks};
+pub use metrics::Metric;
+use metrics::Metrics;
 use queue::PartitionQueue;
+pub use sequences::ProducerIdentity;
+use transaction::Transaction;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -80,7 +87,11 @@ struct Shared {
     cluster: Cluster,
     config: ProducerConfig,
     on_delivery: OnDelivery,
+    transaction: Option<Transaction>,
+    /// What the cluster knows the producer as; `None` without idempotence and until it was asked for.
+    identity: Mutex<Option<ProducerIdentity>>,
     topics: Mutex<HashMap<String, Arc<TopicQueue>>>,
+    metrics: Metrics,
     /// Bytes of records appended and not yet delivered.
     buffered: AtomicUsize,
     /// Records appended and not yet delivered.
@@ -96,12 +107,19 @@ struct Shared {
 
 impl Producer {
     /// A producer for `cluster`; `on_delivery` hears of every batch.
-    pub fn new(cluster: Cluster, config: ProducerConfig, on_delivery: OnDelivery) -> Producer {
+    ///
+    /// # Errors
+    /// [`Error::Config`] when settings exclude each other.
+    pub fn new(cluster: Cluster, config: ProducerConfig, on_delivery: OnDelivery) -> Result<Producer> {
+        config.check()?;
         let shared = Arc::new(Shared {
             cluster,
+            transaction: config.transactional_id.clone().map(Transaction::new),
             config,
             on_delivery,
+            identity: Mutex::default(),
             topics: Mutex::default(),
+            metrics: Metrics::default(),
             buffered: AtomicUsize::new(0),
             undelivered: AtomicUsize::new(0),
             hurry: AtomicUsize::new(0),
@@ -110,7 +128,7 @@ impl Producer {
             progress: Notify::new(),
         });
         let sender = tokio::spawn(sender::run(Arc::clone(&shared)));
-        Producer { shared, sender: Some(sender) }
+        Ok(Producer { shared, sender: Some(sender) })
     }
 
     /// The queues of `topic`, which is created when the cluster allows that.
@@ -141,8 +159,12 @@ impl Producer {
     ///
     /// # Errors
     /// [`ErrorCode::MessageTooLarge`] above `max.request.size`, [`Error::Timeout`] when no memory
-    /// came free within `max.block.ms`, [`ErrorCode::UnknownTopicOrPartition`] for a partition the topic lacks.
+    /// came free within `max.block.ms`, [`ErrorCode::UnknownTopicOrPartition`] for a partition the topic lacks;
+    /// with a `transactional.id` what keeps the transaction from going on.
     pub async fn append(&self, topic: &TopicQueue, record: &Outgoing<'_>, ticket: u64) -> Result<i32> {
+        if let Some(error) = self.shared.transaction.as_ref().and_then(Transaction::obstacle) {
+            return Err(error);
+        }
         let size = queue::size_estimate(record);
         if size > self.shared.config.max_request_size {
             return Err(self.too_large(size));
@@ -196,6 +218,12 @@ impl Producer {
         self.shared.undelivered.load(Ordering::Acquire)
     }
 
+    /// What was counted so far.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let total = self.shared.config.buffer_memory;
+        self.shared.metrics.all((total, total.saturating_sub(self.shared.buffered.load(Ordering::Relaxed))))
+    }
+
     async fn wait_for_memory(&self, size: usize) -> Result<()> {
         let _hurry = Hurry::new(&self.shared);
         let limit = self.shared.config.buffer_memory;
@@ -242,6 +270,9 @@ impl Shared {
     }
 
     fn finish(&self, topic: &str, partition: i32, result: std::result::Result<i64, &Error>, batch: &queue::Batch) {
+        if result.is_err() {
+            self.metrics.failed(topic, batch.tickets.len());
+        }
         (self.on_delivery)(&Delivery { topic, partition, result, tickets: &batch.tickets });
         self.buffered.fetch_sub(batch.records_size(), Ordering::Relaxed);
         self.undelivered.fetch_sub(batch.tickets.len(), Ordering::Release);

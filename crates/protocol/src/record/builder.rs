@@ -171,6 +171,14 @@ impl BatchBuilder {
         Ok(())
     }
 
+    /// Says which producer writes the batch, and the sequence of its first record (KIP-98).
+    pub fn set_producer(&mut self, producer_id: i64, producer_epoch: i16, base_sequence: i32) -> &mut Self {
+        self.options.producer_id = producer_id;
+        self.options.producer_epoch = producer_epoch;
+        self.options.base_sequence = base_sequence;
+        self
+    }
+
     /// The number of records.
     pub fn count(&self) -> i32 {
         self.count
@@ -236,6 +244,29 @@ impl BatchBuilder {
         write_header(&mut batch, options, &header)?;
         Ok(Bytes::from(batch))
     }
+}
+
+/// The batch with another producer and sequence, its CRC renewed: an idempotent producer starts over at a new epoch.
+///
+/// # Errors
+/// [`RecordError`] when `batch` is shorter than a header.
+pub fn with_producer(
+    batch: &[u8],
+    producer_id: i64,
+    producer_epoch: i16,
+    base_sequence: i32,
+) -> Result<Bytes, RecordError> {
+    let mut batch = batch.to_vec();
+    if batch.len() < RECORD_BATCH_OVERHEAD {
+        return Err(RecordError::Truncated { needed: RECORD_BATCH_OVERHEAD, available: batch.len() });
+    }
+    let mut put = |at: usize, value: &[u8]| batch[at..at + value.len()].copy_from_slice(value);
+    put(field::PRODUCER_ID, &producer_id.to_be_bytes());
+    put(field::PRODUCER_EPOCH, &producer_epoch.to_be_bytes());
+    put(field::BASE_SEQUENCE, &base_sequence.to_be_bytes());
+    let crc = crc32c(&batch[field::ATTRIBUTES..]);
+    batch[field::CRC..field::ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
+    Ok(Bytes::from(batch))
 }
 
 struct HeaderFields {

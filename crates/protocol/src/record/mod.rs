@@ -29,7 +29,7 @@ mod tests;
 mod varint;
 
 pub use batch::{BatchHeader, BatchView, Batches, batches};
-pub use builder::{BatchBuilder, BatchOptions};
+pub use builder::{BatchBuilder, BatchOptions, with_producer};
 pub use error::RecordError;
 pub use iter::{Header, Headers, Record, RecordIter, RecordRef, RecordsSummary};
 

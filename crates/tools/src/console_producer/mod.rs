@@ -59,7 +59,7 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     let interactive = std::io::stdin().is_terminal();
     session::runtime()?.block_on(async {
         let cluster = Cluster::connect(client).await?;
-        let console = Console::new(cluster, producer, &topic, options.has("sync"));
+        let console = Console::new(cluster, producer, &topic, options.has("sync"))?;
         console.send_all(reader, interactive, terminal).await
     })
 }
@@ -73,7 +73,7 @@ struct Console {
 }
 
 impl Console {
-    fn new(cluster: Cluster, config: ProducerConfig, topic: &str, sync: bool) -> Console {
+    fn new(cluster: Cluster, config: ProducerConfig, topic: &str, sync: bool) -> Result<Console, Failure> {
         let errors = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&errors);
         let on_delivery: OnDelivery = Box::new(move |delivery: &Delivery<'_>| {
@@ -89,7 +89,8 @@ impl Console {
                 }));
             }
         });
-        Console { producer: Producer::new(cluster, config, on_delivery), topic: topic.to_owned(), sync, errors }
+        let producer = Producer::new(cluster, config, on_delivery)?;
+        Ok(Console { producer, topic: topic.to_owned(), sync, errors })
     }
 
     async fn send_all(self, reader: LineReader, interactive: bool, terminal: &mut Terminal) -> Outcome {
