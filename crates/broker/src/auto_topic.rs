@@ -9,6 +9,10 @@ use milena_metadata::{ControllerError, NewTopic};
 
 use crate::context::Broker;
 use crate::offsets_log::OFFSETS_TOPIC;
+use crate::share::coordinator::STATE_TOPIC;
+
+/// Partitions of `__share_group_state` unless configured.
+const STATE_PARTITIONS: i32 = 50;
 
 /// Creates the topic `name` with `num.partitions` and `default.replication.factor`, unless it exists by now.
 ///
@@ -44,6 +48,31 @@ pub(crate) async fn ensure_offsets_topic(broker: &Arc<Broker>) -> Result<(), Con
         name: OFFSETS_TOPIC.to_owned(),
         num_partitions: config.offsets_topic_num_partitions,
         // Kafka waits for as many brokers as the factor asks for; there is one.
+        replication_factor: 1,
+        configs: configs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect(),
+        ..NewTopic::default()
+    };
+    create_unless_present(broker, topic).await
+}
+
+/// Creates `__share_group_state` unless it exists. It is pruned by its owner, never by age.
+///
+/// # Errors
+/// When the metadata store cannot be written.
+pub(crate) async fn ensure_share_state_topic(broker: &Arc<Broker>) -> Result<(), ControllerError> {
+    if broker.partitions.topic(STATE_TOPIC).is_some() {
+        return Ok(());
+    }
+    let value = |key: &str| broker.config.value(key).unwrap_or_default().to_owned();
+    let configs = [
+        ("cleanup.policy", "delete".to_owned()),
+        ("compression.type", "producer".to_owned()),
+        ("retention.ms", "-1".to_owned()),
+        ("segment.bytes", value("share.coordinator.state.topic.segment.bytes")),
+    ];
+    let topic = NewTopic {
+        name: STATE_TOPIC.to_owned(),
+        num_partitions: value("share.coordinator.state.topic.num.partitions").parse().unwrap_or(STATE_PARTITIONS),
         replication_factor: 1,
         configs: configs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect(),
         ..NewTopic::default()

@@ -12,12 +12,14 @@ use arc_swap::ArcSwapOption;
 use milena_log::LogManager;
 use milena_metadata::{BrokerConfig, ClusterImage, Controller};
 use milena_stdx::Clock;
+use tokio_util::sync::CancellationToken;
 
 use crate::fetch_session::FetchSessionCache;
 use crate::group::GroupCoordinator;
 use crate::partition::PartitionTable;
 use crate::producer_ids::ProducerIds;
 use crate::security::{Authorizer, Principal};
+use crate::share::ShareGroups;
 
 /// The parts of a running broker, shared by every connection.
 pub struct Broker {
@@ -33,6 +35,8 @@ pub struct Broker {
     pub groups: Arc<GroupCoordinator>,
     /// Incremental fetch sessions (KIP-227).
     pub fetch_sessions: FetchSessionCache,
+    /// Share groups: who has which record (KIP-932).
+    pub share: ShareGroups,
     /// Producer ids handed out to idempotent producers.
     pub producer_ids: ProducerIds,
     /// Decides what clients may do.
@@ -98,6 +102,8 @@ pub struct RequestContext {
     pub principal: Arc<Principal>,
     /// Name and version of the client library, once an ApiVersions request (v3+) told them; shared by the connection.
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
+    /// Cancelled when the connection ends.
+    pub closed: CancellationToken,
 }
 
 /// What a client library says about itself (KIP-511).

@@ -3,6 +3,7 @@
 //! ```text
 //! socket ─ net::listener ─ net::connection ─ api::dispatch ─┬─ api::produce ─ partition ─ milena-log
 //!                                                           ├─ api::fetch ── partition (parked until data arrives)
+//!                                                           ├─ api::share_fetch ─ share
 //!                                                           ├─ api::join_group ... ─ group
 //!                                                           └─ api::create_topics ... ─ milena-metadata
 //! ```
@@ -25,6 +26,7 @@ mod partition;
 mod producer_ids;
 pub mod security;
 mod server;
+pub mod share;
 mod stray;
 
 pub use context::{Broker, ClientSoftware, ListenerInfo, RequestContext};

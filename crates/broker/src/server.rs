@@ -23,6 +23,7 @@ use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
 use crate::partition::{PartitionTable, log_config};
 use crate::producer_ids::ProducerIds;
 use crate::security::{Authorizer, AuthorizerError};
+use crate::share::ShareGroups;
 use crate::stray;
 
 /// Memory for unfinished large frames of all connections, unless `queued.max.request.bytes` says otherwise.
@@ -123,6 +124,7 @@ impl Broker {
             Arc::downgrade(&broker),
             delegation_tokens::expiry_check_interval(&broker.config),
         ));
+        broker.share.start();
         let limits = connection_limits(&broker.config);
         let serving = tokio::spawn(serve(broker.clone(), listeners, limits, shutdown));
         Ok(RunningBroker { broker, serving })
@@ -137,9 +139,18 @@ fn follow_metadata(broker: &Arc<Broker>) {
     broker.controller.on_change(move |image, changes| {
         if let Some(broker) = broker_then.upgrade() {
             broker.partitions.follow(image, changes);
+            tell_share_groups(&broker, changes);
             runtime.spawn(tell_groups(broker.groups.clone(), changes.to_vec()));
         }
     });
+}
+
+fn tell_share_groups(broker: &Broker, changes: &[MetadataChange]) {
+    for change in changes {
+        if let MetadataChange::TopicDeleted(topic) = change {
+            broker.share.topic_deleted(topic.id);
+        }
+    }
 }
 
 async fn tell_groups(groups: Arc<GroupCoordinator>, changes: Vec<MetadataChange>) {
@@ -252,7 +263,11 @@ impl Parts {
         let group_config = GroupConfig::from_lookup(|key| self.config.setting(key).map(str::to_owned));
         let topics = Arc::new(ImageTopics { controller: self.controller.clone() });
         let groups = GroupCoordinator::new(group_config, Arc::new(offsets_log), topics, self.clock.clone());
+        let share = ShareGroups::new(self.partitions.clone(), self.clock.clone(), self.config.acks_all_fsync, |key| {
+            self.config.value(key).map(str::to_owned)
+        });
         Arc::new(Broker {
+            share,
             fetch_sessions: FetchSessionCache::new(self.config.max_incremental_fetch_session_cache_slots),
             producer_ids: ProducerIds::default(),
             groups: Arc::new(groups),

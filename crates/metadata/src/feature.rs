@@ -10,6 +10,9 @@ use crate::image::ClusterImage;
 /// The feature that stands for the version of the metadata's records.
 pub const METADATA_VERSION: &str = "metadata.version";
 
+/// The feature of share groups (KIP-932).
+pub const SHARE_VERSION: &str = "share.version";
+
 /// A feature that this release supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
@@ -30,6 +33,7 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "group.version", min: 0, max: 1, default: 1 },
     // Level 30 is 4.3-IV0, the newest of Kafka 4.3.
     Feature { name: METADATA_VERSION, min: 7, max: 30, default: 30 },
+    Feature { name: SHARE_VERSION, min: 0, max: 1, default: 1 },
 ];
 
 impl Feature {

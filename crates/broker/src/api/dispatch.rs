@@ -14,6 +14,8 @@ use bytes::Bytes;
 use milena_protocol::header::RequestHeader;
 use milena_protocol::{ApiKey, Chunks, DecodeError, EncodeError, Message, Reader, Request, encode_response};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
 use crate::security::Principal;
 
@@ -88,6 +90,8 @@ pub struct ClientConnection {
     pub principal: Arc<Principal>,
     /// Filled by ApiVersions v3+.
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
+    /// Cancelled when the connection ends.
+    pub closed: CancellationToken,
 }
 
 impl ClientConnection {
@@ -98,6 +102,7 @@ impl ClientConnection {
             peer,
             principal: Arc::new(Principal::anonymous()),
             client_software: Arc::new(ArcSwapOption::empty()),
+            closed: CancellationToken::new(),
         }
     }
 
@@ -109,6 +114,7 @@ impl ClientConnection {
             api_version: header.api_version,
             principal: self.principal.clone(),
             client_software: self.client_software.clone(),
+            closed: self.closed.clone(),
         }
     }
 }

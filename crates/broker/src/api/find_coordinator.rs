@@ -3,7 +3,8 @@
 //! - a group's coordinator is the leader of its partition of `__consumer_offsets`, which the first request creates
 //! - v4+ asks for several keys at once, each answered with its own error (KIP-699)
 //! - an error leaves node -1, host "" and port -1
-//! - not implemented: transaction and share coordinators; asking for them is answered with UNSUPPORTED_VERSION, which no
+//! - v6 asks for share coordinators by `group:topicId:partition` (KIP-932); another form is an INVALID_REQUEST
+//! - not implemented: transaction coordinators; asking for them is answered with UNSUPPORTED_VERSION, which no
 //!   client retries
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use milena_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse}
 
 use crate::auto_topic;
 use crate::context::{Broker, RequestContext};
+use crate::share;
 
 /// First version that asks for several keys.
 const BATCH_SINCE: i16 = 4;
@@ -63,7 +65,10 @@ async fn coordinator_available(broker: &Arc<Broker>, key_type: i8) -> Result<(),
             Refusal { code: ErrorCode::CoordinatorNotAvailable, message: error.to_string() }
         }),
         KEY_TYPE_TRANSACTION => Err(unsupported("transactions")),
-        KEY_TYPE_SHARE => Err(unsupported("share groups")),
+        KEY_TYPE_SHARE => share::offsets::ensure_topics(broker).await.map_err(|refused| {
+            tracing::warn!(message = refused.message, "the topic of share state could not be created");
+            Refusal { code: refused.code, message: refused.message }
+        }),
         _ => Err(Refusal { code: ErrorCode::InvalidRequest, message: format!("unknown key type {key_type}") }),
     }
 }

@@ -35,6 +35,18 @@ pub struct GroupConfig {
     pub consumer_assignors: Vec<ServerAssignor>,
     /// Shortest time between two assignments of one group, in ms (`group.consumer.assignment.interval.ms`).
     pub consumer_assignment_interval_ms: i32,
+    /// Session timeout of share group members, in ms (`group.share.session.timeout.ms`).
+    pub share_session_timeout_ms: i32,
+    /// Bounds of a group's own `share.session.timeout.ms` (`group.share.{min,max}.session.timeout.ms`).
+    pub share_session_timeout_range_ms: (i32, i32),
+    /// Heartbeat interval told to share group members, in ms (`group.share.heartbeat.interval.ms`).
+    pub share_heartbeat_interval_ms: i32,
+    /// Bounds of a group's own `share.heartbeat.interval.ms` (`group.share.{min,max}.heartbeat.interval.ms`).
+    pub share_heartbeat_interval_range_ms: (i32, i32),
+    /// Most members of a share group (`group.share.max.size`).
+    pub share_max_size: usize,
+    /// Shortest time between two assignments of one share group, in ms (`group.share.assignment.interval.ms`).
+    pub share_assignment_interval_ms: i32,
     /// How long a regular expression's topics stay valid, in ms (`group.consumer.regex.refresh.interval.ms`).
     pub consumer_regex_refresh_interval_ms: i64,
 }
@@ -58,6 +70,12 @@ impl Default for GroupConfig {
             consumer_assignors: vec![ServerAssignor::Uniform, ServerAssignor::Range],
             consumer_assignment_interval_ms: 1_000,
             consumer_regex_refresh_interval_ms: 600_000,
+            share_session_timeout_ms: 45_000,
+            share_session_timeout_range_ms: (45_000, 60_000),
+            share_heartbeat_interval_ms: 5_000,
+            share_heartbeat_interval_range_ms: (5_000, 15_000),
+            share_max_size: 200,
+            share_assignment_interval_ms: 1_000,
         }
     }
 }
@@ -105,6 +123,21 @@ impl GroupConfig {
             consumer_assignment_interval_ms: int(
                 "group.consumer.assignment.interval.ms",
                 default.consumer_assignment_interval_ms,
+            ),
+            share_session_timeout_ms: int("group.share.session.timeout.ms", default.share_session_timeout_ms),
+            share_session_timeout_range_ms: (
+                int("group.share.min.session.timeout.ms", default.share_session_timeout_range_ms.0),
+                int("group.share.max.session.timeout.ms", default.share_session_timeout_range_ms.1),
+            ),
+            share_heartbeat_interval_ms: int("group.share.heartbeat.interval.ms", default.share_heartbeat_interval_ms),
+            share_heartbeat_interval_range_ms: (
+                int("group.share.min.heartbeat.interval.ms", default.share_heartbeat_interval_range_ms.0),
+                int("group.share.max.heartbeat.interval.ms", default.share_heartbeat_interval_range_ms.1),
+            ),
+            share_max_size: usize::try_from(int("group.share.max.size", 200)).unwrap_or(0),
+            share_assignment_interval_ms: int(
+                "group.share.assignment.interval.ms",
+                default.share_assignment_interval_ms,
             ),
             consumer_regex_refresh_interval_ms: long(
                 "group.consumer.regex.refresh.interval.ms",

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use milena_protocol::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
-    JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest, SyncGroupResponse, consumer_group_describe_response,
-    describe_groups_response, leave_group_response,
+    JoinGroupResponse, LeaveGroupRequest, ShareGroupHeartbeatRequest, SyncGroupRequest, SyncGroupResponse,
+    consumer_group_describe_response, describe_groups_response, leave_group_response, share_group_describe_response,
 };
 use milena_protocol::{ErrorCode, Uuid};
 use milena_stdx::{Clock, java_string_hash};
@@ -22,6 +22,7 @@ use super::offsets_log::{OffsetsLog, TransactionalProducer};
 use super::owner::{Command, QUEUE_LENGTH, ShardOwner};
 use super::shard::{ListedGroup, NotDescribed, Shard};
 use super::shard_offsets::{CommitRequest, FetchRequest, FetchedOffsets};
+use super::share::{ShareHeartbeat, ShareTopic};
 use super::topics::TopicsView;
 
 /// All groups of this broker. Methods must be called inside a tokio runtime; dropping the coordinator ends its tasks.
@@ -125,6 +126,81 @@ impl GroupCoordinator {
             shard.consumer_heartbeat(request, client, version, now, effects)
         })
         .await?
+    }
+
+    /// ShareGroupHeartbeat (KIP-932); `initialized` are partitions whose share state was initialized for it.
+    ///
+    /// # Errors
+    /// The code and message to answer with.
+    pub async fn share_heartbeat(
+        &self,
+        request: ShareGroupHeartbeatRequest,
+        client: ClientIdentity,
+        initialized: Option<Vec<ShareTopic>>,
+    ) -> Result<ShareHeartbeat, Refusal> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, now, effects| {
+            shard.share_heartbeat(&request, client, initialized, now, effects)
+        })
+        .await?
+    }
+
+    /// ShareGroupDescribe for one group; the inner error when there is no share group of that name.
+    ///
+    /// # Errors
+    /// A retriable code.
+    pub async fn describe_share(
+        &self,
+        group_id: String,
+    ) -> Result<Result<share_group_describe_response::Group, NotDescribed>, ErrorCode> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, _, _| shard.describe_share(&group)).await
+    }
+
+    /// The partitions of a share group that have share state.
+    ///
+    /// # Errors
+    /// GROUP_ID_NOT_FOUND, or a retriable code.
+    pub async fn share_topics(&self, group_id: String) -> Result<Vec<ShareTopic>, Refusal> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, _, _| shard.share_topics(&group)).await?
+    }
+
+    /// As [`share_topics`](Self::share_topics) for a group without members; `None` when it is no share group.
+    ///
+    /// # Errors
+    /// NON_EMPTY_GROUP, or a retriable code.
+    pub async fn share_topics_of_empty(&self, group_id: String) -> Result<Option<Vec<ShareTopic>>, Refusal> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, _, _| shard.share_topics_of_empty(&group)).await?
+    }
+
+    /// Begins to set the offsets of a share group; answers with the epoch of the new state.
+    ///
+    /// # Errors
+    /// NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND, or a retriable code.
+    pub async fn begin_share_alteration(&self, group_id: String) -> Result<i32, Refusal> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.begin_share_alteration(&group, now, effects)).await?
+    }
+
+    /// Takes over share partitions whose state was set.
+    ///
+    /// # Errors
+    /// GROUP_ID_NOT_FOUND, or a retriable code.
+    pub async fn finish_share_alteration(&self, group_id: String, topics: Vec<ShareTopic>) -> Result<(), Refusal> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.finish_share_alteration(&group, topics, now, effects))
+            .await?
+    }
+
+    /// Forgets topics of a share group whose state was deleted.
+    ///
+    /// # Errors
+    /// GROUP_ID_NOT_FOUND, or a retriable code.
+    pub async fn share_state_deleted(&self, group_id: String, names: Vec<String>) -> Result<(), Refusal> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.share_state_deleted(&group, &names, now, effects)).await?
     }
 
     /// OffsetCommit; one code for each offset, in order.
@@ -256,7 +332,11 @@ impl GroupCoordinator {
     pub async fn topics_deleted(&self, topics: &[(String, Uuid)]) {
         for partition in 0..self.log.partition_count() {
             let topics = topics.to_vec();
-            self.send(partition, Box::new(move |shard, _, effects| shard.topics_deleted(&topics, effects))).await;
+            let command: Command = Box::new(move |shard, now, effects| {
+                shard.topics_deleted(&topics, effects);
+                shard.share_topics_deleted(&topics, now, effects);
+            });
+            self.send(partition, command).await;
         }
     }
 

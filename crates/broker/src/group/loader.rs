@@ -61,6 +61,7 @@ impl Shard {
                     self.groups.remove(group.as_str());
                 }
             }
+            StoredRecord::Share(record) => self.load_share_record(record),
             other => self.load_consumer_record(other),
         }
     }
@@ -102,7 +103,10 @@ impl Shard {
                     self.loaded_consumer_group(&key.group_id).load_regex(key.regular_expression, value);
                 }
             }
-            StoredRecord::Offset { .. } | StoredRecord::Group { .. } | StoredRecord::ConsumerGroup { .. } => {}
+            StoredRecord::Offset { .. }
+            | StoredRecord::Group { .. }
+            | StoredRecord::ConsumerGroup { .. }
+            | StoredRecord::Share(_) => {}
         }
     }
 
@@ -116,12 +120,12 @@ impl Shard {
             .groups
             .entry(group_id.clone())
             .or_insert_with(|| Group::Consumer(ConsumerGroup::new(group_id.clone())));
-        if matches!(group, Group::Classic(_)) {
+        if !matches!(group, Group::Consumer(_)) {
             *group = Group::Consumer(ConsumerGroup::new(group_id));
         }
         match group {
             Group::Consumer(group) => group,
-            Group::Classic(_) => unreachable!("replaced above"),
+            Group::Classic(_) | Group::Share(_) => unreachable!("replaced above"),
         }
     }
 
@@ -139,6 +143,7 @@ impl Shard {
             match group {
                 Group::Classic(group) => group.start_sessions(&mut turn),
                 Group::Consumer(group) => group.start_sessions(topics.as_ref(), &mut turn),
+                Group::Share(group) => group.start_sessions(topics.as_ref(), &mut turn),
             }
         }
     }

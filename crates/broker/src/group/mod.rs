@@ -16,7 +16,7 @@
 //! - Timers live in one queue per shard ([`timers::Timers`]); no thread or task per group.
 //!
 //! Group protocols: the classic one (JoinGroup/SyncGroup, KIP-62, 345, 394, 814) in [`classic`],
-//! the consumer rebalance protocol (KIP-848) in [`consumer`].
+//! the consumer rebalance protocol (KIP-848) in [`consumer`], share groups (KIP-932) in [`share`].
 
 pub mod assignor;
 pub mod classic;
@@ -34,6 +34,7 @@ pub mod pending_offsets;
 pub mod records;
 pub mod shard;
 pub mod shard_offsets;
+pub mod share;
 #[cfg(test)]
 mod testing;
 pub mod timers;

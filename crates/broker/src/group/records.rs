@@ -17,6 +17,7 @@ use milena_protocol::{DecodeError, EncodeError, Message, Reader, Writer};
 
 use super::offsets::CommittedOffset;
 use super::offsets_log::OffsetsRecord;
+use super::share::ShareRecord;
 
 /// Record types: the i16 that starts a key.
 mod kind {
@@ -90,6 +91,8 @@ pub enum StoredRecord {
         /// The topics.
         value: Option<ConsumerGroupRegularExpressionValue>,
     },
+    /// Types 10 to 15: share groups.
+    Share(ShareRecord),
 }
 
 /// Reads a record; `Ok(None)` for types that belong to other features.
@@ -130,11 +133,11 @@ pub fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Option<StoredRecord>
             key: ConsumerGroupRegularExpressionKey::decode(&mut reader, 0)?,
             value: decode_value(value)?,
         },
-        _ => return Ok(None),
+        other => return Ok(ShareRecord::decode(other, &mut reader, value)?.map(StoredRecord::Share)),
     }))
 }
 
-fn decode_value<M: Message>(value: Option<&Bytes>) -> Result<Option<M>, DecodeError> {
+pub(super) fn decode_value<M: Message>(value: Option<&Bytes>) -> Result<Option<M>, DecodeError> {
     let Some(value) = value else { return Ok(None) };
     let mut reader = Reader::new(value.clone());
     let version = reader.i16()?;
@@ -216,7 +219,7 @@ pub fn consumer_regex(group: &str, regex: &str, value: Option<&ConsumerGroupRegu
     record(kind::CONSUMER_REGEX, &key, value.map(|value| (0, value)))
 }
 
-fn record<K: Message, V: Message>(record_type: i16, key: &K, value: Option<(i16, &V)>) -> Encoded {
+pub(super) fn record<K: Message, V: Message>(record_type: i16, key: &K, value: Option<(i16, &V)>) -> Encoded {
     Ok(OffsetsRecord {
         key: encode(record_type, key, 0)?,
         value: value.map(|(version, value)| encode(version, value, version)).transpose()?,

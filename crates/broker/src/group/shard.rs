@@ -21,16 +21,19 @@ use super::effects::{Effects, Now, Responder, Turn};
 use super::offsets::GroupOffsets;
 use super::pending_offsets::PendingOffsets;
 use super::records;
+use super::share::ShareGroup;
 use super::timers::{TimerKey, Timers};
 use super::topics::TopicsView;
 
-/// A group of either protocol.
+/// A group of any protocol.
 #[derive(Debug)]
 pub enum Group {
     /// JoinGroup/SyncGroup; also a group that only has offsets.
     Classic(ClassicGroup),
     /// KIP-848.
     Consumer(ConsumerGroup),
+    /// KIP-932.
+    Share(ShareGroup),
 }
 
 /// A row of ListGroups.
@@ -42,7 +45,7 @@ pub struct ListedGroup {
     pub protocol_type: String,
     /// The state's name.
     pub state: &'static str,
-    /// `classic` or `consumer`.
+    /// `classic`, `consumer` or `share`.
     pub group_type: &'static str,
 }
 
@@ -108,7 +111,9 @@ impl Shard {
             groups.entry(group_id.clone()).or_insert_with(|| Group::Classic(ClassicGroup::new(group_id.clone())));
         match group {
             Group::Classic(group) => group.join(request, responder, &mut turn),
-            Group::Consumer(_) => turn.effects.reply(responder, Err(ErrorCode::InconsistentGroupProtocol)),
+            Group::Consumer(_) | Group::Share(_) => {
+                turn.effects.reply(responder, Err(ErrorCode::InconsistentGroupProtocol));
+            }
         }
         self.forget_untouched(&group_id);
     }
@@ -134,7 +139,7 @@ impl Shard {
                 Ok(())
             }
             Some(Group::Consumer(group)) if group.is_empty() => Err(ErrorCode::UnknownMemberId),
-            Some(Group::Consumer(_)) => Err(ErrorCode::InconsistentGroupProtocol),
+            Some(Group::Consumer(_) | Group::Share(_)) => Err(ErrorCode::InconsistentGroupProtocol),
             None | Some(Group::Classic(_)) => Ok(()),
         }
     }
@@ -247,6 +252,10 @@ impl Shard {
     ) -> Result<(), Refusal> {
         match self.groups.get(group_id) {
             Some(Group::Consumer(_)) => return Ok(()),
+            Some(Group::Share(_)) => {
+                let message = format!("Group {group_id} is not a consumer group.");
+                return Err(Refusal::new(ErrorCode::GroupIdNotFound, message));
+            }
             Some(Group::Classic(group)) if !group.is_vacant() => {
                 let message = format!("Group {group_id} is not a consumer group.");
                 return Err(Refusal::new(ErrorCode::GroupIdNotFound, message));
@@ -278,6 +287,12 @@ impl Shard {
                     state: group.state_name(),
                     group_type: "consumer",
                 },
+                Group::Share(group) => ListedGroup {
+                    group_id: group_id.to_string(),
+                    protocol_type: "share".to_owned(),
+                    state: group.state_name(),
+                    group_type: "share",
+                },
             })
             .collect()
     }
@@ -289,7 +304,7 @@ impl Shard {
     pub fn describe_classic(&self, group_id: &str) -> Result<describe_groups_response::Group, NotDescribed> {
         match self.groups.get(group_id).ok_or(NotDescribed::Unknown)? {
             Group::Classic(group) => Ok(group.describe()),
-            Group::Consumer(_) => Err(NotDescribed::OtherProtocol),
+            Group::Consumer(_) | Group::Share(_) => Err(NotDescribed::OtherProtocol),
         }
     }
 
@@ -299,7 +314,7 @@ impl Shard {
     /// There is no consumer group of that name.
     pub fn describe_consumer(&self, group_id: &str) -> Result<consumer_group_describe_response::Group, NotDescribed> {
         match self.groups.get(group_id).ok_or(NotDescribed::Unknown)? {
-            Group::Classic(_) => Err(NotDescribed::OtherProtocol),
+            Group::Classic(_) | Group::Share(_) => Err(NotDescribed::OtherProtocol),
             Group::Consumer(group) => Ok(group.describe(self.topics.as_ref(), &self.config)),
         }
     }
@@ -307,8 +322,10 @@ impl Shard {
     /// The cluster's topics changed; consumer groups look at them at their next heartbeat.
     pub fn topics_changed(&mut self) {
         for group in self.groups.values_mut() {
-            if let Group::Consumer(group) = group {
-                group.topics_changed();
+            match group {
+                Group::Classic(_) => {}
+                Group::Consumer(group) => group.topics_changed(),
+                Group::Share(group) => group.topics_changed(),
             }
         }
     }
@@ -328,6 +345,7 @@ impl Shard {
             | TimerKey::SyncPhase { group }
             | TimerKey::Revocation { group, .. } => group,
         };
+        let topics = self.topics.clone();
         let (groups, mut turn) = self.turn(now, effects);
         match (groups.get_mut(group_id), key) {
             (Some(Group::Classic(group)), TimerKey::Session { member, .. }) => {
@@ -337,6 +355,9 @@ impl Shard {
             (Some(Group::Classic(group)), TimerKey::SyncPhase { .. }) => group.on_sync_phase_timer(&mut turn),
             (Some(Group::Consumer(group)), TimerKey::Session { member, .. }) => {
                 group.on_session_timer(member, &mut turn)
+            }
+            (Some(Group::Share(group)), TimerKey::Session { member, .. }) => {
+                group.on_session_timer(member, topics.as_ref(), &mut turn);
             }
             (Some(Group::Consumer(group)), TimerKey::Revocation { member, .. }) => {
                 group.on_revocation_timer(member, &mut turn);
@@ -366,7 +387,7 @@ fn classic<'a>(groups: &'a mut HashMap<Arc<str>, Group>, group_id: &str) -> Resu
     }
     match groups.get_mut(group_id) {
         Some(Group::Classic(group)) => Ok(group),
-        None | Some(Group::Consumer(_)) => Err(ErrorCode::UnknownMemberId),
+        None | Some(Group::Consumer(_) | Group::Share(_)) => Err(ErrorCode::UnknownMemberId),
     }
 }
 

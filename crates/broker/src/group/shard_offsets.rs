@@ -191,6 +191,7 @@ impl Shard {
         let generation_id = request.generation_id_or_member_epoch;
         let names_nobody = generation_id < 0 && request.member_id.is_empty() && request.instance_id.is_none();
         match groups.get(group_id) {
+            Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
             // Before KIP-447 producers named no member; they still may.
             _ if names_nobody => Ok(()),
             None if generation_id < 0 => Ok(()),
@@ -222,6 +223,7 @@ impl Shard {
                 group.check_commit(&request.member_id, request.instance_id.as_deref(), generation_id, &mut turn)
             }
             Some(Group::Consumer(group)) => group.check_commit(&request.member_id, generation_id, request.version),
+            Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
         }
     }
 
@@ -235,6 +237,7 @@ impl Shard {
             match self.groups.get(request.group_id.as_str()) {
                 Some(Group::Consumer(group)) => group.check_fetch(member_id, *member_epoch)?,
                 Some(Group::Classic(_)) => {}
+                Some(Group::Share(_)) => return Err(ErrorCode::GroupIdNotFound),
                 None if *member_epoch < 0 => {}
                 None => return Err(ErrorCode::GroupIdNotFound),
             }
@@ -346,7 +349,8 @@ impl Shard {
         match self.groups.get(group_id).ok_or(ErrorCode::GroupIdNotFound)? {
             Group::Classic(group) if group.is_vacant() => {}
             Group::Consumer(group) if group.is_empty() => {}
-            Group::Classic(_) | Group::Consumer(_) => return Err(ErrorCode::NonEmptyGroup),
+            Group::Share(group) if group.is_empty() => {}
+            Group::Classic(_) | Group::Consumer(_) | Group::Share(_) => return Err(ErrorCode::NonEmptyGroup),
         }
         let mut all = self.pending.select(group_id, |_, _| true);
         if let Some(offsets) = self.offsets.get(group_id) {
@@ -366,6 +370,7 @@ impl Shard {
                 turn.effects.record(records::group(group_id, None));
             }
             Some(Group::Consumer(group)) => group.write_tombstones(&mut turn),
+            Some(Group::Share(group)) => group.write_tombstones(&mut turn),
             Some(Group::Classic(_)) | None => {}
         }
     }
@@ -396,6 +401,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.is_subscribed(topic),
             Group::Consumer(group) => group.is_subscribed(topic),
+            Group::Share(group) => group.is_subscribed(topic),
         }
     }
 }

@@ -94,6 +94,7 @@ pub(super) async fn serve(broker: Arc<Broker>, client: ClientConnection, socket:
     if let Err(reason) = serve_requests(&broker, &client, &socket, reader).await {
         tracing::debug!(peer = %client.peer, listener = %client.listener.name, reason = %Chain(&reason), "connection closed");
     }
+    client.closed.cancel();
     socket.close();
 }
 

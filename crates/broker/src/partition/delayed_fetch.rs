@@ -40,7 +40,7 @@ impl FetchWaiter {
         }
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.woken.notify_one();
     }
 }

@@ -30,4 +30,6 @@ mod tests;
 
 pub use group::ConsumerGroup;
 pub use member::{ConsumerMember, Holding, MemberState};
+pub(in crate::group) use subscription::topics_digest;
+
 pub use request::{LEAVE_EPOCH, Refusal, STATIC_LEAVE_EPOCH, check_request};

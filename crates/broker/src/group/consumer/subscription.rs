@@ -77,18 +77,9 @@ impl ConsumerGroup {
 
     /// Takes over the current state of the subscribed topics. Says whether it differs from the last epoch's.
     pub(super) fn refresh_metadata(&mut self, topics: &dyn TopicsView) -> bool {
-        let mut digest = Digest::default();
-        for name in self.subscribed_topics() {
-            if let Some(topic) = topics.topic(&name) {
-                digest.add(name.as_bytes());
-                digest.add(topic.id.as_bytes());
-                digest.add(&topic.partitions.to_be_bytes());
-            }
-        }
+        let digest = topics_digest(&self.subscribed_topics(), topics);
         self.metadata_stale = false;
-        let changed = self.metadata_hash != digest.value();
-        self.metadata_hash = digest.value();
-        changed
+        std::mem::replace(&mut self.metadata_hash, digest) != digest
     }
 
     /// The topics that some member subscribes to, in order.
@@ -105,6 +96,19 @@ impl ConsumerGroup {
         }
         topics
     }
+}
+
+/// A digest of the ids and partition counts of the topics `names`: another one means that something changed.
+pub(in crate::group) fn topics_digest(names: &BTreeSet<String>, topics: &dyn TopicsView) -> i64 {
+    let mut digest = Digest::default();
+    for name in names {
+        if let Some(topic) = topics.topic(name) {
+            digest.add(name.as_bytes());
+            digest.add(topic.id.as_bytes());
+            digest.add(&topic.partitions.to_be_bytes());
+        }
+    }
+    digest.value()
 }
 
 /// FNV-1a over length-prefixed fields: the same on every run, which a stored digest needs.
