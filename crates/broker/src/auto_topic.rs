@@ -10,6 +10,7 @@ use milena_metadata::{ControllerError, NewTopic};
 use crate::context::Broker;
 use crate::offsets_log::OFFSETS_TOPIC;
 use crate::share::coordinator::STATE_TOPIC;
+use crate::transaction::state_log::TRANSACTION_STATE_TOPIC;
 
 /// Partitions of `__share_group_state` unless configured.
 const STATE_PARTITIONS: i32 = 50;
@@ -73,6 +74,30 @@ pub(crate) async fn ensure_share_state_topic(broker: &Arc<Broker>) -> Result<(),
     let topic = NewTopic {
         name: STATE_TOPIC.to_owned(),
         num_partitions: value("share.coordinator.state.topic.num.partitions").parse().unwrap_or(STATE_PARTITIONS),
+        replication_factor: 1,
+        configs: configs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect(),
+        ..NewTopic::default()
+    };
+    create_unless_present(broker, topic).await
+}
+
+/// Creates `__transaction_state` unless it exists.
+///
+/// # Errors
+/// When the metadata store cannot be written.
+pub(crate) async fn ensure_transaction_state_topic(broker: &Arc<Broker>) -> Result<(), ControllerError> {
+    if broker.partitions.topic(TRANSACTION_STATE_TOPIC).is_some() {
+        return Ok(());
+    }
+    let config = &broker.config;
+    let configs = [
+        ("cleanup.policy", "compact".to_owned()),
+        ("compression.type", "uncompressed".to_owned()),
+        ("segment.bytes", config.transaction_state_log_segment_bytes.to_string()),
+    ];
+    let topic = NewTopic {
+        name: TRANSACTION_STATE_TOPIC.to_owned(),
+        num_partitions: config.transaction_state_log_num_partitions,
         replication_factor: 1,
         configs: configs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect(),
         ..NewTopic::default()

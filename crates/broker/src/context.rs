@@ -20,6 +20,7 @@ use crate::partition::PartitionTable;
 use crate::producer_ids::ProducerIds;
 use crate::security::{Authorizer, Principal};
 use crate::share::ShareGroups;
+use crate::transaction::TransactionCoordinator;
 
 /// The parts of a running broker, shared by every connection.
 pub struct Broker {
@@ -33,12 +34,14 @@ pub struct Broker {
     pub partitions: Arc<PartitionTable>,
     /// Consumer groups and committed offsets.
     pub groups: Arc<GroupCoordinator>,
+    /// Transactions of the producers that this broker coordinates.
+    pub transactions: Arc<TransactionCoordinator>,
     /// Incremental fetch sessions (KIP-227).
     pub fetch_sessions: FetchSessionCache,
     /// Share groups: who has which record (KIP-932).
     pub share: ShareGroups,
     /// Producer ids handed out to idempotent producers.
-    pub producer_ids: ProducerIds,
+    pub producer_ids: Arc<ProducerIds>,
     /// Decides what clients may do.
     pub authorizer: Authorizer,
     /// The clock that every timeout and timestamp of the broker reads.

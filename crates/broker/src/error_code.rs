@@ -15,7 +15,7 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::UnsupportedCompression(_) => ErrorCode::UnsupportedCompressionType,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
-        AppendError::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::InvalidTxnState { .. } | AppendError::TransactionNotOpen { .. } => ErrorCode::InvalidTxnState,
         AppendError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
         AppendError::Storage(error) => of_storage(error),
     }

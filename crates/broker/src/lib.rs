@@ -28,6 +28,7 @@ pub mod security;
 mod server;
 pub mod share;
 mod stray;
+pub mod transaction;
 
 pub use context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
 pub use server::{RunningBroker, StartError};

@@ -6,7 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use milena_metadata::{Controller, ControllerError};
+use milena_protocol::ErrorCode;
 use parking_lot::Mutex;
+
+use crate::transaction::coordinator::ProducerIdSource;
+use crate::transaction::partitions::BoxFuture;
 
 /// The ids that are left in the current block.
 #[derive(Default)]
@@ -31,5 +35,22 @@ impl ProducerIds {
                 *block = fresh;
             }
         }
+    }
+}
+
+/// The same ids for transactional producers.
+pub(crate) struct AllocatedIds {
+    pub(crate) ids: Arc<ProducerIds>,
+    pub(crate) controller: Arc<Controller>,
+}
+
+impl ProducerIdSource for AllocatedIds {
+    fn next(&self) -> BoxFuture<'_, Result<i64, ErrorCode>> {
+        Box::pin(async {
+            self.ids.next(&self.controller).await.map_err(|error| {
+                tracing::warn!(%error, "no producer id could be allotted");
+                ErrorCode::CoordinatorNotAvailable
+            })
+        })
     }
 }

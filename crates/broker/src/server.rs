@@ -21,10 +21,13 @@ use crate::group::{GroupConfig, GroupCoordinator};
 use crate::net::{self, ConnectionLimits};
 use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
 use crate::partition::{PartitionTable, log_config};
-use crate::producer_ids::ProducerIds;
+use crate::producer_ids::{AllocatedIds, ProducerIds};
 use crate::security::{Authorizer, AuthorizerError};
 use crate::share::ShareGroups;
 use crate::stray;
+use crate::transaction::partitions::LocalPartitions;
+use crate::transaction::state_log::PartitionStateLog;
+use crate::transaction::{TransactionConfig, TransactionCoordinator};
 
 /// Memory for unfinished large frames of all connections, unless `queued.max.request.bytes` says otherwise.
 const FRAME_MEMORY_BYTES: usize = 512 * 1024 * 1024;
@@ -125,6 +128,7 @@ impl Broker {
             delegation_tokens::expiry_check_interval(&broker.config),
         ));
         broker.share.start();
+        broker.transactions.start();
         let limits = connection_limits(&broker.config);
         let serving = tokio::spawn(serve(broker.clone(), listeners, limits, shutdown));
         Ok(RunningBroker { broker, serving })
@@ -266,11 +270,30 @@ impl Parts {
         let share = ShareGroups::new(self.partitions.clone(), self.clock.clone(), self.config.acks_all_fsync, |key| {
             self.config.value(key).map(str::to_owned)
         });
+        let groups = Arc::new(groups);
+        let producer_ids = Arc::new(ProducerIds::default());
+        let transactions = TransactionCoordinator::new(
+            TransactionConfig::of(&self.config),
+            Arc::new(PartitionStateLog {
+                partitions: self.partitions.clone(),
+                clock: self.clock.clone(),
+                fsync: self.config.acks_all_fsync,
+            }),
+            Arc::new(LocalPartitions {
+                partitions: self.partitions.clone(),
+                groups: groups.clone(),
+                clock: self.clock.clone(),
+                fsync: self.config.acks_all_fsync,
+            }),
+            Arc::new(AllocatedIds { ids: producer_ids.clone(), controller: self.controller.clone() }),
+            self.clock.clone(),
+        );
         Arc::new(Broker {
             share,
             fetch_sessions: FetchSessionCache::new(self.config.max_incremental_fetch_session_cache_slots),
-            producer_ids: ProducerIds::default(),
-            groups: Arc::new(groups),
+            producer_ids,
+            groups,
+            transactions: Arc::new(transactions),
             config: self.config,
             controller: self.controller,
             authorizer: self.authorizer,

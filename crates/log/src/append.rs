@@ -36,11 +36,24 @@ pub struct AppendOptions {
     pub leader_epoch: i32,
     /// Version of the produce request: decides which record formats and codecs are allowed.
     pub produce_version: i16,
+    /// Whether a transactional batch of a client may begin its producer's transaction on this partition. Without it, only
+    /// an open one is continued ([`AppendError::TransactionNotOpen`]), which is decided together with the append, so
+    /// that no batch slips in behind a marker.
+    pub may_begin_transaction: bool,
+    /// The producer's epoch grows with every transaction (KIP-890): a producer without state here starts at sequence 0, and
+    /// a marker's epoch is above that of the records it ends.
+    pub transactions_v2: bool,
 }
 
 impl Default for AppendOptions {
     fn default() -> Self {
-        AppendOptions { origin: AppendOrigin::Client, leader_epoch: 0, produce_version: i16::MAX }
+        AppendOptions {
+            origin: AppendOrigin::Client,
+            leader_epoch: 0,
+            produce_version: i16::MAX,
+            may_begin_transaction: true,
+            transactions_v2: false,
+        }
     }
 }
 
@@ -76,7 +89,7 @@ impl Log {
         let info = {
             let mut state = self.state.lock();
             self.check_usable(&state)?;
-            if let Some(duplicate) = check_producers(&state, &batches, options.origin)? {
+            if let Some(duplicate) = check_producers(&state, &batches, options)? {
                 return Ok(self.duplicate_info(&duplicate));
             }
             let frontiers = self.frontiers_with_room(&mut state, &batches, &config, now_ms)?;
@@ -272,17 +285,19 @@ impl Log {
 fn check_producers(
     state: &AppendState,
     batches: &[PreparedBatch],
-    origin: AppendOrigin,
+    options: &AppendOptions,
 ) -> Result<Option<BatchMetadata>, AppendError> {
+    let client = options.origin == AppendOrigin::Client;
     for batch in batches.iter().filter(|batch| batch.header.has_producer_id()) {
         if batch.header.is_control() {
             let marker = EndTxnMarker::parse(&batch.payload)
                 .ok_or_else(|| AppendError::invalid_record("control batch is no transaction marker"))?;
-            state.producers.check_marker(&batch.header, &marker)?;
+            state.producers.check_marker(&batch.header, &marker, options.transactions_v2)?;
             continue;
         }
-        match state.producers.check(&batch.header)? {
-            Verdict::Duplicate(found) if origin == AppendOrigin::Client => return Ok(Some(found)),
+        match state.producers.check(&batch.header, options.transactions_v2)? {
+            Verdict::Duplicate(found) if client => return Ok(Some(found)),
+            _ if client && !options.may_begin_transaction => state.producers.check_continues(&batch.header)?,
             _ => {}
         }
     }

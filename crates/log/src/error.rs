@@ -173,6 +173,12 @@ pub enum AppendError {
         /// The producer.
         producer_id: i64,
     },
+    /// The producer has no open transaction here, and this append may not begin one.
+    #[error("producer {producer_id} has no open transaction on the partition")]
+    TransactionNotOpen {
+        /// The producer.
+        producer_id: i64,
+    },
     /// A transaction marker came from a coordinator that has been replaced.
     #[error("marker of producer {producer_id} carries coordinator epoch {got}, the partition has seen {current}")]
     CoordinatorFenced {

@@ -149,9 +149,15 @@ impl ProducerState {
         self.ongoing.keys().next().copied()
     }
 
-    /// Checks a client's data batch against what its producer sent before.
-    pub fn check(&self, header: &HeaderBytes) -> Result<Verdict, AppendError> {
-        let Some(entry) = self.producers.get(&header.producer_id()) else { return Ok(Verdict::Append) };
+    /// Checks a client's data batch against what its producer sent before. Under transactions v2 a producer that has no
+    /// state here must start at sequence 0: it numbers every transaction anew, so anything else means lost batches.
+    pub fn check(&self, header: &HeaderBytes, transactions_v2: bool) -> Result<Verdict, AppendError> {
+        let Some(entry) = self.producers.get(&header.producer_id()) else {
+            return match header.base_sequence() {
+                got @ 1.. if transactions_v2 && header.is_transactional() => Err(out_of_order(header, got, -1)),
+                _ => Ok(Verdict::Append),
+            };
+        };
         self.check_epoch(header, entry)?;
         if header.base_sequence() >= 0 {
             if let Some(batch) = find_duplicate(entry, header) {
@@ -165,10 +171,35 @@ impl ProducerState {
         Ok(Verdict::Append)
     }
 
-    /// Checks a transaction marker against the epochs seen before.
-    pub fn check_marker(&self, header: &HeaderBytes, marker: &EndTxnMarker) -> Result<(), AppendError> {
+    /// Checks that a transactional batch continues an open transaction of its producer.
+    pub fn check_continues(&self, header: &HeaderBytes) -> Result<(), AppendError> {
+        let open = self.producers.get(&header.producer_id()).is_some_and(|entry| {
+            entry.producer_epoch == header.producer_epoch() && entry.current_txn_first_offset.is_some()
+        });
+        if open || !header.is_transactional() {
+            return Ok(());
+        }
+        Err(AppendError::TransactionNotOpen { producer_id: header.producer_id() })
+    }
+
+    /// Checks a transaction marker against the epochs seen before. Under transactions v2 the marker of an open transaction
+    /// has a greater epoch than its records; an equal one belongs to the transaction before and came late.
+    pub fn check_marker(
+        &self,
+        header: &HeaderBytes,
+        marker: &EndTxnMarker,
+        transactions_v2: bool,
+    ) -> Result<(), AppendError> {
         let Some(entry) = self.producers.get(&header.producer_id()) else { return Ok(()) };
         self.check_epoch(header, entry)?;
+        let same_epoch = header.producer_epoch() == entry.producer_epoch;
+        if transactions_v2 && same_epoch && entry.current_txn_first_offset.is_some() {
+            return Err(AppendError::InvalidProducerEpoch {
+                producer_id: header.producer_id(),
+                got: header.producer_epoch(),
+                current: entry.producer_epoch,
+            });
+        }
         if marker.coordinator_epoch < entry.coordinator_epoch {
             return Err(AppendError::CoordinatorFenced {
                 producer_id: header.producer_id(),
@@ -277,12 +308,16 @@ fn check_sequence(entry: &ProducerEntry, header: &HeaderBytes) -> Result<(), App
     if got == expected {
         return Ok(());
     }
-    Err(AppendError::OutOfOrderSequence {
+    Err(out_of_order(header, got, last))
+}
+
+fn out_of_order(header: &HeaderBytes, got: i32, last: i32) -> AppendError {
+    AppendError::OutOfOrderSequence {
         producer_id: header.producer_id(),
         producer_epoch: header.producer_epoch(),
         got,
         last,
-    })
+    }
 }
 
 #[cfg(test)]

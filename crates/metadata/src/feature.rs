@@ -34,6 +34,8 @@ pub const FEATURES: &[Feature] = &[
     // Level 30 is 4.3-IV0, the newest of Kafka 4.3.
     Feature { name: METADATA_VERSION, min: 7, max: 30, default: 30 },
     Feature { name: SHARE_VERSION, min: 0, max: 1, default: 1 },
+    // KIP-890: a producer's epoch grows with every transaction.
+    Feature { name: "transaction.version", min: 0, max: 2, default: 2 },
 ];
 
 impl Feature {

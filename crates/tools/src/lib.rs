@@ -32,6 +32,7 @@ mod producer_perf_test;
 mod progress;
 mod storage;
 mod topics;
+mod transactions;
 mod verifiable_consumer;
 mod verifiable_producer;
 
@@ -64,6 +65,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-producer-perf-test", producer_perf_test::run),
     ("kafka-storage", storage::run),
     ("kafka-topics", topics::run),
+    ("kafka-transactions", transactions::run),
     ("kafka-verifiable-consumer", verifiable_consumer::run),
     ("kafka-verifiable-producer", verifiable_producer::run),
 ];

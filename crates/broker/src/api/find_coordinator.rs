@@ -4,8 +4,7 @@
 //! - v4+ asks for several keys at once, each answered with its own error (KIP-699)
 //! - an error leaves node -1, host "" and port -1
 //! - v6 asks for share coordinators by `group:topicId:partition` (KIP-932); another form is an INVALID_REQUEST
-//! - not implemented: transaction coordinators; asking for them is answered with UNSUPPORTED_VERSION, which no
-//!   client retries
+//! - a transactional id's coordinator is the leader of its partition of `__transaction_state`, created likewise
 
 use std::sync::Arc;
 
@@ -55,16 +54,15 @@ struct Refusal {
 }
 
 async fn coordinator_available(broker: &Arc<Broker>, key_type: i8) -> Result<(), Refusal> {
-    let unsupported = |what: &str| Refusal {
-        code: ErrorCode::UnsupportedVersion,
-        message: format!("{what} are not supported by this broker"),
-    };
     match key_type {
         KEY_TYPE_GROUP => auto_topic::ensure_offsets_topic(broker).await.map_err(|error| {
             tracing::warn!(%error, "the topic of committed offsets could not be created");
             Refusal { code: ErrorCode::CoordinatorNotAvailable, message: error.to_string() }
         }),
-        KEY_TYPE_TRANSACTION => Err(unsupported("transactions")),
+        KEY_TYPE_TRANSACTION => auto_topic::ensure_transaction_state_topic(broker).await.map_err(|error| {
+            tracing::warn!(%error, "the topic of transaction states could not be created");
+            Refusal { code: ErrorCode::CoordinatorNotAvailable, message: error.to_string() }
+        }),
         KEY_TYPE_SHARE => share::offsets::ensure_topics(broker).await.map_err(|refused| {
             tracing::warn!(message = refused.message, "the topic of share state could not be created");
             Refusal { code: refused.code, message: refused.message }

@@ -7,6 +7,8 @@
 
 mod dispatch;
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_share_group_offsets;
@@ -31,9 +33,12 @@ pub mod describe_configs;
 pub mod describe_delegation_token;
 pub mod describe_groups;
 pub mod describe_log_dirs;
+pub mod describe_producers;
 pub mod describe_share_group_offsets;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
+pub mod end_txn;
 pub mod expire_delegation_token;
 pub mod fetch;
 pub mod find_coordinator;
@@ -46,6 +51,7 @@ pub mod leave_group;
 pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -60,8 +66,10 @@ pub mod share_fetch;
 pub mod share_group_describe;
 pub mod share_group_heartbeat;
 pub mod sync_group;
+pub mod txn_offset_commit;
 pub mod update_features;
 pub mod write_share_group_state;
+pub mod write_txn_markers;
 
 pub use dispatch::{ApiVersionRange, ClientConnection, DispatchError, Outcome, PendingResponse, dispatch};
 
@@ -86,6 +94,11 @@ dispatch::api_table! {
     DeleteRecords: DeleteRecordsRequest, 0..=2, delete_records;
     InitProducerId: InitProducerIdRequest, 0..=5, init_producer_id;
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, 0..=4, offset_for_leader_epoch;
+    AddPartitionsToTxn: AddPartitionsToTxnRequest, 0..=5, add_partitions_to_txn;
+    AddOffsetsToTxn: AddOffsetsToTxnRequest, 0..=4, add_offsets_to_txn;
+    EndTxn: EndTxnRequest, 0..=5, end_txn;
+    WriteTxnMarkers: WriteTxnMarkersRequest, 1..=2, write_txn_markers;
+    TxnOffsetCommit: TxnOffsetCommitRequest, 0..=6, txn_offset_commit;
     DescribeAcls: DescribeAclsRequest, 0..=3, describe_acls;
     CreateAcls: CreateAclsRequest, 0..=3, create_acls;
     DeleteAcls: DeleteAclsRequest, 0..=3, delete_acls;
@@ -106,6 +119,9 @@ dispatch::api_table! {
     AlterUserScramCredentials: AlterUserScramCredentialsRequest, 0..=0, alter_user_scram_credentials;
     UpdateFeatures: UpdateFeaturesRequest, 0..=2, update_features;
     DescribeCluster: DescribeClusterRequest, 0..=2, describe_cluster;
+    DescribeProducers: DescribeProducersRequest, 0..=0, describe_producers;
+    DescribeTransactions: DescribeTransactionsRequest, 0..=0, describe_transactions;
+    ListTransactions: ListTransactionsRequest, 0..=2, list_transactions;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, 0..=1, consumer_group_heartbeat;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest, 0..=1, consumer_group_describe;
     ListConfigResources: ListConfigResourcesRequest, 0..=1, list_config_resources;

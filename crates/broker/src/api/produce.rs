@@ -5,7 +5,10 @@
 //! - `acks=0` has no response; a failure closes the connection so that the client notices
 //! - `acks=all` is answered after the group fsync unless `milena.acks.all.fsync=false`; the wait overlaps with the
 //!   connection's next requests, whose appends come later all the same
-//! - not implemented: transactions; a transactional batch is refused with INVALID_TXN_STATE
+//! - a transactional batch that begins its producer's transaction on the partition is checked with the coordinator in one
+//!   step with the append: v0-11 must have added the partition before (KIP-890 part 1), v12+ adds it (transactions v2)
+
+mod transactional;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,17 +67,21 @@ pub(super) fn start(
         broker,
         version: context.api_version,
         acks,
-        transactional: request.transactional_id.is_some(),
-        durability: DurabilityWait::default(),
+        transactional_id: request.transactional_id.as_deref(),
+        place: Place::default(),
+        appends: Vec::new(),
+        deferred: Vec::new(),
         failed: false,
     };
-    let responses = request.topic_data.into_iter().map(|topic| append.topic(topic)).collect();
+    let mut responses = request.topic_data.into_iter().map(|topic| append.topic(topic)).collect();
+    append.begin_transactions(&mut responses);
+    let (failed, durability) = append.finish();
     let response = ProduceResponse { responses, ..Default::default() };
     match acks {
-        Ok(Acks::None) if append.failed => Ok(Outcome::Close),
+        Ok(Acks::None) if failed => Ok(Outcome::Close),
         Ok(Acks::None) => Ok(Outcome::Silent),
-        _ if append.durability.is_empty() => respond::<ProduceRequest>(correlation_id, context.api_version, &response),
-        _ => Ok(answer_when_durable(append.durability, timeout, response, context.api_version, correlation_id)),
+        _ if durability.is_empty() => respond::<ProduceRequest>(correlation_id, context.api_version, &response),
+        _ => Ok(answer_when_durable(durability, timeout, response, context.api_version, correlation_id)),
     }
 }
 
@@ -101,14 +108,25 @@ fn answer_when_durable(
     }))
 }
 
+/// Where in the response something stands: topic, then partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    topic: usize,
+    partition: usize,
+}
+
 /// One produce request while its batches are appended.
 struct Append<'a> {
     broker: &'a Broker,
     version: i16,
     acks: Result<Acks, ErrorCode>,
-    transactional: bool,
-    /// What the answer waits for: one entry for every append that succeeded, in the order of the response.
-    durability: DurabilityWait,
+    transactional_id: Option<&'a str>,
+    /// The partition that is being looked at.
+    place: Place,
+    /// What the answer waits for: partition and next offset of every append that succeeded.
+    appends: Vec<(Place, Arc<Partition>, i64)>,
+    /// Batches that begin their producer's transaction on a partition.
+    deferred: Vec<transactional::Beginning>,
     failed: bool,
 }
 
@@ -119,8 +137,8 @@ impl Append<'_> {
         } else {
             self.broker.partitions.topic(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
         };
-        let partitions = topic.partition_data.into_iter();
-        let partition_responses = partitions.map(|data| {
+        let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
+        for data in topic.partition_data {
             let index = data.index;
             let partition = found.as_ref().map_err(|code| *code).and_then(|topic| topic.partition(index));
             let response = match partition {
@@ -128,12 +146,14 @@ impl Append<'_> {
                 Err(code) => refused(index, code, None),
             };
             self.failed |= response.error_code != ErrorCode::None.code();
-            response
-        });
-        Response { partition_responses: partition_responses.collect(), name: topic.name, topic_id: topic.topic_id }
+            partition_responses.push(response);
+            self.place.partition += 1;
+        }
+        self.place = Place { topic: self.place.topic + 1, partition: 0 };
+        Response { partition_responses, name: topic.name, topic_id: topic.topic_id }
     }
 
-    fn partition(&mut self, partition: &Partition, data: PartitionData) -> PartitionResponse {
+    fn partition(&mut self, partition: &Arc<Partition>, data: PartitionData) -> PartitionResponse {
         if let Err(code) = self.check_acks(partition) {
             return refused(data.index, code, None);
         }
@@ -141,20 +161,50 @@ impl Append<'_> {
             Ok(records) => records,
             Err(Refusal { code, message }) => return refused(data.index, code, Some(message)),
         };
-        let options = AppendOptions {
+        let options = self.options(partition, false);
+        match partition.append(records.clone(), &options) {
+            Err(AppendError::TransactionNotOpen { .. }) => self.defer(partition, data.index, records),
+            result => self.outcome(self.place, partition, data.index, result),
+        }
+    }
+
+    fn options(&self, partition: &Partition, may_begin_transaction: bool) -> AppendOptions {
+        AppendOptions {
             origin: AppendOrigin::Client,
             leader_epoch: partition.leader_epoch(),
             produce_version: self.version,
-        };
-        match partition.append(records, &options) {
+            may_begin_transaction,
+            transactions_v2: self.version >= transactional::TRANSACTIONS_V2_SINCE,
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        place: Place,
+        partition: &Arc<Partition>,
+        index: i32,
+        result: Result<AppendInfo, AppendError>,
+    ) -> PartitionResponse {
+        match result {
             Ok(info) => {
                 if self.acks == Ok(Acks::All) && self.broker.config.acks_all_fsync {
-                    self.durability.add(partition, info.last_offset + 1);
+                    self.appends.push((place, partition.clone(), info.last_offset + 1));
                 }
-                appended(data.index, &info)
+                appended(index, &info)
             }
-            Err(error) => append_refused(data.index, &error),
+            Err(error) => append_refused(index, &error),
         }
+    }
+
+    /// Whether anything failed, and what the answer waits for: one entry for every append that succeeded, in the order of the
+    /// response.
+    fn finish(mut self) -> (bool, DurabilityWait) {
+        self.appends.sort_by_key(|(place, _, _)| *place);
+        let mut durability = DurabilityWait::default();
+        for (_, partition, next_offset) in &self.appends {
+            durability.add(partition, *next_offset);
+        }
+        (self.failed, durability)
     }
 
     fn check_acks(&self, partition: &Partition) -> Result<(), ErrorCode> {
@@ -172,9 +222,9 @@ impl Append<'_> {
         };
         // A batch that cannot be parsed is refused by the log with the fitting error.
         let transactional = BatchView::parse(&records).is_ok_and(|batch| batch.is_transactional());
-        if self.transactional || transactional {
-            let message = "transactions are not supported by this broker".to_owned();
-            return Err(Refusal { code: ErrorCode::InvalidTxnState, message });
+        if transactional && self.transactional_id.is_none() {
+            let message = "a transactional batch needs the transactional id of its producer".to_owned();
+            return Err(Refusal { code: ErrorCode::TransactionalIdAuthorizationFailed, message });
         }
         Ok(records)
     }

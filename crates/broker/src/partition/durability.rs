@@ -39,7 +39,8 @@ impl DurabilityWait {
         let progress = Arc::new(Mutex::new(Progress {
             outcomes: vec![None; self.appends.len()],
             unfinished: self.appends.len(),
-            all_done: Some(all_done),
+            // Dropped at once when there is nothing to wait for, which ends the wait.
+            all_done: (!self.appends.is_empty()).then_some(all_done),
         }));
         for (index, (log, next_offset)) in self.appends.into_iter().enumerate() {
             let progress = progress.clone();

@@ -74,6 +74,12 @@ impl PartitionTable {
         self.topics.read().by_id.get(id).cloned()
     }
 
+    /// Every partition whose log is open, in no particular order.
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        let topics = self.topics.read();
+        topics.by_id.values().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect()
+    }
+
     /// Does what a change of the metadata asks for. Blocks on the disk for new and deleted partitions.
     pub(crate) fn follow(&self, image: &ClusterImage, changes: &[MetadataChange]) {
         let _one_at_a_time = self.changing.lock();

@@ -26,7 +26,7 @@ fn transactional(mut header: HeaderBytes) -> HeaderBytes {
 }
 
 fn append(state: &mut ProducerState, header: HeaderBytes) -> Result<Verdict, AppendError> {
-    let verdict = state.check(&header)?;
+    let verdict = state.check(&header, false)?;
     if verdict == Verdict::Append {
         state.apply(&header, &[]);
     }
@@ -53,7 +53,7 @@ fn end_txn(
     let payload = marker(committed, coordinator_epoch);
     let parsed = EndTxnMarker::parse(&payload).unwrap();
     assert_eq!(parsed, EndTxnMarker { committed, coordinator_epoch });
-    state.check_marker(&header, &parsed)?;
+    state.check_marker(&header, &parsed, false)?;
     Ok(state.apply(&header, &payload))
 }
 
@@ -168,4 +168,40 @@ proptest! {
         let mut restored = ProducerState::from_entries(crate::producer_snapshot::decode(&snapshot).unwrap());
         prop_assert_eq!(append(&mut restored, header(7, 0, sequence, 1, offset)).unwrap(), Verdict::Append);
     }
+}
+
+#[test]
+fn under_transactions_v2_a_producer_without_state_starts_at_zero() {
+    let state = ProducerState::default();
+    let late = transactional(header(1, 3, 5, 1, 0));
+    assert!(matches!(state.check(&late, true), Err(AppendError::OutOfOrderSequence { got: 5, last: -1, .. })));
+    assert_eq!(state.check(&late, false).unwrap(), Verdict::Append);
+    assert_eq!(state.check(&header(1, 3, 5, 1, 0), true).unwrap(), Verdict::Append, "not transactional");
+    assert_eq!(state.check(&transactional(header(1, 3, 0, 1, 0)), true).unwrap(), Verdict::Append);
+}
+
+#[test]
+fn only_an_open_transaction_of_the_same_epoch_is_continued() {
+    let mut state = ProducerState::default();
+    let first = transactional(header(1, 0, 0, 1, 0));
+    assert!(matches!(state.check_continues(&first), Err(AppendError::TransactionNotOpen { producer_id: 1 })));
+    append(&mut state, first).unwrap();
+    state.check_continues(&transactional(header(1, 0, 1, 1, 1))).unwrap();
+    assert!(state.check_continues(&transactional(header(1, 1, 0, 1, 1))).is_err(), "a newer epoch has not begun");
+    end_txn(&mut state, 0, true, 0, 1).unwrap();
+    assert!(state.check_continues(&transactional(header(1, 0, 1, 1, 2))).is_err(), "the marker ended it");
+}
+
+#[test]
+fn under_transactions_v2_a_late_marker_does_not_end_the_next_transaction() {
+    let mut state = ProducerState::default();
+    append(&mut state, transactional(header(1, 4, 0, 1, 0))).unwrap();
+    let marker = EndTxnMarker { committed: true, coordinator_epoch: 0 };
+    let mut late = transactional(header(1, 4, -1, 1, 1));
+    late.set_attributes(late.attributes() | CONTROL_BIT);
+    assert!(matches!(state.check_marker(&late, &marker, true), Err(AppendError::InvalidProducerEpoch { .. })));
+    end_txn(&mut state, 5, true, 0, 1).unwrap();
+    let mut again = transactional(header(1, 5, -1, 1, 2));
+    again.set_attributes(again.attributes() | CONTROL_BIT);
+    state.check_marker(&again, &marker, true).unwrap();
 }
