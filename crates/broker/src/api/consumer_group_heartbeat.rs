@@ -1,7 +1,7 @@
 //! ConsumerGroupHeartbeat (key 68), versions 0-1 (KIP-848).
 //!
 //! - v0 lets the broker choose the member id; v1 wants the client's own, and knows `subscribed_topic_regex`
-//! - not implemented: classic and consumer members in one group (online migration)
+//! - a join makes a classic group of consumers one of this protocol, its members stay (`group.consumer.migration.policy`)
 
 use std::sync::Arc;
 

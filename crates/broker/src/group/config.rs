@@ -2,6 +2,32 @@
 
 use super::assignor::ServerAssignor;
 
+/// Which groups may change their protocol while they have members (`group.consumer.migration.policy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// None; classic members cannot join consumer groups either.
+    Disabled,
+    /// Classic groups may become consumer groups.
+    Upgrade,
+    /// Consumer groups may become classic groups.
+    Downgrade,
+    /// Both.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    /// The policy called `name`, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "disabled" => Some(MigrationPolicy::Disabled),
+            "upgrade" => Some(MigrationPolicy::Upgrade),
+            "downgrade" => Some(MigrationPolicy::Downgrade),
+            "bidirectional" => Some(MigrationPolicy::Bidirectional),
+            _ => None,
+        }
+    }
+}
+
 /// Typed settings; every field names its Kafka key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
@@ -33,6 +59,8 @@ pub struct GroupConfig {
     pub consumer_max_size: usize,
     /// Assignors by preference; the first is the default (`group.consumer.assignors`).
     pub consumer_assignors: Vec<ServerAssignor>,
+    /// Which groups may change their protocol in use (`group.consumer.migration.policy`).
+    pub migration_policy: MigrationPolicy,
     /// Shortest time between two assignments of one group, in ms (`group.consumer.assignment.interval.ms`).
     pub consumer_assignment_interval_ms: i32,
     /// Session timeout of share group members, in ms (`group.share.session.timeout.ms`).
@@ -68,6 +96,7 @@ impl Default for GroupConfig {
             consumer_heartbeat_interval_range_ms: (5_000, 15_000),
             consumer_max_size: i32::MAX as usize,
             consumer_assignors: vec![ServerAssignor::Uniform, ServerAssignor::Range],
+            migration_policy: MigrationPolicy::Bidirectional,
             consumer_assignment_interval_ms: 1_000,
             consumer_regex_refresh_interval_ms: 600_000,
             share_session_timeout_ms: 45_000,
@@ -120,6 +149,9 @@ impl GroupConfig {
             ),
             consumer_max_size: size("group.consumer.max.size"),
             consumer_assignors: if assignors.is_empty() { default.consumer_assignors } else { assignors },
+            migration_policy: lookup("group.consumer.migration.policy")
+                .and_then(|name| MigrationPolicy::from_name(name.trim()))
+                .unwrap_or(default.migration_policy),
             consumer_assignment_interval_ms: int(
                 "group.consumer.assignment.interval.ms",
                 default.consumer_assignment_interval_ms,
@@ -158,12 +190,14 @@ mod tests {
             "offsets.retention.minutes" => Some("2".to_owned()),
             "group.consumer.assignors" => Some("range, uniform".to_owned()),
             "group.coordinator.rebalance.protocols" => Some("classic".to_owned()),
+            "group.consumer.migration.policy" => Some("Upgrade".to_owned()),
             _ => None,
         });
         assert_eq!(config.initial_rebalance_delay_ms, 0);
         assert_eq!(config.offsets_retention_ms, 120_000);
         assert_eq!(config.consumer_assignors, [ServerAssignor::Range, ServerAssignor::Uniform]);
         assert!(!config.consumer_protocol_enabled);
+        assert_eq!(config.migration_policy, MigrationPolicy::Upgrade);
         assert_eq!(GroupConfig::from_lookup(|_| None), GroupConfig::default());
     }
 }

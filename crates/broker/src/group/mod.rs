@@ -16,7 +16,8 @@
 //! - Timers live in one queue per shard ([`timers::Timers`]); no thread or task per group.
 //!
 //! Group protocols: the classic one (JoinGroup/SyncGroup, KIP-62, 345, 394, 814) in [`classic`],
-//! the consumer rebalance protocol (KIP-848) in [`consumer`], share groups (KIP-932) in [`share`].
+//! the consumer rebalance protocol (KIP-848) in [`consumer`], share groups (KIP-932) in [`share`]. Groups change between
+//! the first two in use ([`migration`]).
 
 pub mod assignor;
 pub mod classic;
@@ -25,8 +26,10 @@ pub mod config;
 pub mod consumer;
 pub mod coordinator;
 pub mod effects;
+pub mod embedded_protocol;
 pub mod expiry;
 pub mod loader;
+pub mod migration;
 pub mod offsets;
 pub mod offsets_log;
 pub mod owner;

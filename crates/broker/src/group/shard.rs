@@ -20,7 +20,6 @@ use super::consumer::{ConsumerGroup, Refusal, check_request};
 use super::effects::{Effects, Now, Responder, Turn};
 use super::offsets::GroupOffsets;
 use super::pending_offsets::PendingOffsets;
-use super::records;
 use super::share::ShareGroup;
 use super::timers::{TimerKey, Timers};
 use super::topics::TopicsView;
@@ -106,15 +105,21 @@ impl Shard {
             return effects.reply(responder, Err(code));
         }
         let request = JoinRequest::new(request, client, version);
+        let topics = self.topics.clone();
         let (groups, mut turn) = self.turn(now, effects);
         let group =
             groups.entry(group_id.clone()).or_insert_with(|| Group::Classic(ClassicGroup::new(group_id.clone())));
         match group {
             Group::Classic(group) => group.join(request, responder, &mut turn),
-            Group::Consumer(_) | Group::Share(_) => {
+            Group::Consumer(group) => {
+                let joined = group.classic_join(request, topics.as_ref(), &mut turn);
+                turn.effects.reply(responder, joined);
+            }
+            Group::Share(_) => {
                 turn.effects.reply(responder, Err(ErrorCode::InconsistentGroupProtocol));
             }
         }
+        self.maybe_downgrade(&group_id, now, effects);
         self.forget_untouched(&group_id);
     }
 
@@ -139,8 +144,8 @@ impl Shard {
                 Ok(())
             }
             Some(Group::Consumer(group)) if group.is_empty() => Err(ErrorCode::UnknownMemberId),
-            Some(Group::Consumer(_) | Group::Share(_)) => Err(ErrorCode::InconsistentGroupProtocol),
-            None | Some(Group::Classic(_)) => Ok(()),
+            Some(Group::Share(_)) => Err(ErrorCode::InconsistentGroupProtocol),
+            None | Some(Group::Classic(_) | Group::Consumer(_)) => Ok(()),
         }
     }
 
@@ -170,9 +175,15 @@ impl Shard {
         now: Now,
         effects: &mut Effects,
     ) {
+        let topics = self.topics.clone();
         let (groups, mut turn) = self.turn(now, effects);
-        match classic(groups, &request.group_id) {
-            Ok(group) => group.sync(request, responder, &mut turn),
+        match known_group(groups, &request.group_id) {
+            Ok(Group::Classic(group)) => group.sync(request, responder, &mut turn),
+            Ok(Group::Share(_)) => turn.effects.reply(responder, Err(ErrorCode::UnknownMemberId)),
+            Ok(Group::Consumer(group)) => {
+                let synced = group.classic_sync(&request, topics.as_ref(), &mut turn);
+                turn.effects.reply(responder, synced);
+            }
             Err(code) => turn.effects.reply(responder, Err(code)),
         }
     }
@@ -182,8 +193,13 @@ impl Shard {
     /// # Errors
     /// See [`ClassicGroup::heartbeat`]; INVALID_GROUP_ID for an empty group id.
     pub fn heartbeat(&mut self, request: &HeartbeatRequest, now: Now, effects: &mut Effects) -> Result<(), ErrorCode> {
+        let topics = self.topics.clone();
         let (groups, mut turn) = self.turn(now, effects);
-        classic(groups, &request.group_id)?.heartbeat(request, &mut turn)
+        match known_group(groups, &request.group_id)? {
+            Group::Classic(group) => group.heartbeat(request, &mut turn),
+            Group::Consumer(group) => group.classic_heartbeat(request, topics.as_ref(), &mut turn),
+            Group::Share(_) => Err(ErrorCode::UnknownMemberId),
+        }
     }
 
     /// Handles LeaveGroup with its list of members.
@@ -197,9 +213,14 @@ impl Shard {
         effects: &mut Effects,
     ) -> Result<Vec<leave_group_response::Member>, ErrorCode> {
         let (groups, mut turn) = self.turn(now, effects);
-        match classic(groups, &request.group_id) {
-            Ok(group) => Ok(group.leave(request.members, &mut turn)),
-            Err(ErrorCode::UnknownMemberId) => Ok(request
+        match known_group(groups, &request.group_id) {
+            Ok(Group::Classic(group)) => Ok(group.leave(request.members, &mut turn)),
+            Ok(Group::Consumer(group)) => {
+                let left = group.classic_leave(request.members, &mut turn);
+                self.maybe_downgrade(&request.group_id, now, effects);
+                Ok(left)
+            }
+            Ok(Group::Share(_)) | Err(ErrorCode::UnknownMemberId) => Ok(request
                 .members
                 .into_iter()
                 .map(|member| leave_group_response::Member {
@@ -230,7 +251,7 @@ impl Shard {
         check_request(&request, version, &self.config)?;
         let group_id: Arc<str> = request.group_id.as_str().into();
         let joins = request.member_epoch == 0;
-        self.make_room_for_consumers(&group_id, joins, effects)?;
+        self.make_room_for_consumers(&group_id, joins, now, effects)?;
         let topics = self.topics.clone();
         let (groups, mut turn) = self.turn(now, effects);
         let Some(Group::Consumer(group)) = groups.get_mut(&group_id) else {
@@ -240,31 +261,33 @@ impl Shard {
         if group.is_empty() && group.group_epoch() == 0 {
             groups.remove(&group_id);
         }
+        self.maybe_downgrade(&group_id, now, effects);
         result
     }
 
-    /// A join may create the group, and may replace an empty classic one.
+    /// A join may create the group, replace an empty classic one, and upgrade one with members.
     fn make_room_for_consumers(
         &mut self,
         group_id: &Arc<str>,
         joins: bool,
+        now: Now,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
-        match self.groups.get(group_id) {
+        let (groups, mut turn) = self.turn(now, effects);
+        match groups.get_mut(group_id) {
             Some(Group::Consumer(_)) => return Ok(()),
             Some(Group::Share(_)) => {
                 let message = format!("Group {group_id} is not a consumer group.");
                 return Err(Refusal::new(ErrorCode::GroupIdNotFound, message));
             }
-            Some(Group::Classic(group)) if !group.is_vacant() => {
-                let message = format!("Group {group_id} is not a consumer group.");
+            Some(Group::Classic(group)) if !joins => {
+                let message = format!("Group {} is not a consumer group.", group.id());
                 return Err(Refusal::new(ErrorCode::GroupIdNotFound, message));
             }
-            _ if !joins => return Err(not_found(group_id)),
-            Some(Group::Classic(group)) if group.generation_id() > 0 => {
-                effects.record(records::group(group_id, None));
-            }
-            None | Some(Group::Classic(_)) => {}
+            Some(Group::Classic(group)) if group.member_count() > 0 => return self.upgrade(group_id, now, effects),
+            Some(Group::Classic(group)) => group.dissolve(ErrorCode::RebalanceInProgress, &mut turn),
+            None if !joins => return Err(not_found(group_id)),
+            None => {}
         }
         self.groups.insert(group_id.clone(), Group::Consumer(ConsumerGroup::new(group_id.clone())));
         Ok(())
@@ -343,7 +366,9 @@ impl Shard {
             TimerKey::Session { group, .. }
             | TimerKey::JoinPhase { group }
             | TimerKey::SyncPhase { group }
-            | TimerKey::Revocation { group, .. } => group,
+            | TimerKey::Revocation { group, .. }
+            | TimerKey::Rejoin { group, .. }
+            | TimerKey::MemberSync { group, .. } => group,
         };
         let topics = self.topics.clone();
         let (groups, mut turn) = self.turn(now, effects);
@@ -362,8 +387,12 @@ impl Shard {
             (Some(Group::Consumer(group)), TimerKey::Revocation { member, .. }) => {
                 group.on_revocation_timer(member, &mut turn);
             }
+            (Some(Group::Consumer(group)), TimerKey::Rejoin { member, .. } | TimerKey::MemberSync { member, .. }) => {
+                group.on_classic_timer(member, &mut turn)
+            }
             _ => {}
         }
+        self.maybe_downgrade(group_id, now, effects);
     }
 
     /// When [`tick`](Self::tick) has something to do next, on the monotonic clock.
@@ -380,14 +409,13 @@ impl Shard {
     }
 }
 
-/// The classic group `group_id`; to a classic client a group of the other protocol does not exist.
-fn classic<'a>(groups: &'a mut HashMap<Arc<str>, Group>, group_id: &str) -> Result<&'a mut ClassicGroup, ErrorCode> {
+fn known_group<'a>(groups: &'a mut HashMap<Arc<str>, Group>, group_id: &str) -> Result<&'a mut Group, ErrorCode> {
     if group_id.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
     match groups.get_mut(group_id) {
-        Some(Group::Classic(group)) => Ok(group),
-        None | Some(Group::Consumer(_) | Group::Share(_)) => Err(ErrorCode::UnknownMemberId),
+        None | Some(Group::Share(_)) => Err(ErrorCode::UnknownMemberId),
+        Some(group) => Ok(group),
     }
 }
 

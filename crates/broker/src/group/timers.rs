@@ -30,6 +30,20 @@ pub enum TimerKey {
         /// The member.
         member: Arc<str>,
     },
+    /// A classic member of a consumer group was told to join again.
+    Rejoin {
+        /// The group.
+        group: Arc<str>,
+        /// The member.
+        member: Arc<str>,
+    },
+    /// A classic member of a consumer group joined and must ask for its assignment.
+    MemberSync {
+        /// The group.
+        group: Arc<str>,
+        /// The member.
+        member: Arc<str>,
+    },
     /// The next look for expired offsets and empty groups.
     OffsetExpiry,
 }

@@ -8,10 +8,8 @@ use milena_protocol::ErrorCode;
 
 use super::member::{Member, subscribed_topics};
 use crate::group::effects::Turn;
+use crate::group::embedded_protocol::CONSUMER_PROTOCOL_TYPE;
 use crate::group::timers::TimerKey;
-
-/// The protocol type of consumers; Connect workers and others have their own.
-pub const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
 /// Where a group stands between two rebalances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +84,54 @@ impl ClassicGroup {
             initial_delay_left_ms: 0,
             subscribed_topics: None,
         }
+    }
+
+    /// A stable group of these members in generation `generation_id`.
+    pub fn from_members(
+        id: Arc<str>,
+        generation_id: i32,
+        members: impl IntoIterator<Item = Member>,
+        turn: &Turn<'_>,
+    ) -> Self {
+        let mut group = ClassicGroup::new(id);
+        group.generation_id = generation_id;
+        group.protocol_type = Some(CONSUMER_PROTOCOL_TYPE.to_owned());
+        for member in members {
+            if let Some(instance_id) = &member.group_instance_id {
+                group.static_members.insert(instance_id.clone(), member.member_id.clone());
+            }
+            group.leader_id.get_or_insert_with(|| member.member_id.clone());
+            group.members.insert(member.member_id.clone(), member);
+        }
+        group.protocol_name = group.select_protocol();
+        group.subscribed_topics = group.subscriptions();
+        group.enter(State::Stable, turn);
+        group
+    }
+
+    /// Its name.
+    pub fn id(&self) -> Arc<str> {
+        self.id.clone()
+    }
+
+    /// The members, by id.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// The number of members.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether its members are consumers.
+    pub fn is_of_consumers(&self) -> bool {
+        self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
+    }
+
+    /// The protocol of the current generation; before the first one, the one that would be chosen now.
+    pub fn current_protocol(&self) -> Option<String> {
+        self.protocol_name.clone().or_else(|| self.select_protocol())
     }
 
     /// The current state.

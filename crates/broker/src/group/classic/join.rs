@@ -7,10 +7,11 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::join_group_response;
 use milena_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
-use super::group::{CONSUMER_PROTOCOL_TYPE, ClassicGroup, State};
+use super::group::{ClassicGroup, State};
 use super::member::{Member, owned_protocols, subscribed_topics};
 use crate::group::client::ClientIdentity;
 use crate::group::effects::{Responder, Turn};
+use crate::group::embedded_protocol::CONSUMER_PROTOCOL_TYPE;
 
 /// How long a parked member that never completed a rebalance is kept, in ms: its client may be gone.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
@@ -51,11 +52,13 @@ impl JoinRequest {
         }
     }
 
-    fn requires_known_member(&self) -> bool {
+    /// Whether the client must first be given an id and come back with it (KIP-394).
+    pub fn requires_known_member(&self) -> bool {
         self.version >= 4 && self.group_instance_id.is_none()
     }
 
-    fn generated_member_id(&self) -> Arc<str> {
+    /// A new id for the member.
+    pub fn generated_member_id(&self) -> Arc<str> {
         let prefix = self.group_instance_id.as_deref().unwrap_or(&self.client.client_id);
         format!("{prefix}-{}", uuid::Uuid::new_v4()).into()
     }

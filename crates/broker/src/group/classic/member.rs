@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_protocol::messages::join_group_request::Protocol;
-use milena_protocol::messages::{ConsumerProtocolSubscription, JoinGroupResponse, SyncGroupResponse};
-use milena_protocol::{Message, Reader};
+use milena_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
+use crate::group::assignor::Assignment;
 use crate::group::client::ClientIdentity;
+use crate::group::consumer::{ClassicMembership, ConsumerMember, with_names};
 use crate::group::effects::Responder;
+use crate::group::embedded_protocol;
+use crate::group::topics::TopicsView;
 
 /// A member and the request it may be parked in.
 #[derive(Debug)]
@@ -37,6 +40,30 @@ pub struct Member {
 }
 
 impl Member {
+    /// The member of a consumer group that becomes a classic one; its target is its assignment.
+    pub fn from_consumer_member(
+        member_id: Arc<str>,
+        member: &ConsumerMember,
+        classic: &ClassicMembership,
+        target: &Assignment,
+        topics: &dyn TopicsView,
+    ) -> Self {
+        let partitions = with_names(target, topics);
+        let assignment = embedded_protocol::encode_assignment(classic.assignment_version(), partitions);
+        Member {
+            member_id,
+            group_instance_id: member.instance_id.clone(),
+            client: member.client.clone(),
+            rebalance_timeout_ms: member.rebalance_timeout_ms,
+            session_timeout_ms: classic.session_timeout_ms,
+            protocols: classic.protocols.clone(),
+            assignment: assignment.unwrap_or_default(),
+            awaiting_join: None,
+            awaiting_sync: None,
+            is_new: false,
+        }
+    }
+
     /// Whether `protocols` are the ones the member has, in the same order with the same metadata.
     pub fn has_protocols(&self, protocols: &[(String, Bytes)]) -> bool {
         self.protocols == protocols
@@ -69,13 +96,5 @@ pub(super) fn owned_protocols(protocols: Vec<Protocol>) -> Vec<(String, Bytes)> 
 
 /// The topics of an embedded consumer subscription; `None` when the bytes are something else.
 pub(super) fn subscribed_topics(metadata: &Bytes) -> Option<BTreeSet<String>> {
-    let mut reader = Reader::new(metadata.clone());
-    let version = reader.i16().ok()?;
-    if version < 0 {
-        return None;
-    }
-    // A newer subscription only appends fields.
-    let version = version.min(ConsumerProtocolSubscription::MAX_VERSION);
-    let subscription = ConsumerProtocolSubscription::decode(&mut reader, version).ok()?;
-    Some(subscription.topics.into_iter().collect())
+    embedded_protocol::subscription(metadata).map(|subscription| subscription.topics)
 }

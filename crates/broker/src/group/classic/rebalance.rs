@@ -6,6 +6,7 @@ use milena_protocol::ErrorCode;
 
 use super::group::{ClassicGroup, State};
 use crate::group::effects::Turn;
+use crate::group::records;
 use crate::group::timers::TimerKey;
 
 impl ClassicGroup {
@@ -128,6 +129,26 @@ impl ClassicGroup {
         }
         self.pending_syncs = member_ids.into_iter().collect();
         turn.timers.schedule(self.sync_phase_key(), turn.now.monotonic_ms + self.rebalance_timeout_ms());
+    }
+
+    /// The members of a group that was of the consumer protocol are asked to join again.
+    pub fn rebalance_after_downgrade(&mut self, turn: &mut Turn<'_>) {
+        self.prepare_rebalance(turn);
+    }
+
+    /// Ends the group because another takes over its members: parked requests are answered with `code`, timers stop,
+    /// the record goes.
+    pub fn dissolve(&mut self, code: ErrorCode, turn: &mut Turn<'_>) {
+        let member_ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
+        for member_id in std::mem::take(&mut self.pending_joins).into_iter().chain(member_ids) {
+            turn.timers.cancel(&self.session_key(&member_id));
+            self.drop_member(&member_id, code, turn);
+        }
+        turn.timers.cancel(&self.join_phase_key());
+        turn.timers.cancel(&self.sync_phase_key());
+        if self.generation_id > 0 {
+            turn.effects.record(records::group(&self.id, None));
+        }
     }
 
     /// The session of `member_id` ended: it is removed unless its request is parked here.

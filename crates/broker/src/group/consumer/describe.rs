@@ -10,7 +10,8 @@ use crate::group::assignor::Assignment;
 use crate::group::config::GroupConfig;
 use crate::group::topics::TopicsView;
 
-/// `MemberType` of a member of the consumer protocol (v1; 0 is a classic member).
+/// `MemberType` of a member of each protocol (v1).
+const CLASSIC_MEMBER_TYPE: i8 = 0;
 const CONSUMER_MEMBER_TYPE: i8 = 1;
 
 impl ConsumerGroup {
@@ -40,7 +41,7 @@ impl ConsumerGroup {
             subscribed_topic_regex: member.subscribed_regex.clone(),
             assignment: described(&member.holding.assigned, topics),
             target_assignment: described(&target, topics),
-            member_type: CONSUMER_MEMBER_TYPE,
+            member_type: if member.classic.is_some() { CLASSIC_MEMBER_TYPE } else { CONSUMER_MEMBER_TYPE },
         }
     }
 }

@@ -79,6 +79,16 @@ impl ConsumerGroup {
         self.members.get(member_id)
     }
 
+    /// Its name.
+    pub fn id(&self) -> Arc<str> {
+        self.id.clone()
+    }
+
+    /// The number of members.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     /// The epoch that grows with every change of members, subscriptions or topics.
     pub fn group_epoch(&self) -> i32 {
         self.group_epoch
@@ -125,7 +135,7 @@ impl ConsumerGroup {
             return Ok(());
         }
         let member = self.members.get(member_id).ok_or(ErrorCode::UnknownMemberId)?;
-        if version < 9 {
+        if version < 9 && member.classic.is_none() {
             return Err(ErrorCode::UnsupportedVersion);
         }
         check_epoch_is_current(member, member_epoch)
@@ -161,12 +171,16 @@ impl ConsumerGroup {
     }
 
     pub(super) fn touch_session(&self, member_id: &str, topics: &dyn TopicsView, turn: &mut Turn<'_>) {
-        let timeout = self.dynamic_ms(
-            topics,
-            "consumer.session.timeout.ms",
-            turn.config.consumer_session_timeout_ms,
-            turn.config.consumer_session_timeout_range_ms,
-        );
+        let classic = self.members.get(member_id).and_then(|member| member.classic.as_ref());
+        let of_group = || {
+            self.dynamic_ms(
+                topics,
+                "consumer.session.timeout.ms",
+                turn.config.consumer_session_timeout_ms,
+                turn.config.consumer_session_timeout_range_ms,
+            )
+        };
+        let timeout = classic.map_or_else(of_group, |classic| classic.session_timeout_ms);
         turn.timers.schedule(self.session_key(member_id), turn.now.monotonic_ms + i64::from(timeout));
     }
 
@@ -231,13 +245,19 @@ impl ConsumerGroup {
 
     /// Forgets a member and everything it held, in memory and in the log.
     pub(super) fn erase_member(&mut self, member_id: &str, turn: &mut Turn<'_>) {
-        turn.timers.cancel(&self.session_key(member_id));
-        turn.timers.cancel(&self.revocation_key(member_id));
+        self.cancel_timers(member_id, turn);
         self.forget_member(member_id);
         self.target.remove(member_id);
         turn.effects.record(records::consumer_current(&self.id, member_id, None));
         turn.effects.record(records::consumer_target_member(&self.id, member_id, None));
         turn.effects.record(records::consumer_member(&self.id, member_id, None));
+    }
+
+    fn cancel_timers(&self, member_id: &str, turn: &mut Turn<'_>) {
+        turn.timers.cancel(&self.session_key(member_id));
+        turn.timers.cancel(&self.revocation_key(member_id));
+        turn.timers.cancel(&self.rejoin_key(member_id));
+        turn.timers.cancel(&self.sync_key(member_id));
     }
 
     pub(super) fn forget_member(&mut self, member_id: &str) {
@@ -283,8 +303,19 @@ impl ConsumerGroup {
         }
     }
 
-    /// Tombstones for every record of this group; it must be empty.
+    /// Ends the group because another takes over its members: timers stop, the records go.
+    pub fn dissolve(&self, turn: &mut Turn<'_>) {
+        for member_id in self.members.keys() {
+            self.cancel_timers(member_id, turn);
+        }
+        self.write_tombstones(turn);
+    }
+
+    /// Tombstones for every record of this group.
     pub fn write_tombstones(&self, turn: &mut Turn<'_>) {
+        for member_id in self.members.keys() {
+            turn.effects.record(records::consumer_current(&self.id, member_id, None));
+        }
         for regex in self.regexes.keys() {
             turn.effects.record(records::consumer_regex(&self.id, regex, None));
         }
@@ -292,12 +323,19 @@ impl ConsumerGroup {
             turn.effects.record(records::consumer_target_member(&self.id, member_id, None));
         }
         turn.effects.record(records::consumer_target(&self.id, None));
+        for member_id in self.members.keys() {
+            turn.effects.record(records::consumer_member(&self.id, member_id, None));
+        }
         turn.effects.record(records::consumer_group(&self.id, None));
     }
 }
 
 fn check_epoch_is_current(member: &ConsumerMember, member_epoch: i32) -> Result<(), ErrorCode> {
-    if member.holding.member_epoch == member_epoch { Ok(()) } else { Err(ErrorCode::StaleMemberEpoch) }
+    match member.holding.member_epoch == member_epoch {
+        true => Ok(()),
+        false if member.classic.is_some() => Err(ErrorCode::IllegalGeneration),
+        false => Err(ErrorCode::StaleMemberEpoch),
+    }
 }
 
 fn held(member: &ConsumerMember) -> impl Iterator<Item = (Uuid, i32)> {

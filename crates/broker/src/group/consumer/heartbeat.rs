@@ -146,15 +146,30 @@ impl ConsumerGroup {
         client: &ClientIdentity,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
-        let Some(old) = self.members.get(holder).cloned() else { return Ok(()) };
-        let instance_id = old.instance_id.clone().unwrap_or_default();
-        if old.holding.member_epoch != STATIC_LEAVE_EPOCH {
+        let Some(old) = self.members.get(holder) else { return Ok(()) };
+        // A classic member cannot say that it is only away for a moment.
+        if old.classic.is_none() && old.holding.member_epoch != STATIC_LEAVE_EPOCH {
+            let instance_id = old.instance_id.as_deref().unwrap_or_default();
             let message = format!(
                 "Static member {member_id} with instance id {instance_id} cannot join the group because the instance \
                  id is used by another member {holder}."
             );
             return Err(Refusal::new(ErrorCode::UnreleasedInstanceId, message));
         }
+        self.replace_static_member(holder, member_id, client, turn);
+        Ok(())
+    }
+
+    /// Gives the seat of static member `holder` to `member_id`, which owns nothing and inherits the target.
+    pub(super) fn replace_static_member(
+        &mut self,
+        holder: &Arc<str>,
+        member_id: Arc<str>,
+        client: &ClientIdentity,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(old) = self.members.get(holder).cloned() else { return };
+        let instance_id = old.instance_id.clone().unwrap_or_default();
         let target = self.target.get(holder).cloned();
         self.erase_member(holder, turn);
         self.static_members.insert(instance_id, member_id.clone());
@@ -167,7 +182,6 @@ impl ConsumerGroup {
             turn.effects.record(records::consumer_target_member(&self.id, &member_id, Some(&value)));
             self.target.insert(member_id, target);
         }
-        Ok(())
     }
 
     /// Takes over what the request says about the member. Says whether it subscribes differently now.
@@ -181,6 +195,7 @@ impl ConsumerGroup {
         let Some(member) = self.members.get_mut(member_id) else { return false };
         let before = member.clone();
         member.client = client;
+        member.classic = None;
         if request.rack_id.is_some() {
             member.rack_id.clone_from(&request.rack_id);
         }
@@ -209,7 +224,7 @@ impl ConsumerGroup {
     }
 
     /// Starts a new group epoch if members, subscriptions or topics changed, and brings the target up to it.
-    fn advance_epochs(&mut self, members_changed: bool, topics: &dyn TopicsView, turn: &mut Turn<'_>) {
+    pub(super) fn advance_epochs(&mut self, members_changed: bool, topics: &dyn TopicsView, turn: &mut Turn<'_>) {
         let regexes_changed = self.refresh_regexes(topics, turn);
         let mut changed = members_changed || regexes_changed;
         if changed || self.metadata_stale {
@@ -222,7 +237,12 @@ impl ConsumerGroup {
     }
 
     /// Moves the member towards the target. Says whether what it may read changed.
-    fn reconcile_member(&mut self, member_id: &str, owned: Option<&Assignment>, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn reconcile_member(
+        &mut self,
+        member_id: &str,
+        owned: Option<&Assignment>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         let Some(member) = self.members.get(member_id) else { return false };
         let none = Assignment::new();
         let target = self.target.get(member_id).unwrap_or(&none);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::classic_member::ClassicMembership;
 use crate::group::assignor::{Assignment, ServerAssignor};
 use crate::group::client::ClientIdentity;
 
@@ -75,6 +76,8 @@ pub struct ConsumerMember {
     pub subscribed_regex: Option<String>,
     /// The assignor it prefers.
     pub server_assignor: Option<ServerAssignor>,
+    /// What it said in JoinGroup, if it speaks the classic protocol.
+    pub classic: Option<ClassicMembership>,
     /// What it holds.
     pub holding: Holding,
 }
@@ -91,6 +94,7 @@ impl ConsumerMember {
             subscribed_names: BTreeSet::new(),
             subscribed_regex: None,
             server_assignor: None,
+            classic: None,
             holding: Holding::default(),
         }
     }

@@ -13,9 +13,10 @@
 //! A member moves to the target's epoch only when it has given up what the target takes from it; what
 //! it gains is handed over only when the previous holder has given it up. So nothing stops the world.
 //!
-//! Not implemented: members of both protocols in one group (online migration). An empty group of the other
-//! protocol is replaced; a group with members refuses.
+//! Members of the classic protocol may be in the same group ([`classic_member`](self)); they take the same steps by
+//! JoinGroup and SyncGroup.
 
+mod classic_member;
 mod describe;
 mod group;
 mod heartbeat;
@@ -28,6 +29,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use classic_member::{ClassicMembership, with_ids, with_names};
 pub use group::ConsumerGroup;
 pub use member::{ConsumerMember, Holding, MemberState};
 pub(in crate::group) use subscription::topics_digest;

@@ -3,17 +3,25 @@
 use std::sync::Arc;
 
 use milena_protocol::messages::consumer_group_current_member_assignment_value::TopicPartitions;
+use milena_protocol::messages::consumer_group_member_metadata_value::{ClassicMemberMetadata, SupportedProtocol};
 use milena_protocol::messages::{
     ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataValue,
     ConsumerGroupRegularExpressionValue, ConsumerGroupTargetAssignmentMemberValue,
     ConsumerGroupTargetAssignmentMetadataValue,
 };
 
+use super::classic_member::{ClassicMembership, with_ids};
 use super::group::ConsumerGroup;
 use super::member::{ConsumerMember, Holding, MemberState};
 use super::subscription::ResolvedRegex;
+use super::target::target_value;
 use crate::group::assignor::{Assignment, ServerAssignor};
+use crate::group::classic::ClassicGroup;
 use crate::group::client::ClientIdentity;
+use crate::group::effects::Turn;
+use crate::group::embedded_protocol;
+use crate::group::records;
+use crate::group::topics::TopicsView;
 
 impl ConsumerMember {
     /// The value of the member's metadata record.
@@ -27,7 +35,14 @@ impl ConsumerMember {
             subscribed_topic_regex: self.subscribed_regex.clone(),
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             server_assignor: self.server_assignor.map(|assignor| assignor.name().to_owned()),
-            classic_member_metadata: None,
+            classic_member_metadata: self.classic.as_ref().map(|classic| ClassicMemberMetadata {
+                session_timeout_ms: classic.session_timeout_ms,
+                supported_protocols: classic
+                    .protocols
+                    .iter()
+                    .map(|(name, metadata)| SupportedProtocol { name: name.clone(), metadata: metadata.clone() })
+                    .collect(),
+            }),
         }
     }
 
@@ -59,6 +74,62 @@ fn loaded_partitions(stored: Vec<TopicPartitions>) -> Assignment {
     stored.into_iter().map(|topic| (topic.topic_id, topic.partitions.into_iter().collect())).collect()
 }
 
+impl ConsumerGroup {
+    /// The consumer group that a classic group becomes: everyone keeps its assignment, its generation is its epoch.
+    /// `None` if a subscription or an assignment cannot be read.
+    pub fn from_classic(classic: &ClassicGroup, topics: &dyn TopicsView) -> Option<Self> {
+        let mut group = ConsumerGroup::new(classic.id());
+        let epoch = classic.generation_id();
+        group.group_epoch = epoch;
+        group.target_epoch = epoch;
+        let protocol = classic.current_protocol()?;
+        for member in classic.members() {
+            let subscription = embedded_protocol::subscription(&member.metadata(&protocol))?;
+            let assigned = with_ids(embedded_protocol::assignment(&member.assignment)?, topics);
+            if let Some(instance_id) = &member.group_instance_id {
+                group.static_members.insert(instance_id.clone(), member.member_id.clone());
+            }
+            group.target.insert(member.member_id.clone(), assigned.clone());
+            let migrated = ConsumerMember {
+                instance_id: member.group_instance_id.clone(),
+                rack_id: subscription.rack_id.filter(|rack| !rack.is_empty()),
+                rebalance_timeout_ms: member.rebalance_timeout_ms,
+                subscribed_names: subscription.topics,
+                classic: Some(ClassicMembership {
+                    session_timeout_ms: member.session_timeout_ms,
+                    protocols: member.protocols.clone(),
+                }),
+                ..ConsumerMember::new(member.member_id.clone(), member.client.clone())
+            };
+            group.members.insert(member.member_id.clone(), migrated);
+            let holding = Holding { member_epoch: epoch, previous_member_epoch: epoch, assigned, ..Holding::default() };
+            group.restore_holding(&member.member_id, holding);
+        }
+        Some(group)
+    }
+
+    /// Writes a record for everything in the group.
+    pub fn write_all(&self, turn: &mut Turn<'_>) {
+        let id = &self.id;
+        for (member_id, member) in &self.members {
+            turn.effects.record(records::consumer_member(id, member_id, Some(&member.stored())));
+        }
+        let value = ConsumerGroupMetadataValue { epoch: self.group_epoch, metadata_hash: self.metadata_hash };
+        turn.effects.record(records::consumer_group(id, Some(&value)));
+        for (member_id, target) in &self.target {
+            turn.effects.record(records::consumer_target_member(id, member_id, Some(&target_value(target))));
+        }
+        let value = ConsumerGroupTargetAssignmentMetadataValue {
+            assignment_epoch: self.target_epoch,
+            assignment_timestamp: self.target_timestamp.unwrap_or_default(),
+        };
+        turn.effects.record(records::consumer_target(id, Some(&value)));
+        for (member_id, member) in &self.members {
+            turn.effects.record(records::consumer_current(id, member_id, Some(&member.stored_holding())));
+        }
+    }
+}
+
 /// Replay: each record in the order of the log. Tombstones are `None`.
 impl ConsumerGroup {
     /// Type 3.
@@ -83,6 +154,10 @@ impl ConsumerGroup {
             subscribed_names: value.subscribed_topic_names.into_iter().collect(),
             subscribed_regex: value.subscribed_topic_regex,
             server_assignor: value.server_assignor.as_deref().and_then(ServerAssignor::from_name),
+            classic: value.classic_member_metadata.map(|classic| ClassicMembership {
+                session_timeout_ms: classic.session_timeout_ms,
+                protocols: classic.supported_protocols.into_iter().map(|one| (one.name, one.metadata)).collect(),
+            }),
             holding,
             ..ConsumerMember::new(member_id.clone(), client)
         };

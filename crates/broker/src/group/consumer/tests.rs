@@ -9,6 +9,7 @@ use milena_protocol::{ErrorCode, Uuid};
 
 use super::request::Refusal;
 use crate::group::assignor::Assignment;
+use crate::group::config::{GroupConfig, MigrationPolicy};
 use crate::group::testing::{Bench, answer, client, join_request};
 
 /// A client that does what the protocol asks of it: takes what it is given, gives up what it is told to.
@@ -96,7 +97,11 @@ fn refused(bench: &mut Bench, request: ConsumerGroupHeartbeatRequest) -> ErrorCo
 }
 
 fn bench() -> (Bench, Uuid) {
-    let bench = Bench::new();
+    bench_with(|_| {})
+}
+
+fn bench_with(adjust: impl FnOnce(&mut GroupConfig)) -> (Bench, Uuid) {
+    let bench = Bench::with(adjust);
     let topic = bench.topics.set("orders", 1, 6);
     (bench, topic)
 }
@@ -541,8 +546,8 @@ fn what_a_member_holds_survives_when_compaction_puts_its_own_record_last() {
 }
 
 #[test]
-fn the_two_protocols_replace_each_other_only_when_the_group_is_empty() {
-    let (mut bench, _) = bench();
+fn without_migration_the_two_protocols_replace_each_other_only_when_the_group_is_empty() {
+    let (mut bench, _) = bench_with(|config| config.migration_policy = MigrationPolicy::Disabled);
     let mut consumer = Consumer::new("a");
     consumer.join(&mut bench);
     let mut joining = bench.join(join_request(""), 3);
