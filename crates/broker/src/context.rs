@@ -15,11 +15,15 @@ use milena_stdx::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::fetch_session::FetchSessionCache;
+use crate::flow::RequestFlow;
 use crate::group::GroupCoordinator;
+use crate::metrics::{Metrics, SlowRequests};
 use crate::partition::PartitionTable;
 use crate::producer_ids::ProducerIds;
+use crate::quota::{ConnectionQuotas, QuotaManager};
 use crate::security::{Authorizer, Principal};
 use crate::share::ShareGroups;
+use crate::telemetry::Telemetry;
 use crate::transaction::TransactionCoordinator;
 
 /// The parts of a running broker, shared by every connection.
@@ -44,6 +48,16 @@ pub struct Broker {
     pub producer_ids: Arc<ProducerIds>,
     /// Decides what clients may do.
     pub authorizer: Authorizer,
+    /// What an operator can see.
+    pub metrics: Arc<Metrics>,
+    /// The log of slow requests.
+    pub(crate) slow_requests: SlowRequests,
+    /// Quotas of users and clients.
+    pub quotas: Arc<QuotaManager>,
+    /// Subscriptions to metrics of clients (KIP-714).
+    pub(crate) telemetry: Telemetry,
+    /// Limits and rates of connections.
+    pub(crate) connection_quotas: ConnectionQuotas,
     /// The clock that every timeout and timestamp of the broker reads.
     pub clock: Arc<dyn Clock>,
     /// The listeners that accept clients, in the order of the configuration.
@@ -54,6 +68,12 @@ impl Broker {
     /// One immutable snapshot of the cluster's metadata; a request reads a single one from start to end.
     pub fn image(&self) -> Arc<ClusterImage> {
         self.controller.image()
+    }
+
+    /// What keeps the broker from doing its work, one line each: log directories that have failed.
+    pub fn problems(&self) -> Vec<String> {
+        let dirs = self.logs.log_dirs().into_iter();
+        dirs.filter_map(|dir| Some(format!("log directory {}: {}", dir.path.display(), dir.error?))).collect()
     }
 
     /// The id of this broker (`node.id`).
@@ -107,6 +127,15 @@ pub struct RequestContext {
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
     /// Cancelled when the connection ends.
     pub closed: CancellationToken,
+    /// What the request costs; the connection reads it when the request has been served.
+    pub(crate) flow: Arc<RequestFlow>,
+}
+
+impl RequestContext {
+    /// The user as quotas name him, without `User:`.
+    pub(crate) fn user(&self) -> &str {
+        &self.principal.name
+    }
 }
 
 /// What a client library says about itself (KIP-511).

@@ -6,10 +6,11 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use milena_log::{CleanerOptions, LogManager, LogManagerOptions, OpenError};
-use milena_metadata::{BrokerConfig, Controller, ControllerError, ListenerConfig, MetadataChange};
+use milena_metadata::{BrokerConfig, ClusterImage, Controller, ControllerError, ListenerConfig, MetadataChange};
 use milena_stdx::{Clock, ShutdownToken, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -18,13 +19,16 @@ use crate::context::{Broker, ListenerInfo};
 use crate::delegation_tokens;
 use crate::fetch_session::FetchSessionCache;
 use crate::group::{GroupConfig, GroupCoordinator};
+use crate::metrics::{Metrics, SlowRequests};
 use crate::net::{self, ConnectionLimits};
 use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
 use crate::partition::{PartitionTable, log_config};
 use crate::producer_ids::{AllocatedIds, ProducerIds};
+use crate::quota::{ConnectionQuotas, QuotaManager, QuotaTable, QuotaWindows};
 use crate::security::{Authorizer, AuthorizerError};
 use crate::share::ShareGroups;
 use crate::stray;
+use crate::telemetry::Telemetry;
 use crate::transaction::partitions::LocalPartitions;
 use crate::transaction::state_log::PartitionStateLog;
 use crate::transaction::{TransactionConfig, TransactionCoordinator};
@@ -142,8 +146,14 @@ fn follow_metadata(broker: &Arc<Broker>) {
     let broker_then = Arc::downgrade(broker);
     broker.controller.on_change(move |image, changes| {
         if let Some(broker) = broker_then.upgrade() {
+            if changes.iter().any(|change| matches!(change, MetadataChange::BrokerConfigChanged)) {
+                apply_log_dir_settings(&broker.logs, image);
+            }
             broker.partitions.follow(image, changes);
             tell_share_groups(&broker, changes);
+            if changes.iter().any(|change| matches!(change, MetadataChange::ClientQuotasChanged)) {
+                broker.quotas.follow(QuotaTable::of(&image.client_quotas));
+            }
             runtime.spawn(tell_groups(broker.groups.clone(), changes.to_vec()));
         }
     });
@@ -254,6 +264,7 @@ impl Parts {
         let logs = LogManager::open(log_options(&config, &clock, &controller))?;
         stray::adopt(&controller, &logs)?;
         let partitions = Arc::new(PartitionTable::open(logs.clone(), &controller.image()));
+        apply_log_dir_settings(&logs, &controller.image());
         logs.start_background();
         Ok(Parts { config, clock, controller, authorizer, logs, partitions, listeners })
     }
@@ -288,8 +299,17 @@ impl Parts {
             Arc::new(AllocatedIds { ids: producer_ids.clone(), controller: self.controller.clone() }),
             self.clock.clone(),
         );
+        let windows = QuotaWindows::of(&self.config);
+        let quotas = Arc::new(QuotaManager::new(windows, self.clock.clone()));
+        quotas.follow(QuotaTable::of(&self.controller.image().client_quotas));
+        let connection_quotas = ConnectionQuotas::new(&self.config, windows, quotas.clone(), self.clock.clone());
         Arc::new(Broker {
             share,
+            metrics: Arc::new(Metrics::new(self.partitions.meters().clone())),
+            slow_requests: SlowRequests::new(self.config.log_slow_request),
+            telemetry: Telemetry::new(telemetry_bytes_max(&self.config)),
+            quotas,
+            connection_quotas,
             fetch_sessions: FetchSessionCache::new(self.config.max_incremental_fetch_session_cache_slots),
             producer_ids,
             groups,
@@ -303,6 +323,23 @@ impl Parts {
             listeners: self.listeners,
         })
     }
+}
+
+/// `cordoned.log.dirs` and the rate of moves between log directories, as they are in force now.
+fn apply_log_dir_settings(logs: &LogManager, image: &ClusterImage) {
+    let value = |key: &str| image.broker_value(key).unwrap_or_default();
+    let cordoned = value("cordoned.log.dirs");
+    let dirs = cordoned.split(',').map(str::trim).filter(|dir| !dir.is_empty());
+    if cordoned.trim() == "*" {
+        logs.set_cordoned(logs.log_dirs().into_iter().map(|dir| dir.path).collect());
+    } else {
+        logs.set_cordoned(dirs.map(PathBuf::from).collect());
+    }
+    logs.set_move_rate(value("replica.alter.log.dirs.io.max.bytes.per.second").parse().unwrap_or(u64::MAX));
+}
+
+fn telemetry_bytes_max(config: &BrokerConfig) -> i32 {
+    config.value("telemetry.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(i32::MAX)
 }
 
 fn log_options(config: &BrokerConfig, clock: &Arc<dyn Clock>, controller: &Arc<Controller>) -> LogManagerOptions {

@@ -137,7 +137,7 @@ impl Log {
                 || active.index_full(config.segment_index_bytes)?)
         };
         let must_roll =
-            check().map_err(|error| self.dir.judge(StorageError::new("read", active.data_path(), error)))?;
+            check().map_err(|error| self.dir().judge(StorageError::new("read", active.data_path(), error)))?;
         if must_roll {
             self.roll_locked(state)?;
             return Ok(self.frontiers());
@@ -182,12 +182,12 @@ impl Log {
         if let Err(undo_error) = undone
             && (position > 0 || error.kind != StorageErrorKind::DiskFull)
         {
-            return Err(self.dir.judge(StorageError {
+            return Err(self.dir().judge(StorageError {
                 kind: StorageErrorKind::Io,
                 ..StorageError::new("truncate", active.data_path(), undo_error)
             }));
         }
-        Err(self.dir.judge(error))
+        Err(self.dir().judge(error))
     }
 
     fn write_batches(

@@ -41,7 +41,7 @@ impl LogManager {
                 stats.clean_offset > dirty.first_dirty_offset
             }
             Err(error) => {
-                let judged = log.dir.judge(error);
+                let judged = log.dir().judge(error);
                 tracing::warn!(topic = %key.0, partition = key.1, error = %judged, "compaction failed");
                 if judged.kind != StorageErrorKind::DiskFull {
                     uncleanable.insert(key);
@@ -53,8 +53,10 @@ impl LogManager {
 
     fn dirtiest(&self, uncleanable: &HashSet<(String, i32)>) -> Option<(Arc<Log>, Dirtiness)> {
         let mut best: Option<(Arc<Log>, Dirtiness)> = None;
-        for log in
-            self.logs().into_iter().filter(|log| log.config().cleanup_policy.compact && log.dir.failure().is_none())
+        for log in self
+            .logs()
+            .into_iter()
+            .filter(|log| log.config().cleanup_policy.compact && log.is_online() && !log.rewriting.is_locked())
         {
             let key = (log.topic().to_string(), log.partition());
             if uncleanable.contains(&key) {
@@ -72,9 +74,10 @@ impl LogManager {
     }
 
     fn clean(&self, log: &Arc<Log>, dirty: &Dirtiness) -> Result<CompactionStats, StorageError> {
+        let _rewriting = log.rewriting.lock();
         let stats = log.compact(dirty, &self.options.cleaner, &mut |budget| self.pause(budget))?;
         self.cleaned.lock().insert((log.topic().to_string(), log.partition()), stats.clean_offset);
-        self.write_cleaner_checkpoint(&log.dir)?;
+        self.write_cleaner_checkpoint(&log.dir())?;
         Ok(stats)
     }
 }

@@ -216,7 +216,7 @@ impl Log {
         for segment in old {
             self.discard(segment)?;
         }
-        new.change_suffix("").at("rename", new.data_path()).map_err(|error| self.dir.judge(error))?;
+        new.change_suffix("").at("rename", new.data_path()).map_err(|error| self.dir().judge(error))?;
         drop(state);
         sync_dir(&self.path())?;
         Ok(true)
@@ -357,7 +357,8 @@ impl Round<'_> {
     /// Rewrites `group` into one segment and swaps it in. Returns its size.
     fn rewrite(&mut self, group: &[Arc<Segment>]) -> Result<u64, StorageError> {
         let context = &self.log.context;
-        let new = Segment::create(&self.log.home, &context.files, group[0].base_offset(), CLEANED_SUFFIX, self.now_ms);
+        let new =
+            Segment::create(&self.log.home(), &context.files, group[0].base_offset(), CLEANED_SUFFIX, self.now_ms);
         new.all_paths().iter().for_each(|path| crate::context::remove(path));
         let written = self.fill(&new, group).and_then(|()| finish(&new, group));
         if let Err(error) = written {

@@ -59,6 +59,11 @@ impl StorageError {
         }
     }
 
+    /// Whether a file was missing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+
     /// The log directory is offline because of `reason`.
     pub fn offline(path: impl AsRef<Path>, reason: &str) -> StorageError {
         StorageError {

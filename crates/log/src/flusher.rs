@@ -12,9 +12,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use milena_stdx::TimerHistogram;
 use parking_lot::{Condvar, Mutex};
 
 use crate::checkpoint::sync_dir;
@@ -52,7 +54,7 @@ impl Log {
         if offset <= self.durable_offset() {
             return callback(Ok(()));
         }
-        if let Err(error) = self.dir.check() {
+        if let Err(error) = self.dir().check() {
             return callback(Err(error));
         }
         {
@@ -98,7 +100,7 @@ impl Log {
 
     fn sync_to_end(&self) -> Result<i64, StorageError> {
         let _flushing = self.durability.flushing.lock();
-        self.dir.check()?;
+        self.dir().check()?;
         self.unsynced_bytes.store(0, Ordering::Release);
         self.unsynced_since_ms.store(i64::MAX, Ordering::Release);
         let frontiers = self.frontiers();
@@ -115,8 +117,8 @@ impl Log {
             }
         }
         if self.names_dirty.swap(false, Ordering::AcqRel) {
-            let dir = self.home.dir();
-            sync_dir(&dir).and_then(|()| sync_dir(self.dir.path())).map_err(|error| self.sync_failed(error))?;
+            let dir = self.home().dir();
+            sync_dir(&dir).and_then(|()| sync_dir(self.dir().path())).map_err(|error| self.sync_failed(error))?;
         }
         self.durability.offset.fetch_max(frontiers.log_end_offset, Ordering::AcqRel);
         Ok(frontiers.log_end_offset)
@@ -142,7 +144,7 @@ impl Log {
         if self.state_is_closed() {
             return error;
         }
-        self.dir.judge(StorageError { kind: crate::StorageErrorKind::Io, ..error })
+        self.dir().judge(StorageError { kind: crate::StorageErrorKind::Io, ..error })
     }
 
     /// Whether the segment is still part of the log; one that retention removed meanwhile needs no sync.
@@ -175,7 +177,7 @@ impl Log {
 
     /// Nobody will sync this log any more.
     pub(crate) fn fail_waiters(&self) {
-        self.refuse_waiters(&StorageError::closed(self.home.dir()));
+        self.refuse_waiters(&StorageError::closed(self.home().dir()));
     }
 }
 
@@ -184,6 +186,35 @@ pub(crate) struct Flusher {
     queue: Mutex<Queue>,
     wake: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) times: FlushTimes,
+}
+
+/// How long the fsyncs of the flusher threads took.
+pub struct FlushTimes {
+    started: Instant,
+    count: AtomicU64,
+    histogram: TimerHistogram,
+}
+
+impl FlushTimes {
+    fn new() -> FlushTimes {
+        FlushTimes { started: Instant::now(), count: AtomicU64::new(0), histogram: TimerHistogram::new() }
+    }
+
+    fn record(&self, duration: Duration) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.histogram.record(duration, self.started.elapsed());
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// These quantiles of the last minutes in milliseconds; `None` when there was no fsync.
+    pub fn quantiles_ms<const N: usize>(&self, wanted: [f64; N]) -> Option<[f64; N]> {
+        self.histogram.quantiles_ms(wanted, self.started.elapsed())
+    }
 }
 
 #[derive(Default)]
@@ -195,7 +226,12 @@ struct Queue {
 impl Flusher {
     /// Starts `threads` threads (at least one).
     pub fn start(threads: usize) -> Arc<Flusher> {
-        let flusher = Arc::new(Flusher { queue: Mutex::default(), wake: Condvar::new(), threads: Mutex::default() });
+        let flusher = Arc::new(Flusher {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            threads: Mutex::default(),
+            times: FlushTimes::new(),
+        });
         for n in 0..threads.max(1) {
             let worker = flusher.clone();
             let spawned = std::thread::Builder::new().name(format!("log-flusher-{n}")).spawn(move || worker.run());
@@ -221,8 +257,10 @@ impl Flusher {
     fn run(&self) {
         while let Some(log) = self.next() {
             log.durability.queued.store(false, Ordering::Release);
+            let began = Instant::now();
             // The failure has been logged and the waiters have heard it.
             let _ = log.flush();
+            self.times.record(began.elapsed());
         }
     }
 

@@ -10,7 +10,7 @@
 //!
 //! Deliberately absent: no network, no knowledge of leaders beyond the epoch number, no async.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -36,8 +36,11 @@ pub struct Log {
     partition: i32,
     topic_id: RwLock<Uuid>,
     config: ArcSwap<LogConfig>,
-    pub(crate) home: Arc<LogHome>,
-    pub(crate) dir: Arc<LogDir>,
+    /// Where the files are; another place once the log has moved to another log directory.
+    home: ArcSwap<LogHome>,
+    dir: ArcSwap<LogDir>,
+    /// Held while something rewrites closed segments or copies them: compaction and moves exclude each other.
+    pub(crate) rewriting: Mutex<()>,
     pub(crate) context: Arc<LogContext>,
     pub(crate) state: Mutex<AppendState>,
     pub(crate) frontiers: RwLock<Frontiers>,
@@ -123,8 +126,9 @@ impl Log {
             partition: parts.partition,
             topic_id: RwLock::new(parts.topic_id),
             config: ArcSwap::new(config),
-            home: parts.home,
-            dir: parts.dir,
+            home: ArcSwap::new(parts.home),
+            dir: ArcSwap::new(parts.dir),
+            rewriting: Mutex::default(),
             context,
             latest_leader_epoch: AtomicI64::new(i64::from(parts.epochs.latest().unwrap_or(-1))),
             state: Mutex::new(AppendState {
@@ -161,7 +165,7 @@ impl Log {
     pub(crate) fn set_topic_id(&self, topic_id: Uuid) -> Result<(), StorageError> {
         let mut current = self.topic_id.write();
         if *current == Uuid::ZERO && topic_id != Uuid::ZERO {
-            write_topic_id(&self.home.dir(), topic_id)?;
+            write_topic_id(&self.home().dir(), topic_id)?;
             *current = topic_id;
         }
         Ok(())
@@ -179,12 +183,31 @@ impl Log {
 
     /// The partition's directory.
     pub fn path(&self) -> PathBuf {
-        self.home.dir()
+        self.home().dir()
     }
 
     /// The log directory the partition lives in.
-    pub fn log_dir(&self) -> &Path {
-        self.dir.path()
+    pub fn log_dir(&self) -> PathBuf {
+        self.dir().path().to_path_buf()
+    }
+
+    pub(crate) fn home(&self) -> Arc<LogHome> {
+        self.home.load_full()
+    }
+
+    pub(crate) fn dir(&self) -> arc_swap::Guard<Arc<LogDir>> {
+        self.dir.load()
+    }
+
+    /// The log lives in another log directory from now on. The caller holds `state` and has brought the files there.
+    pub(crate) fn settle(&self, home: Arc<LogHome>, dir: Arc<LogDir>) {
+        self.home.store(home);
+        self.dir.store(dir);
+    }
+
+    /// Whether its log directory works.
+    pub fn is_online(&self) -> bool {
+        self.dir().failure().is_none()
     }
 
     /// First offset that can be read.
@@ -341,7 +364,7 @@ impl Log {
         segment
             .change_suffix(DELETED_SUFFIX)
             .at("rename", segment.data_path())
-            .map_err(|error| self.dir.judge(error))?;
+            .map_err(|error| self.dir().judge(error))?;
         let due_ms = self.context.now_ms().saturating_add(self.config().file_delete_delay_ms);
         for path in segment.all_paths() {
             self.context.trash.put(due_ms, path);
@@ -350,7 +373,7 @@ impl Log {
     }
 
     fn remove_snapshots_below(&self, offset: i64) {
-        let dir = self.home.dir();
+        let dir = self.home().dir();
         for snapshot in producer_snapshot::list(&dir).unwrap_or_default() {
             if snapshot < offset {
                 crate::context::remove(&dir.join(file_name(snapshot, SNAPSHOT_SUFFIX)));
@@ -365,16 +388,16 @@ impl Log {
         if active.size() == 0 {
             return Ok(());
         }
-        if let Err(error) = active.seal().at("seal", active.data_path()).map_err(|error| self.dir.judge(error)) {
+        if let Err(error) = active.seal().at("seal", active.data_path()).map_err(|error| self.dir().judge(error)) {
             // On a full disk the entries stay in memory; they are written when the segment is flushed.
             if error.kind != crate::StorageErrorKind::DiskFull {
                 return Err(error);
             }
         }
         let next =
-            Segment::create(&self.home, &self.context.files, frontiers.log_end_offset, "", self.context.now_ms());
+            Segment::create(&self.home(), &self.context.files, frontiers.log_end_offset, "", self.context.now_ms());
         // The file exists from now on, because its name is what remembers the log end once older segments are gone.
-        next.file_for_append().at("create", next.data_path()).map_err(|error| self.dir.judge(error))?;
+        next.file_for_append().at("create", next.data_path()).map_err(|error| self.dir().judge(error))?;
         self.names_dirty.store(true, Ordering::Release);
         let mut segments = frontiers.segments.to_vec();
         segments.push(Arc::new(next));
@@ -394,7 +417,7 @@ impl Log {
         if state.snapshot_offset >= log_end_offset {
             return;
         }
-        match producer_snapshot::write(&self.home.dir(), log_end_offset, &state.producers) {
+        match producer_snapshot::write(&self.home().dir(), log_end_offset, &state.producers) {
             Ok(()) => state.snapshot_offset = log_end_offset,
             Err(error) => {
                 tracing::warn!(topic = %self.topic, partition = self.partition, %error, "producer snapshot not written")
@@ -407,23 +430,23 @@ impl Log {
         if !state.epochs.is_dirty() {
             return;
         }
-        if let Err(error) = state.epochs.persist(&self.home.dir()) {
+        if let Err(error) = state.epochs.persist(&self.home().dir()) {
             tracing::warn!(topic = %self.topic, partition = self.partition, %error, "leader epochs not written");
         }
     }
 
     pub(crate) fn check_usable(&self, state: &AppendState) -> Result<(), StorageError> {
         if state.closed {
-            return Err(StorageError::closed(self.home.dir()));
+            return Err(StorageError::closed(self.home().dir()));
         }
-        self.dir.check()
+        self.dir().check()
     }
 
     /// Stops appends, and hands everything that is still in memory to the file system. Answers whether an fsync is needed.
     pub(crate) fn finish(&self) -> Result<bool, StorageError> {
         let mut state = self.state.lock();
         state.closed = true;
-        self.dir.check()?;
+        self.dir().check()?;
         if !self.changed.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -449,7 +472,7 @@ impl Log {
 
     /// Moves the whole directory, for deletion.
     pub(crate) fn rename_dir(&self, to: PathBuf) -> Result<(), StorageError> {
-        self.home.rename(to).at("rename", self.home.dir())
+        self.home().rename(to).at("rename", self.home().dir())
     }
 
     /// Forgets producers that have been silent for too long.

@@ -19,9 +19,10 @@ use crate::config::LogConfig;
 use crate::context::{LogContext, Trash, Tuning};
 use crate::error::{IoContext, OpenError, StorageError};
 use crate::file_cache::FileCache;
-use crate::flusher::Flusher;
+use crate::flusher::{FlushTimes, Flusher};
 use crate::log::{Log, LogParts};
 use crate::log_dir::{LogDir, MetaProperties, write_topic_id};
+use crate::moves::Moves;
 use crate::paths::{self, LogHome, parse_partition_dir, partition_dir_name};
 use crate::producer_state::ProducerState;
 use crate::recovery::{Checkpointed, load_log};
@@ -129,6 +130,9 @@ pub struct LogManager {
     changing: Mutex<()>,
     pub(crate) cleaned: Mutex<Offsets>,
     pub(crate) options: LogManagerOptions,
+    pub(crate) moves: Moves,
+    /// Directories that get no new partitions (`cordoned.log.dirs`).
+    cordoned: RwLock<Vec<PathBuf>>,
     stop: Mutex<bool>,
     wake: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -153,6 +157,10 @@ pub struct LogDirDescription {
     pub usable_bytes: i64,
     /// Topic, partition and size in bytes of every log in it.
     pub logs: Vec<(String, i32, u64)>,
+    /// The same for logs that are being copied to it.
+    pub future_logs: Vec<(String, i32, u64)>,
+    /// Whether it gets no new partitions.
+    pub is_cordoned: bool,
 }
 
 impl LogManager {
@@ -190,6 +198,8 @@ impl LogManager {
             changing: Mutex::default(),
             cleaned: Mutex::default(),
             options,
+            moves: Moves::default(),
+            cordoned: RwLock::default(),
             stop: Mutex::new(false),
             wake: Condvar::new(),
             threads: Mutex::default(),
@@ -232,8 +242,9 @@ impl LogManager {
         Ok(())
     }
 
-    /// The partition directories in `dir`. Those marked for deletion go now; Kafka's own metadata log and moves are left alone.
-    fn partition_dirs(&self, dir: &LogDir) -> Result<Vec<PathBuf>, StorageError> {
+    /// The partition directories in `dir`. Those marked for deletion go now, interrupted moves are
+    /// finished or forgotten; Kafka's own metadata log is left alone.
+    fn partition_dirs(&self, dir: &Arc<LogDir>) -> Result<Vec<PathBuf>, StorageError> {
         let mut found = Vec::new();
         for entry in fs::read_dir(dir.path()).at("read", dir.path())? {
             let entry = entry.at("read", dir.path())?;
@@ -244,7 +255,9 @@ impl LogManager {
             }
             if name.ends_with(paths::DELETE_DIR_SUFFIX) {
                 self.context.trash.put(i64::MIN, path);
-            } else if !name.ends_with(paths::FUTURE_DIR_SUFFIX) && !name.ends_with(paths::STRAY_DIR_SUFFIX) {
+            } else if name.ends_with(paths::FUTURE_DIR_SUFFIX) {
+                found.extend(self.judge_future(dir, &path)?);
+            } else if !name.ends_with(paths::STRAY_DIR_SUFFIX) {
                 found.push(path);
             }
         }
@@ -339,7 +352,12 @@ impl LogManager {
             return Ok(only.clone());
         }
         let logs = self.logs();
-        let online = self.dirs.iter().filter(|dir| dir.failure().is_none());
+        let is_open = |dir: &&Arc<LogDir>| dir.failure().is_none() && !self.is_cordoned(dir);
+        let all_cordoned = !self.dirs.iter().any(|dir| is_open(&dir));
+        if all_cordoned {
+            tracing::warn!("every log directory is cordoned or offline; a new partition goes into a cordoned one");
+        }
+        let online = self.dirs.iter().filter(|dir| dir.failure().is_none() && (all_cordoned || is_open(dir)));
         let emptiest = online.min_by_key(|dir| logs.iter().filter(|log| log.log_dir() == dir.path()).count());
         emptiest.cloned().ok_or_else(|| StorageError::offline(self.dirs[0].path(), "every log directory is offline"))
     }
@@ -359,14 +377,28 @@ impl LogManager {
         self.cleaned.lock().remove(&(topic.to_string(), partition));
         self.broken.lock().remove(&(topic.to_string(), partition));
         let Some(log) = removed else { return Ok(()) };
+        self.call_off_move(topic, partition);
         log.close();
         let unique: String = Uuid::random().0.iter().map(|byte| format!("{byte:02x}")).collect();
         let name = format!("{topic}-{partition}.{unique}{}", paths::DELETE_DIR_SUFFIX);
         let to = log.log_dir().join(name);
-        log.rename_dir(to.clone()).map_err(|error| log.dir.judge(error))?;
+        log.rename_dir(to.clone()).map_err(|error| log.dir().judge(error))?;
         let due_ms = self.context.now_ms().saturating_add(log.config().file_delete_delay_ms);
         self.context.trash.put(due_ms, to);
         Ok(())
+    }
+
+    pub(crate) fn dirs(&self) -> &[Arc<LogDir>] {
+        &self.dirs
+    }
+
+    /// From now on new partitions are not put into these directories, unless there is no other.
+    pub fn set_cordoned(&self, dirs: Vec<PathBuf>) {
+        *self.cordoned.write() = dirs;
+    }
+
+    fn is_cordoned(&self, dir: &LogDir) -> bool {
+        self.cordoned.read().iter().any(|cordoned| cordoned == dir.path())
     }
 
     /// Every open log, in no particular order.
@@ -380,22 +412,39 @@ impl LogManager {
         let describe = |dir: &Arc<LogDir>| {
             let space = rustix::fs::statvfs(dir.path()).ok();
             let bytes = |blocks: u64, unit: u64| i64::try_from(blocks.saturating_mul(unit)).unwrap_or(i64::MAX);
-            let own = logs.iter().filter(|log| Arc::ptr_eq(&log.dir, dir));
+            let own = logs.iter().filter(|log| Arc::ptr_eq(&log.dir(), dir));
             LogDirDescription {
                 path: fs::canonicalize(dir.path()).unwrap_or_else(|_| dir.path().to_path_buf()),
                 error: dir.failure().map(str::to_string),
                 total_bytes: space.as_ref().map_or(-1, |space| bytes(space.f_blocks, space.f_frsize)),
                 usable_bytes: space.as_ref().map_or(-1, |space| bytes(space.f_bavail, space.f_frsize)),
                 logs: own.map(|log| (log.topic().to_string(), log.partition(), log.size_in_bytes())).collect(),
+                future_logs: self.future_logs(dir),
+                is_cordoned: self.is_cordoned(dir),
             }
         };
         self.dirs.iter().map(describe).collect()
+    }
+
+    fn future_logs(&self, dir: &Arc<LogDir>) -> Vec<(String, i32, u64)> {
+        let moves = self.moves.all().into_iter().filter(|running| Arc::ptr_eq(&running.dir, dir));
+        let describe = |log: &Log, copied: u64| (log.topic().to_string(), log.partition(), copied);
+        moves.map(|running| describe(running.log(), running.copied_bytes())).collect()
+    }
+
+    /// How long fsyncs took.
+    pub fn flush_times(&self) -> &FlushTimes {
+        &self.context.flusher.times
     }
 
     /// Starts the threads for retention, checkpoints and compaction.
     pub fn start_background(self: &Arc<Self>) {
         let housekeeper = self.clone();
         self.spawn("log-housekeeper", move || housekeeper.keep_house());
+        if self.dirs.len() > 1 {
+            let mover = self.clone();
+            self.spawn("log-mover", move || mover.move_until_stopped());
+        }
         if self.options.cleaner.enable {
             let cleaner = self.clone();
             self.spawn("log-cleaner", move || cleaner.clean_until_stopped());
@@ -423,6 +472,7 @@ impl LogManager {
     pub(crate) fn abandon(&self) {
         *self.stop.lock() = true;
         self.wake.notify_all();
+        self.moves.stop();
         for thread in std::mem::take(&mut *self.threads.lock()) {
             let _ = thread.join();
         }
@@ -486,7 +536,7 @@ impl LogManager {
         let logs = self.logs();
         let mut outcome = Ok(());
         for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
-            let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir, dir)).collect();
+            let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir(), dir)).collect();
             if let Err(error) = self.write_checkpoints_of(dir.path(), &own) {
                 outcome = Err(dir.judge(error));
             }
@@ -522,7 +572,7 @@ impl LogManager {
     /// Writes how far the logs in `dir` are compacted.
     pub(crate) fn write_cleaner_checkpoint(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
         let logs = self.logs();
-        let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir, dir)).collect();
+        let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir(), dir)).collect();
         checkpoint::write_offsets(&dir.path().join(checkpoint::CLEANER_FILE), &self.cleaned_of(&own))
     }
 
@@ -533,6 +583,7 @@ impl LogManager {
     pub fn shutdown(&self) -> Result<(), StorageError> {
         *self.stop.lock() = true;
         self.wake.notify_all();
+        self.moves.stop();
         for thread in std::mem::take(&mut *self.threads.lock()) {
             let _ = thread.join();
         }
@@ -540,7 +591,7 @@ impl LogManager {
         let mut outcome = Ok(());
         let logs = self.logs();
         for dir in &self.dirs {
-            let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir, dir)).collect();
+            let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir(), dir)).collect();
             if let Err(error) = self.shut_down_dir(dir, &own) {
                 tracing::error!(path = %dir.path().display(), %error, "log directory is not closed cleanly");
                 outcome = Err(dir.judge(error));

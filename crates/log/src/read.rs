@@ -81,7 +81,7 @@ impl Log {
         min_one_batch: bool,
         upto: ReadLimit,
     ) -> Result<FetchData, ReadError> {
-        self.dir.check()?;
+        self.dir().check()?;
         let frontiers = self.frontiers();
         if offset < frontiers.log_start_offset || offset > frontiers.log_end_offset {
             return Err(out_of_range(offset, &frontiers));
@@ -207,13 +207,13 @@ impl Log {
             std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
                 Err(StorageError { kind: StorageErrorKind::Corrupt, ..error }.into())
             }
-            _ => Err(self.dir.judge(error).into()),
+            _ => Err(self.dir().judge(error).into()),
         }
     }
 
     /// The first record whose timestamp is at or after `timestamp`, if any.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<FoundTimestamp>, ReadError> {
-        self.dir.check()?;
+        self.dir().check()?;
         let frontiers = self.frontiers();
         for (index, segment) in frontiers.segments.iter().enumerate() {
             let start = frontiers.log_start_offset.max(segment.base_offset());
@@ -241,7 +241,7 @@ impl Log {
 
     /// The record with the largest timestamp, the first one of several; `None` in an empty log (KIP-734).
     pub fn max_timestamp_offset(&self) -> Result<Option<FoundTimestamp>, ReadError> {
-        self.dir.check()?;
+        self.dir().check()?;
         let frontiers = self.frontiers();
         let mut best: Option<(usize, TimestampOffset)> = None;
         for (index, segment) in frontiers.segments.iter().enumerate().filter(|(index, _)| frontiers.size_of(*index) > 0)

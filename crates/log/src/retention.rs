@@ -49,7 +49,7 @@ impl Log {
             }
             // What compaction emptied holds nothing worth keeping.
             let newest_ms = if size == 0 { Ok(i64::MIN) } else { segment.newest_ms() };
-            let newest_ms = newest_ms.at("read", segment.data_path()).map_err(|error| self.dir.judge(error))?;
+            let newest_ms = newest_ms.at("read", segment.data_path()).map_err(|error| self.dir().judge(error))?;
             if !due(newest_ms, size) {
                 break;
             }

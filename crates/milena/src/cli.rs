@@ -46,7 +46,7 @@ pub struct ServerArguments {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// The systems to run, separated by commas
-    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "broker")]
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "broker,console")]
     pub roles: Vec<String>,
     /// Start in the background: returns when the server is ready, or says why it is not
     #[arg(long)]

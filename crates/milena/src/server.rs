@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use milena_broker::{Broker, RunningBroker};
+use milena_broker::{Broker, Metrics, RunningBroker};
+use milena_console::{Console, Health, Sources};
 use milena_metadata::{BrokerConfig, ConfigSources};
 use milena_stdx::ShutdownToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +17,7 @@ use crate::{daemon, logging, process};
 pub const READY: &str = "Kafka Server started";
 
 /// The systems that can be started today.
-const ROLES: &[&str] = &["broker"];
+const ROLES: &[&str] = &["broker", "console"];
 
 /// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
 pub fn run(arguments: &ServerArguments) -> ExitCode {
@@ -51,7 +52,7 @@ fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
     if arguments.detached {
         process::leave_session();
     }
-    logging::start(&config.log_level);
+    logging::start(&config.log_level, config.log_json);
     for notice in notices {
         tracing::warn!("{notice}");
     }
@@ -61,7 +62,8 @@ fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
         .thread_name("milena")
         .build()
         .context("cannot start threads")?;
-    runtime.block_on(serve_until_told(config))
+    let with_console = arguments.roles.iter().any(|role| role == "console");
+    runtime.block_on(serve_until_told(config, with_console))
 }
 
 fn check_roles(roles: &[String]) -> anyhow::Result<()> {
@@ -69,6 +71,9 @@ fn check_roles(roles: &[String]) -> anyhow::Result<()> {
         if !ROLES.contains(&role.as_str()) {
             bail!("unknown role {role}; known roles are {}", ROLES.join(", "));
         }
+    }
+    if !roles.iter().any(|role| role == "broker") {
+        bail!("the role broker is needed: the console tells about the broker of its own process");
     }
     Ok(())
 }
@@ -93,15 +98,20 @@ fn load_config(arguments: &ServerArguments) -> anyhow::Result<(BrokerConfig, Vec
     Ok(BrokerConfig::load(sources)?)
 }
 
-async fn serve_until_told(config: BrokerConfig) -> anyhow::Result<()> {
+async fn serve_until_told(config: BrokerConfig, with_console: bool) -> anyhow::Result<()> {
     // Before the start: a signal that comes while logs are recovered must not kill the process half-way.
     let mut stop_signals = StopSignals::listen().context("cannot listen to signals")?;
     let shutdown = ShutdownToken::new();
     let config = Arc::new(config);
+    let console = if with_console { bind_console(&config).await? } else { None };
     let running = tokio::select! {
         started = Broker::start(config.clone(), shutdown.clone()) => started?,
         () = stop_signals.received() => return Ok(()),
     };
+    if let Some(console) = console {
+        println!("console            http://{}  (/metrics, /health)", console.address()?);
+        tokio::spawn(console.serve(sources(running.broker()), shutdown.clone()));
+    }
     announce(&config, &running);
     stop_signals.received().await;
     tracing::info!("stopping");
@@ -111,6 +121,31 @@ async fn serve_until_told(config: BrokerConfig) -> anyhow::Result<()> {
         () = stop_signals.received() => tracing::warn!("told twice to stop: logs will be recovered at the next start"),
     }
     Ok(())
+}
+
+/// The console's socket. A port that the user has chosen must be free; the default one is given up with a warning, so that
+/// several servers can run on one machine.
+async fn bind_console(config: &BrokerConfig) -> anyhow::Result<Option<Console>> {
+    let Some(address) = &config.console_listener else { return Ok(None) };
+    match Console::bind(address).await {
+        Ok(console) => Ok(Some(console)),
+        Err(error) if config.setting("milena.console.listener").is_none() => {
+            tracing::warn!("{error}; no /metrics and /health (milena.console.listener chooses another address)");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn sources(broker: &Arc<Broker>) -> Sources {
+    let (scraped, judged) = (broker.clone(), broker.clone());
+    Sources {
+        metrics: Arc::new(move || {
+            let broker = scraped.clone();
+            Box::pin(async move { Metrics::scrape(&broker).await })
+        }),
+        health: Arc::new(move || Health { problems: judged.problems() }),
+    }
 }
 
 /// Tells people where to connect, and scripts that the broker is ready: they wait for Kafka's own line.

@@ -30,6 +30,9 @@ pub trait Message: Sized + Default + Clone + Debug {
     /// # Errors
     /// [`EncodeError::TooLong`], or [`EncodeError::UnsupportedVersion`] for a version outside the range.
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
+
+    /// Raises `throttle_time_ms` to `at_least` milliseconds; messages without that field ignore it (KIP-13).
+    fn raise_throttle_time_ms(&mut self, _at_least: i32) {}
 }
 
 /// A request: knows its API key and the type of its response.

@@ -27,9 +27,12 @@ mod dump_log;
 mod e2e_latency;
 mod get_offsets;
 mod groups;
+mod leader_election;
 mod log_dirs;
+mod metadata_quorum;
 mod producer_perf_test;
 mod progress;
+mod reassign_partitions;
 mod storage;
 mod topics;
 mod transactions;
@@ -61,8 +64,11 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-e2e-latency", e2e_latency::run),
     ("kafka-get-offsets", get_offsets::run),
     ("kafka-groups", groups::run),
+    ("kafka-leader-election", leader_election::run),
     ("kafka-log-dirs", log_dirs::run),
+    ("kafka-metadata-quorum", metadata_quorum::run),
     ("kafka-producer-perf-test", producer_perf_test::run),
+    ("kafka-reassign-partitions", reassign_partitions::run),
     ("kafka-storage", storage::run),
     ("kafka-topics", topics::run),
     ("kafka-transactions", transactions::run),

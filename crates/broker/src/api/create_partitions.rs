@@ -6,18 +6,26 @@
 use std::sync::Arc;
 
 use milena_metadata::NewPartitions;
+use milena_protocol::ErrorCode;
 use milena_protocol::messages::create_partitions_request::Topic as Asked;
 use milena_protocol::messages::create_partitions_response::Result as TopicResult;
 use milena_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
 use crate::context::{Broker, RequestContext};
+use crate::quota::THROTTLED_MESSAGE;
+
+/// First version that knows THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_QUOTA_SINCE: i16 = 3;
 
 /// Adds partitions to topics, each by itself.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
-    request: CreatePartitionsRequest,
+    context: &RequestContext,
+    mut request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
+    let mut quota = broker.quotas.mutations(context, context.api_version >= STRICT_QUOTA_SINCE);
+    let throttled = quota.refuse(&mut request.topics, |topic| added_partitions(broker, topic));
+    context.flow.throttle(quota.throttle_ms());
     let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let asked = request.topics.into_iter().map(new_partitions).collect();
     let grown = broker.controller.create_partitions(asked, request.validate_only).await;
@@ -27,7 +35,17 @@ pub async fn handle(
             TopicResult { name, error_code: error.error_code().code(), error_message: Some(error.to_string()) }
         }
     });
-    CreatePartitionsResponse { results: results.collect(), ..Default::default() }
+    let throttled = throttled.into_iter().map(|topic| TopicResult {
+        name: topic.name,
+        error_code: ErrorCode::ThrottlingQuotaExceeded.code(),
+        error_message: Some(THROTTLED_MESSAGE.to_owned()),
+    });
+    CreatePartitionsResponse { results: results.chain(throttled).collect(), ..Default::default() }
+}
+
+fn added_partitions(broker: &Broker, asked: &Asked) -> usize {
+    let before = broker.image().topic(&asked.name).map_or(0, |topic| topic.partitions.len());
+    usize::try_from(asked.count).unwrap_or(0).saturating_sub(before)
 }
 
 fn new_partitions(asked: Asked) -> NewPartitions {

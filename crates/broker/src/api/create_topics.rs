@@ -9,21 +9,28 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use milena_metadata::{ClusterImage, ControllerError, EffectiveConfig, NewTopic, TopicImage};
+use milena_protocol::ErrorCode;
 use milena_protocol::messages::create_topics_request::Topic as Asked;
 use milena_protocol::messages::create_topics_response::{Config, Topic};
 use milena_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use crate::context::{Broker, RequestContext};
+use crate::quota::THROTTLED_MESSAGE;
 
 /// First version whose answer describes the new topic.
 const DESCRIBES_SINCE: i16 = 5;
+/// First version that knows THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_QUOTA_SINCE: i16 = 6;
 
 /// Creates topics, each by itself: one that fails does not keep the others from being created.
 pub async fn handle(
     broker: &Arc<Broker>,
     context: &RequestContext,
-    request: CreateTopicsRequest,
+    mut request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
+    let mut quota = broker.quotas.mutations(context, context.api_version >= STRICT_QUOTA_SINCE);
+    let throttled = quota.refuse(&mut request.topics, |topic| new_partition_count(broker, topic));
+    context.flow.throttle(quota.throttle_ms());
     let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let asked = request.topics.into_iter().map(new_topic).collect();
     let created = broker.controller.create_topics(asked, request.validate_only).await;
@@ -36,7 +43,22 @@ pub async fn handle(
                 Err(error) => failed(name, &error),
             }
         });
-    CreateTopicsResponse { topics: topics.collect(), ..Default::default() }
+    let throttled =
+        throttled.into_iter().map(|topic| refused(topic.name, ErrorCode::ThrottlingQuotaExceeded, THROTTLED_MESSAGE));
+    CreateTopicsResponse { topics: topics.chain(throttled).collect(), ..Default::default() }
+}
+
+/// Partitions that creating the topic would add; none if it exists.
+fn new_partition_count(broker: &Broker, topic: &Asked) -> usize {
+    if broker.image().topic(&topic.name).is_some() {
+        return 0;
+    }
+    let default = usize::try_from(broker.config.num_partitions).unwrap_or(1);
+    usize::try_from(topic.num_partitions).unwrap_or(if topic.assignments.is_empty() {
+        default
+    } else {
+        topic.assignments.len()
+    })
 }
 
 fn new_topic(asked: Asked) -> NewTopic {
@@ -76,10 +98,14 @@ fn config(config: EffectiveConfig) -> Config {
 }
 
 fn failed(name: String, error: &ControllerError) -> Topic {
+    refused(name, error.error_code(), &error.to_string())
+}
+
+fn refused(name: String, code: ErrorCode, message: &str) -> Topic {
     Topic {
         name,
-        error_code: error.error_code().code(),
-        error_message: Some(error.to_string()),
+        error_code: code.code(),
+        error_message: Some(message.to_owned()),
         num_partitions: -1,
         replication_factor: -1,
         configs: Some(Vec::new()),

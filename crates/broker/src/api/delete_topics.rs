@@ -13,11 +13,14 @@ use milena_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use milena_protocol::{ErrorCode, Uuid};
 
 use crate::context::{Broker, RequestContext};
+use crate::quota::THROTTLED_MESSAGE;
 
 /// First version that knows topic ids.
 const IDS_SINCE: i16 = 6;
 /// First version that knows TOPIC_DELETION_DISABLED.
 const DISABLED_CODE_SINCE: i16 = 3;
+/// First version that knows THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_QUOTA_SINCE: i16 = 5;
 
 /// Deletes topics, each by itself.
 pub async fn handle(
@@ -25,13 +28,16 @@ pub async fn handle(
     context: &RequestContext,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
-    let asked: Vec<Asked> = if context.api_version < IDS_SINCE {
+    let mut asked: Vec<Asked> = if context.api_version < IDS_SINCE {
         request.topic_names.into_iter().map(|name| Asked { name: Some(name), ..Default::default() }).collect()
     } else {
         request.topics
     };
+    let mut quota = broker.quotas.mutations(context, context.api_version >= STRICT_QUOTA_SINCE);
+    let throttled = quota.refuse(&mut asked, |topic| partition_count(broker, topic));
+    context.flow.throttle(quota.throttle_ms());
     let selectors: Result<Vec<TopicSelector>, Response> = asked.iter().map(selector).collect();
-    let responses = match selectors {
+    let mut responses = match selectors {
         Err(refused) => vec![refused],
         Ok(selectors) => {
             let deleted = broker.controller.delete_topics(selectors).await;
@@ -44,7 +50,15 @@ pub async fn handle(
                 .collect()
         }
     };
+    let code = ErrorCode::ThrottlingQuotaExceeded;
+    responses.extend(throttled.into_iter().map(|asked| failed(asked, code, THROTTLED_MESSAGE.to_owned())));
     DeleteTopicsResponse { responses, ..Default::default() }
+}
+
+fn partition_count(broker: &Broker, asked: &Asked) -> usize {
+    let image = broker.image();
+    let topic = asked.name.as_ref().map_or_else(|| image.topic_by_id(&asked.topic_id), |name| image.topic(name));
+    topic.map_or(0, |topic| topic.partitions.len())
 }
 
 fn selector(asked: &Asked) -> Result<TopicSelector, Response> {

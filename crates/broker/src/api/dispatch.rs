@@ -17,6 +17,7 @@ use milena_protocol::{ApiKey, Chunks, DecodeError, EncodeError, Message, Reader,
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
+use crate::flow::{RequestFlow, measured};
 use crate::security::Principal;
 
 /// The versions of one API that are served.
@@ -92,6 +93,8 @@ pub struct ClientConnection {
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
     /// Cancelled when the connection ends.
     pub closed: CancellationToken,
+    /// What the request that is being served costs.
+    pub(crate) flow: Arc<RequestFlow>,
 }
 
 impl ClientConnection {
@@ -103,6 +106,7 @@ impl ClientConnection {
             principal: Arc::new(Principal::anonymous()),
             client_software: Arc::new(ArcSwapOption::empty()),
             closed: CancellationToken::new(),
+            flow: Arc::default(),
         }
     }
 
@@ -115,6 +119,7 @@ impl ClientConnection {
             principal: self.principal.clone(),
             client_software: self.client_software.clone(),
             closed: self.closed.clone(),
+            flow: self.flow.clone(),
         }
     }
 }
@@ -182,6 +187,18 @@ where
     Ok(Outcome::Respond(encode_response(correlation_id, R::KEY, version, response)?))
 }
 
+/// Runs a handler, and tells its response how long the client is throttled.
+pub(super) async fn served<M: Message>(
+    broker: &Broker,
+    context: &RequestContext,
+    handler: Pin<Box<impl Future<Output = M>>>,
+) -> M {
+    let mut response = measured(&context.flow, handler).await;
+    context.flow.throttle(broker.quotas.worked(context, context.flow.local()));
+    response.raise_throttle_time_ms(i32::try_from(context.flow.throttle_ms()).unwrap_or(i32::MAX));
+    response
+}
+
 /// Turns the rows of the table into `API_VERSIONS` and the `call` that dispatches by them.
 macro_rules! api_table {
     ($($name:ident : $request:ident, $min:literal ..= $max:literal, $module:ident $(, $kind:ident)? ;)*) => {
@@ -213,7 +230,8 @@ macro_rules! api_table {
 /// Calls the handler of one row. Handlers are boxed so that an idle connection does not carry room for the largest.
 macro_rules! api_call {
     ($module:ident : $request:ident, $broker:ident, $context:ident, $decoded:ident, $correlation_id:ident) => {{
-        let response = Box::pin($module::handle($broker, &$context, $decoded)).await;
+        let handler = Box::pin($module::handle($broker, &$context, $decoded));
+        let response = dispatch::served($broker, &$context, handler).await;
         dispatch::respond::<milena_protocol::messages::$request>($correlation_id, $context.api_version, &response)
     }};
     ($module:ident deferred : $request:ident, $broker:ident, $context:ident, $decoded:ident, $correlation_id:ident) => {

@@ -35,8 +35,16 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Fet
         Ok(plan) => plan,
         Err(code) => return FetchResponse { error_code: code.code(), ..Default::default() },
     };
-    let limits = Limits::of(&request, version, broker.config.fetch_max_bytes);
+    let quota_bytes_max = broker.quotas.fetch_bytes_max(context).map_or(usize::MAX, |bytes| bytes as usize);
+    let limits = Limits::of(&request, version, broker.config.fetch_max_bytes.min(quota_bytes_max));
     let round = read_when_complete(broker, &plan.partitions, &limits, &request).await;
+    let throttle_ms = broker.quotas.fetched(context, usize::try_from(round.bytes()).unwrap_or(0));
+    if throttle_ms > 0 {
+        // Records are kept back until the client is within its quota again; it asks for the same offsets then.
+        context.flow.throttle(throttle_ms);
+        return FetchResponse { session_id: broker.fetch_sessions.throttled(&plan), ..Default::default() };
+    }
+    round.count();
     let responses: Vec<PartitionResponse> = if version < BATCH_V2_SINCE {
         down_convert::all(round.into_reads(), &plan.partitions, limits.upto, version).await
     } else {

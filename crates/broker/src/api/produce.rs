@@ -11,7 +11,7 @@
 mod transactional;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use milena_log::{AppendError, AppendInfo, AppendOptions, AppendOrigin};
@@ -61,6 +61,7 @@ pub(super) fn start(
     request: ProduceRequest,
     correlation_id: i32,
 ) -> Result<Outcome, DispatchError> {
+    let began = Instant::now();
     let acks = Acks::from_wire(request.acks);
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).max(ACKS_WAIT_MIN);
     let mut append = Append {
@@ -76,13 +77,22 @@ pub(super) fn start(
     let mut responses = request.topic_data.into_iter().map(|topic| append.topic(topic)).collect();
     append.begin_transactions(&mut responses);
     let (failed, durability) = append.finish();
-    let response = ProduceResponse { responses, ..Default::default() };
+    let throttle_time_ms = throttle(broker, context, began.elapsed());
+    let response = ProduceResponse { responses, throttle_time_ms, ..Default::default() };
     match acks {
         Ok(Acks::None) if failed => Ok(Outcome::Close),
         Ok(Acks::None) => Ok(Outcome::Silent),
         _ if durability.is_empty() => respond::<ProduceRequest>(correlation_id, context.api_version, &response),
         _ => Ok(answer_when_durable(durability, timeout, response, context.api_version, correlation_id)),
     }
+}
+
+/// How long the client has to pause after a request that took threads `worked`; the connection sees to it.
+fn throttle(broker: &Broker, context: &RequestContext, worked: Duration) -> i32 {
+    context.flow.worked(worked);
+    context.flow.throttle(broker.quotas.produced(context, context.flow.request_bytes()));
+    context.flow.throttle(broker.quotas.worked(context, worked));
+    i32::try_from(context.flow.throttle_ms()).unwrap_or(i32::MAX)
 }
 
 fn answer_when_durable(

@@ -115,6 +115,20 @@ impl FetchSessionCache {
         }
     }
 
+    /// The session id of a response without data to a client that is throttled. No session is created for it.
+    pub(crate) fn throttled(&self, plan: &FetchPlan) -> i32 {
+        match &plan.session {
+            SessionUse::None | SessionUse::Create { .. } => 0,
+            SessionUse::Incremental(shared) => shared.lock().id,
+        }
+    }
+
+    /// How many sessions there are, and how many partitions they have together.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let sessions = self.sessions.lock();
+        (sessions.len(), sessions.values().map(|session| session.lock().len()).sum())
+    }
+
     fn create(
         &self,
         uses_topic_ids: bool,

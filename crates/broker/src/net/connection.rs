@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use rustix::net::Shutdown;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::frame::{FrameError, FrameReader};
 use super::responses::{ResponseQueue, SendError};
 use crate::api::{self, ClientConnection, DispatchError, Outcome};
 use crate::context::Broker;
+use crate::metrics::RequestTimer;
 
 /// A client's socket and when it was last of use.
 pub(super) struct Socket {
@@ -24,6 +26,7 @@ pub(super) struct Socket {
     last_active_ms: AtomicU64,
     busy: AtomicBool,
     stopping: AtomicBool,
+    stopped: Notify,
 }
 
 impl Socket {
@@ -34,6 +37,7 @@ impl Socket {
             last_active_ms: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            stopped: Notify::new(),
         }
     }
 
@@ -66,8 +70,14 @@ impl Socket {
     /// Ends the stream of requests; responses under way are still sent.
     pub(super) fn stop_reading(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.stopped.notify_one();
         // Fails only when the peer is gone already.
         let _ = rustix::net::shutdown(&self.stream, Shutdown::Read);
+    }
+
+    /// Waits until no further request is wanted.
+    async fn stopped(&self) {
+        self.stopped.notified().await;
     }
 
     /// Ends the connection; its task notices.
@@ -104,7 +114,7 @@ async fn serve_requests(
     socket: &Socket,
     mut reader: FrameReader,
 ) -> Result<(), Closed> {
-    let mut responses = ResponseQueue::default();
+    let mut responses = ResponseQueue::new(broker.clone(), client.clone());
     while !socket.stopping.load(Ordering::Relaxed) {
         let frame = tokio::select! {
             biased;
@@ -113,6 +123,8 @@ async fn serve_requests(
         };
         let Some(frame) = frame else { break };
         socket.busy.store(true, Ordering::Relaxed);
+        let mut timer = RequestTimer::start(&frame.payload);
+        client.flow.begin(frame.payload.len());
         let outcome = tokio::select! {
             biased;
             outcome = api::dispatch(broker, client, frame.payload) => outcome?,
@@ -121,15 +133,35 @@ async fn serve_requests(
         drop(frame.memory);
         socket.touch();
         socket.busy.store(false, Ordering::Relaxed);
+        timer.local = client.flow.local();
+        timer.throttle = Duration::from_millis(client.flow.throttle_ms().into());
         match outcome {
-            Outcome::Respond(response) => responses.push(response),
-            Outcome::Later(response) => responses.push_later(response),
-            Outcome::Silent => {}
+            Outcome::Respond(response) => responses.push(response, timer),
+            Outcome::Later(response) => responses.push_later(response, timer),
+            Outcome::Silent => responses.finished(&timer),
             Outcome::Close => return Err(Closed::SilentFailure),
         }
         responses.make_room(socket).await?;
+        if !timer.throttle.is_zero() {
+            mute(socket, &mut responses, timer.throttle).await?;
+        }
     }
     Ok(responses.drain(socket).await?)
+}
+
+/// Reads nothing for as long as the client was told to pause (KIP-219); responses still leave.
+async fn mute(socket: &Socket, responses: &mut ResponseQueue, pause: Duration) -> Result<(), SendError> {
+    let until = tokio::time::Instant::now() + pause;
+    socket.busy.store(true, Ordering::Relaxed);
+    let outcome = tokio::select! {
+        biased;
+        () = socket.stopped() => Ok(()),
+        () = tokio::time::sleep_until(until) => Ok(()),
+        Err(error) = responses.pump(socket) => Err(error),
+    };
+    socket.touch();
+    socket.busy.store(false, Ordering::Relaxed);
+    outcome
 }
 
 /// An error with its causes on one line.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,8 @@ use super::frame::FrameReader;
 use super::memory::FrameMemory;
 use crate::api::ClientConnection;
 use crate::context::{Broker, ListenerInfo};
+use crate::metrics::ListenerMeter;
+use crate::quota::Admission;
 
 /// Pause after `accept` failed, for example because no file descriptor is free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -74,13 +77,25 @@ async fn accept_loop(
     connections: Arc<Connections>,
     stop: CancellationToken,
 ) {
+    let meter = broker.metrics.listener(&info.name);
     loop {
+        let room = connections.room_on(&broker, &info.name);
+        tokio::select! {
+            () = room => {}
+            () = stop.cancelled() => return,
+        }
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => connections.admit(&broker, &info, stream, peer),
+            Ok((stream, peer)) => {
+                let pause = broker.connection_quotas.accepted(&info.name);
+                connections.admit(&broker, &info, &meter, stream, peer);
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
             Err(error) => {
                 tracing::warn!(listener = %info.name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -110,12 +125,15 @@ struct Connections {
     open: Mutex<Open>,
     next_id: AtomicU64,
     tasks: TaskTracker,
+    /// Told whenever a connection ends.
+    ended: Notify,
 }
 
 #[derive(Default)]
 struct Open {
     sockets: HashMap<u64, OpenConnection>,
     per_ip: HashMap<IpAddr, usize>,
+    per_listener: HashMap<String, usize>,
 }
 
 struct OpenConnection {
@@ -131,21 +149,64 @@ impl Connections {
             open: Mutex::default(),
             next_id: AtomicU64::new(0),
             tasks: TaskTracker::new(),
+            ended: Notify::new(),
         }
     }
 
-    fn admit(self: &Arc<Self>, broker: &Arc<Broker>, info: &Arc<ListenerInfo>, stream: TcpStream, peer: SocketAddr) {
+    /// Waits until the listener may have one more connection (`max.connections`); what waits to be accepted stays in its
+    /// backlog meanwhile.
+    async fn room_on(&self, broker: &Broker, listener: &str) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            let has_room = {
+                let open = self.open.lock();
+                let on_listener = open.per_listener.get(listener).copied().unwrap_or(0);
+                open.sockets.len() < self.limits.max_connections
+                    && on_listener < broker.connection_quotas.listener_max(listener)
+            };
+            if has_room {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Serves the connection, or closes it if its address has too many or makes too many.
+    fn admit(
+        self: &Arc<Self>,
+        broker: &Arc<Broker>,
+        info: &Arc<ListenerInfo>,
+        meter: &Arc<ListenerMeter>,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) {
+        if let Admission::CloseAfter(pause) = broker.connection_quotas.admit(peer.ip()) {
+            meter.refused();
+            tracing::debug!(%peer, listener = %info.name, "connections come too fast from this address");
+            // Held, so that the client does not come back at once.
+            self.tasks.spawn(async move {
+                tokio::time::sleep(pause).await;
+                drop(stream);
+            });
+            return;
+        }
         let info = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
             Ok(local) => info.as_seen_from(local),
             Err(error) => return tracing::debug!(%peer, %error, "connection lost while it was accepted"),
         };
         let socket = Arc::new(Socket::new(stream));
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        if !self.register(id, peer.ip(), &socket) {
+        let per_ip_max = broker.connection_quotas.per_ip_max(peer.ip(), self.limits.max_connections_per_ip);
+        if !self.register(id, peer.ip(), &info.name, per_ip_max, &socket) {
+            meter.refused();
             return tracing::debug!(%peer, listener = %info.name, "too many connections");
         }
         let reader = FrameReader::new(self.limits.max_frame_bytes, self.memory.clone());
-        let registration = Registration { connections: self.clone(), id, ip: peer.ip() };
+        meter.opened();
+        let (ip, listener, meter) = (peer.ip(), info.name.clone(), meter.clone());
+        let registration = Registration { connections: self.clone(), id, ip, listener, meter };
         let serving = connection::serve(broker.clone(), ClientConnection::new(info, peer), socket, reader);
         let task = self.tasks.spawn(async move {
             let _registration = registration;
@@ -156,12 +217,13 @@ impl Connections {
         }
     }
 
-    fn register(&self, id: u64, ip: IpAddr, socket: &Arc<Socket>) -> bool {
+    fn register(&self, id: u64, ip: IpAddr, listener: &str, per_ip_max: usize, socket: &Arc<Socket>) -> bool {
         let mut open = self.open.lock();
         let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
-        if open.sockets.len() >= self.limits.max_connections || from_ip >= self.limits.max_connections_per_ip {
+        if from_ip >= per_ip_max {
             return false;
         }
+        *open.per_listener.entry(listener.to_owned()).or_default() += 1;
         open.per_ip.insert(ip, from_ip + 1);
         open.sockets.insert(id, OpenConnection { socket: socket.clone(), task: None });
         true
@@ -187,17 +249,25 @@ struct Registration {
     connections: Arc<Connections>,
     id: u64,
     ip: IpAddr,
+    listener: String,
+    meter: Arc<ListenerMeter>,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        self.meter.closed();
         let mut open = self.connections.open.lock();
         open.sockets.remove(&self.id);
+        if let Some(count) = open.per_listener.get_mut(&self.listener) {
+            *count -= 1;
+        }
         if let Some(count) = open.per_ip.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {
                 open.per_ip.remove(&self.ip);
             }
         }
+        drop(open);
+        self.connections.ended.notify_waiters();
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 
 use milena_protocol::{Chunks, EncodeError};
 
 use super::connection::Socket;
 use super::send::Sending;
-use crate::api::PendingResponse;
+use crate::api::{ClientConnection, PendingResponse};
+use crate::context::Broker;
+use crate::metrics::RequestTimer;
 
 /// Responses that may wait while further requests are served.
 const QUEUED_MAX: usize = 64;
@@ -25,9 +28,10 @@ pub(super) enum SendError {
 }
 
 /// Responses that are waiting or being sent, oldest first.
-#[derive(Default)]
 pub(super) struct ResponseQueue {
-    slots: VecDeque<Slot>,
+    broker: Arc<Broker>,
+    client: ClientConnection,
+    slots: VecDeque<(Slot, RequestTimer)>,
     ready_bytes: usize,
 }
 
@@ -37,15 +41,26 @@ enum Slot {
 }
 
 impl ResponseQueue {
-    pub(super) fn push(&mut self, response: Chunks) {
+    pub(super) fn new(broker: Arc<Broker>, client: ClientConnection) -> ResponseQueue {
+        ResponseQueue { broker, client, slots: VecDeque::new(), ready_bytes: 0 }
+    }
+
+    pub(super) fn push(&mut self, response: Chunks, mut timer: RequestTimer) {
+        timer.answered(response.len);
         let sending = Sending::new(response);
         let bytes = sending.memory_bytes();
         self.ready_bytes += bytes;
-        self.slots.push_back(Slot::Ready { sending, bytes });
+        self.slots.push_back((Slot::Ready { sending, bytes }, timer));
     }
 
-    pub(super) fn push_later(&mut self, response: PendingResponse) {
-        self.slots.push_back(Slot::Later(response));
+    pub(super) fn push_later(&mut self, response: PendingResponse, timer: RequestTimer) {
+        self.slots.push_back((Slot::Later(response), timer));
+    }
+
+    /// Counts a request that is over: its response has left, or it has none.
+    pub(super) fn finished(&self, timer: &RequestTimer) {
+        let times = self.broker.metrics.requests.finished(timer);
+        self.broker.slow_requests.finished(&self.client, timer, &times);
     }
 
     /// True while another request may be served before the client has read more.
@@ -80,9 +95,11 @@ impl ResponseQueue {
     }
 
     async fn send_front(&mut self, socket: &Socket) -> Result<(), SendError> {
-        let Some(front) = self.slots.front_mut() else { return Ok(()) };
+        let Some((front, timer)) = self.slots.front_mut() else { return Ok(()) };
         if let Slot::Later(response) = front {
-            let sending = Sending::new(response.await?);
+            let response = response.await?;
+            timer.answered(response.len);
+            let sending = Sending::new(response);
             let bytes = sending.memory_bytes();
             self.ready_bytes += bytes;
             *front = Slot::Ready { sending, bytes };
@@ -90,7 +107,9 @@ impl ResponseQueue {
         if let Slot::Ready { sending, bytes } = front {
             sending.send(socket).await?;
             self.ready_bytes -= *bytes;
+            let timer = *timer;
             self.slots.pop_front();
+            self.finished(&timer);
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ use milena_log::{AppendError, AppendInfo, AppendOptions, Log};
 use milena_protocol::ErrorCode;
 use parking_lot::Mutex;
 
+use crate::metrics::TopicMeter;
+
 pub(crate) use delayed_fetch::{FetchWaiter, Parked};
 pub(crate) use durability::DurabilityWait;
 pub use table::PartitionTable;
@@ -27,11 +29,22 @@ pub struct Partition {
     log: Arc<Log>,
     leader_epoch: AtomicI32,
     parked: Mutex<Vec<Arc<FetchWaiter>>>,
+    meter: Arc<TopicMeter>,
 }
 
 impl Partition {
-    fn new(log: Arc<Log>, leader_epoch: i32) -> Partition {
-        Partition { log, leader_epoch: AtomicI32::new(leader_epoch), parked: Mutex::default() }
+    fn new(log: Arc<Log>, leader_epoch: i32, meter: Arc<TopicMeter>) -> Partition {
+        Partition { log, leader_epoch: AtomicI32::new(leader_epoch), parked: Mutex::default(), meter }
+    }
+
+    /// Counters of the partition's topic.
+    pub(crate) fn meter(&self) -> &TopicMeter {
+        &self.meter
+    }
+
+    /// Fetches that wait for data of this partition.
+    fn parked_count(&self) -> usize {
+        self.parked.lock().len()
     }
 
     /// The partition's log. Appends go through [`Partition::append`], so that parked fetches hear of them.
@@ -62,7 +75,8 @@ impl Partition {
     /// Those of [`Log::append`]; the log is unchanged then.
     pub(crate) fn append(&self, records: Bytes, options: &AppendOptions) -> Result<AppendInfo, AppendError> {
         let bytes = records.len();
-        let info = self.log.append(records, options)?;
+        let info = self.log.append(records, options).inspect_err(|_| self.meter.append_refused(bytes))?;
+        self.meter.appended((info.last_offset - info.base_offset + 1).unsigned_abs(), bytes);
         self.for_each_parked(|waiter| waiter.appended(bytes));
         Ok(info)
     }

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::Partition;
 use super::topic_config::log_config;
+use crate::metrics::TopicMeters;
 
 /// The partitions of one topic. Replaced as a whole when the topic changes.
 pub struct TopicPartitions {
@@ -48,6 +49,16 @@ pub struct PartitionTable {
     topics: RwLock<Topics>,
     /// Held while the table is brought up to date.
     changing: Mutex<()>,
+    meters: Arc<TopicMeters>,
+}
+
+/// How many partitions are in which condition.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct PartitionCounts {
+    pub(crate) online: usize,
+    pub(crate) offline: usize,
+    /// Online, but `min.insync.replicas` asks for more than the one replica.
+    pub(crate) under_min_isr: usize,
 }
 
 #[derive(Default)]
@@ -59,9 +70,37 @@ struct Topics {
 impl PartitionTable {
     /// The table of every topic in `image`. Blocks on the disk for partitions without a log.
     pub(crate) fn open(logs: Arc<LogManager>, image: &ClusterImage) -> PartitionTable {
-        let table = PartitionTable { logs, topics: RwLock::default(), changing: Mutex::new(()) };
+        let meters = Arc::default();
+        let table = PartitionTable { logs, topics: RwLock::default(), changing: Mutex::new(()), meters };
         image.topics().for_each(|topic| table.put(image, topic));
         table
+    }
+
+    /// The counters of every topic.
+    pub(crate) fn meters(&self) -> &Arc<TopicMeters> {
+        &self.meters
+    }
+
+    /// Counts the partitions by condition.
+    pub(crate) fn counts(&self) -> PartitionCounts {
+        let mut counts = PartitionCounts::default();
+        for slot in self.topics.read().by_id.values().flat_map(|topic| &topic.partitions) {
+            match slot {
+                Some(partition) if partition.log().is_online() => {
+                    counts.online += 1;
+                    counts.under_min_isr += usize::from(partition.log().config().min_insync_replicas > 1);
+                }
+                _ => counts.offline += 1,
+            }
+        }
+        counts
+    }
+
+    /// Fetches that wait for data; one that waits for several partitions counts at each of them.
+    pub(crate) fn parked_fetches(&self) -> usize {
+        let topics = self.topics.read();
+        let partitions = topics.by_id.values().flat_map(|topic| topic.partitions.iter().flatten());
+        partitions.map(|partition| partition.parked_count()).sum()
     }
 
     /// The topic called `name`.
@@ -120,7 +159,7 @@ impl PartitionTable {
         match self.logs.get_or_create(&topic.name, index, topic.id, config.clone()) {
             Ok(log) => {
                 log.start_new_leader_epoch(leader_epoch);
-                Some(Arc::new(Partition::new(log, leader_epoch)))
+                Some(Arc::new(Partition::new(log, leader_epoch, self.meters.topic(&topic.name))))
             }
             Err(error) => {
                 tracing::error!(topic = topic.name, partition = index, %error, "the log could not be opened");
@@ -147,6 +186,7 @@ impl PartitionTable {
             }
             removed
         };
+        self.meters.topic_deleted(&topic.name);
         for partition in removed.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
             self.delete_log(partition.log());
             partition.wake_all();

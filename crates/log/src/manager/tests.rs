@@ -127,7 +127,7 @@ fn a_failed_disk_takes_its_directory_offline_for_good() {
     let bench = Bench::new(LogConfig::default());
     let (manager, log) = bench.open_log();
     append(&log, batch(&["a"]));
-    log.dir.judge(StorageError::new("fdatasync", "x", std::io::Error::from_raw_os_error(5)));
+    log.dir().judge(StorageError::new("fdatasync", "x", std::io::Error::from_raw_os_error(5)));
     let refused = log.append(batch(&["b"]), &AppendOptions::default()).unwrap_err();
     assert!(matches!(refused, AppendError::Storage(error) if error.kind == StorageErrorKind::Offline));
     assert!(log.read(0, 100, true, ReadLimit::LogEnd).is_err());

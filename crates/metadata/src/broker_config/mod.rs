@@ -81,6 +81,12 @@ pub struct BrokerConfig {
     pub acks_all_fsync: bool,
     /// `milena.log.level`
     pub log_level: String,
+    /// `milena.log.format`: log lines are JSON objects.
+    pub log_json: bool,
+    /// `milena.log.slow.request.ms`; `None` for never.
+    pub log_slow_request: Option<Duration>,
+    /// `milena.console.listener`; `None` when it is switched off.
+    pub console_listener: Option<String>,
 
     /// `socket.request.max.bytes`
     pub socket_request_max_bytes: usize,
@@ -198,6 +204,9 @@ fn typed(settings: &Settings, listeners: Vec<ListenerConfig>) -> Result<BrokerCo
         delete_topic_enable: flag(settings, "delete.topic.enable"),
         acks_all_fsync: flag(settings, "milena.acks.all.fsync"),
         log_level: settings.value("milena.log.level").unwrap_or("info").to_owned(),
+        log_json: settings.value("milena.log.format").is_some_and(|format| format.eq_ignore_ascii_case("json")),
+        log_slow_request: size(settings, "milena.log.slow.request.ms")?.map(|ms| Duration::from_millis(ms as u64)),
+        console_listener: settings.value("milena.console.listener").map(str::to_owned).filter(|at| !at.is_empty()),
         socket_request_max_bytes: size(settings, "socket.request.max.bytes")?.unwrap_or(usize::MAX),
         socket_send_buffer_bytes: size(settings, "socket.send.buffer.bytes")?,
         socket_receive_buffer_bytes: size(settings, "socket.receive.buffer.bytes")?,

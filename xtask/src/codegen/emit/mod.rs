@@ -181,6 +181,7 @@ fn message_impl(message: &Message) -> anyhow::Result<String> {
     let check =
         if first == last { format!("version != {first}") } else { format!("!({first}..={last}).contains(&version)") };
     let unsupported = "UnsupportedVersion { message: Self::NAME, version }";
+    let throttle = throttle_impl(message);
     Ok(format!(
         "impl Message for {name} {{
             const NAME: &'static str = \"{name}\";
@@ -198,6 +199,18 @@ fn message_impl(message: &Message) -> anyhow::Result<String> {
                 if {check} {{ return Err(EncodeError::{unsupported}); }}
                 self.write(w, version)
             }}
+            {throttle}
         }}\n\n"
     ))
+}
+
+/// Lets the broker tell any response how long its client is throttled.
+fn throttle_impl(message: &Message) -> &'static str {
+    if message.fields.iter().any(|field| field.name == "ThrottleTimeMs") {
+        "\nfn raise_throttle_time_ms(&mut self, at_least: i32) {
+            self.throttle_time_ms = self.throttle_time_ms.max(at_least);
+        }"
+    } else {
+        ""
+    }
 }

@@ -99,6 +99,19 @@ impl Round {
         })
     }
 
+    /// Adds what is about to be sent to the counters of its topics.
+    pub(super) fn count(&self) {
+        for read in &self.reads {
+            let Some(partition) = &read.partition else { continue };
+            let bytes = read.response.records.as_ref().map_or(0, |records| records.len());
+            if read.response.error_code == ErrorCode::None.code() {
+                partition.meter().fetched(bytes);
+            } else {
+                partition.meter().fetch_refused();
+            }
+        }
+    }
+
     pub(super) fn into_reads(self) -> Vec<PartitionRead> {
         self.reads
     }

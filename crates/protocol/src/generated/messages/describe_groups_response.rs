@@ -40,6 +40,10 @@ impl Message for DescribeGroupsResponse {
         }
         self.write(w, version)
     }
+
+    fn raise_throttle_time_ms(&mut self, at_least: i32) {
+        self.throttle_time_ms = self.throttle_time_ms.max(at_least);
+    }
 }
 
 impl DescribeGroupsResponse {

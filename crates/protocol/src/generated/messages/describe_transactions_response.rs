@@ -38,6 +38,10 @@ impl Message for DescribeTransactionsResponse {
         }
         self.write(w, version)
     }
+
+    fn raise_throttle_time_ms(&mut self, at_least: i32) {
+        self.throttle_time_ms = self.throttle_time_ms.max(at_least);
+    }
 }
 
 impl DescribeTransactionsResponse {

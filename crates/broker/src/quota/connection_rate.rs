@@ -1,0 +1,192 @@
+//! Limits for connections: how many at a time, and how many new ones a second.
+//!
+//! - `max.connections` for the broker, and `listener.name.<name>.max.connections` for one listener: a listener that is full stops
+//!   accepting; what waits in its backlog comes in when somebody leaves
+//! - `max.connections.per.ip` with its overrides: one connection too many is closed at once
+//! - `max.connection.creation.rate`, for the broker and for listeners: accepting pauses
+//! - `connection_creation_rate` of an address (KIP-612): the connection is held without being served, then closed
+
+use std::collections::HashMap;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_metadata::BrokerConfig;
+use milena_stdx::Clock;
+use parking_lot::Mutex;
+
+use super::manager::QuotaManager;
+use super::rate_window::{RateWindow, Windows};
+
+/// Addresses whose rate is measured; idle ones go when there are more.
+const ADDRESSES_MAX: usize = 10_000;
+/// The longest that a throttled connection is held, or accepting pauses.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What is to be done with a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Serve it.
+    Serve,
+    /// Its address connects too often: close it after this time.
+    CloseAfter(Duration),
+}
+
+/// Limits and rates of connections.
+pub(crate) struct ConnectionQuotas {
+    clock: Arc<dyn Clock>,
+    windows: Windows,
+    quotas: Arc<QuotaManager>,
+    per_ip_overrides: HashMap<IpAddr, usize>,
+    listener_max: HashMap<String, usize>,
+    broker_rate: Option<f64>,
+    listener_rates: HashMap<String, f64>,
+    broker: Mutex<RateWindow>,
+    listeners: Mutex<HashMap<String, RateWindow>>,
+    addresses: Mutex<HashMap<IpAddr, RateWindow>>,
+}
+
+impl ConnectionQuotas {
+    /// The limits of `config`; rates of addresses come from `quotas`.
+    pub(crate) fn new(
+        config: &BrokerConfig,
+        windows: super::QuotaWindows,
+        quotas: Arc<QuotaManager>,
+        clock: Arc<dyn Clock>,
+    ) -> ConnectionQuotas {
+        let windows = windows.of_clients();
+        let names = || config.listeners.iter().map(|listener| listener.name.clone());
+        let setting = |listener: &str, key: &str| {
+            config.setting(&format!("listener.name.{}.{key}", listener.to_lowercase())).map(str::to_owned)
+        };
+        ConnectionQuotas {
+            clock,
+            windows,
+            quotas,
+            per_ip_overrides: overrides(config.value("max.connections.per.ip.overrides").unwrap_or("")),
+            listener_max: names()
+                .filter_map(|name| Some((name.clone(), setting(&name, "max.connections")?.parse().ok()?)))
+                .collect(),
+            broker_rate: config.value("max.connection.creation.rate").and_then(rate),
+            listener_rates: names()
+                .filter_map(|name| Some((name.clone(), rate(&setting(&name, "max.connection.creation.rate")?)?)))
+                .collect(),
+            broker: Mutex::new(RateWindow::new(windows)),
+            listeners: Mutex::default(),
+            addresses: Mutex::default(),
+        }
+    }
+
+    /// Connections that `address` may have at a time, when `otherwise` is what addresses without an override may have.
+    pub(crate) fn per_ip_max(&self, address: IpAddr, otherwise: usize) -> usize {
+        self.per_ip_overrides.get(&address.to_canonical()).copied().unwrap_or(otherwise)
+    }
+
+    /// Connections that a listener may have at a time.
+    pub(crate) fn listener_max(&self, listener: &str) -> usize {
+        self.listener_max.get(listener).copied().unwrap_or(usize::MAX)
+    }
+
+    /// A connection was accepted: how long to wait before the next one is.
+    pub(crate) fn accepted(&self, listener: &str) -> Duration {
+        let now_ms = self.clock.now_ms();
+        let mut wait_ms = 0;
+        if let Some(limit) = self.broker_rate {
+            wait_ms = count(&mut self.broker.lock(), limit, now_ms);
+        }
+        if let Some(limit) = self.listener_rates.get(listener) {
+            let mut listeners = self.listeners.lock();
+            let window = listeners.entry(listener.to_owned()).or_insert_with(|| RateWindow::new(self.windows));
+            wait_ms = wait_ms.max(count(window, *limit, now_ms));
+        }
+        pause(wait_ms)
+    }
+
+    /// Judges a new connection from `address` by the rate of its address.
+    pub(crate) fn admit(&self, address: IpAddr) -> Admission {
+        let Some(limit) = self.quotas.table().connection_rate(address) else { return Admission::Serve };
+        let now_ms = self.clock.now_ms();
+        let mut addresses = self.addresses.lock();
+        if addresses.len() >= ADDRESSES_MAX {
+            addresses.retain(|_, window| !window.is_idle(now_ms));
+        }
+        let window = addresses.entry(address.to_canonical()).or_insert_with(|| RateWindow::new(self.windows));
+        let wait_ms = count(window, limit, now_ms);
+        if wait_ms == 0 {
+            return Admission::Serve;
+        }
+        // It is not served, so it does not count either.
+        window.record(-1.0, now_ms);
+        Admission::CloseAfter(pause(wait_ms))
+    }
+}
+
+fn count(window: &mut RateWindow, limit: f64, now_ms: i64) -> i64 {
+    window.record(1.0, now_ms);
+    window.throttle_ms(limit, now_ms)
+}
+
+fn pause(wait_ms: i64) -> Duration {
+    Duration::from_millis(wait_ms.max(0).unsigned_abs()).min(PAUSE_MAX)
+}
+
+/// A rate if it limits anything; Kafka's default is the largest integer.
+fn rate(value: &str) -> Option<f64> {
+    value.trim().parse::<i32>().ok().filter(|rate| *rate < i32::MAX).map(f64::from)
+}
+
+/// `host:count` separated by commas. Hosts that do not resolve are left out.
+fn overrides(value: &str) -> HashMap<IpAddr, usize> {
+    let parse = |entry: &str| {
+        let (host, count) = entry.trim().rsplit_once(':')?;
+        let count = count.trim().parse().ok()?;
+        let addresses = (host.trim().trim_matches(['[', ']']), 0).to_socket_addrs().ok()?;
+        Some(addresses.map(move |address| (address.ip().to_canonical(), count)).collect::<Vec<_>>())
+    };
+    value.split(',').filter_map(parse).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_stdx::SystemClock;
+
+    use super::super::table::EntityName;
+    use super::super::{QuotaTable, QuotaWindows};
+    use super::*;
+
+    fn quotas(settings: &[(&str, &str)], table: QuotaTable) -> ConnectionQuotas {
+        let config = BrokerConfig::from_pairs(settings).unwrap();
+        let windows = QuotaWindows::of(&config);
+        let manager = Arc::new(QuotaManager::new(windows, Arc::new(SystemClock)));
+        manager.follow(table);
+        ConnectionQuotas::new(&config, windows, manager, Arc::new(SystemClock))
+    }
+
+    #[test]
+    fn an_address_with_an_override_has_a_limit_of_its_own() {
+        let quotas = quotas(&[("max.connections.per.ip.overrides", "127.0.0.1:3, ::1:5")], QuotaTable::default());
+        assert_eq!(quotas.per_ip_max("127.0.0.1".parse().unwrap(), 9), 3);
+        assert_eq!(quotas.per_ip_max("::1".parse().unwrap(), 9), 5);
+        assert_eq!(quotas.per_ip_max("10.0.0.1".parse().unwrap(), 9), 9);
+    }
+
+    #[test]
+    fn accepting_pauses_when_connections_come_too_fast() {
+        let quotas = quotas(&[("max.connection.creation.rate", "1")], QuotaTable::default());
+        let waits: Vec<Duration> = (0..12).map(|_| quotas.accepted("PLAINTEXT")).collect();
+        assert_eq!(waits[0], Duration::ZERO);
+        assert!(waits[11] > Duration::ZERO, "ten a ten seconds are allowed: {waits:?}");
+    }
+
+    #[test]
+    fn an_address_that_connects_too_often_is_not_served() {
+        let mut table = QuotaTable::default();
+        let ip = EntityName::Named("10.0.0.1".to_owned());
+        table.insert(EntityName::Absent, EntityName::Absent, ip, "connection_creation_rate", 1.0);
+        let quotas = quotas(&[], table);
+        let admissions: Vec<Admission> = (0..12).map(|_| quotas.admit("10.0.0.1".parse().unwrap())).collect();
+        assert_eq!(admissions[0], Admission::Serve);
+        assert!(matches!(admissions[11], Admission::CloseAfter(_)));
+        assert_eq!(quotas.admit("10.0.0.2".parse().unwrap()), Admission::Serve);
+    }
+}
