@@ -23,6 +23,7 @@ pub mod consumer;
 pub mod error;
 pub mod partitioner;
 pub mod producer;
+pub mod share_consumer;
 
 mod cluster;
 
@@ -32,6 +33,7 @@ pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerConfig};
 pub use error::{Error, Result};
 pub use producer::{Producer, ProducerConfig};
+pub use share_consumer::{ShareConsumer, ShareConsumerConfig};
 
 /// A topic's name with a partition's number: the address of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

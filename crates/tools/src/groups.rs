@@ -6,6 +6,9 @@ use crate::options::{Args, Opt, Syntax};
 use crate::terminal::Terminal;
 use crate::{Outcome, session};
 
+/// Types of groups.
+const TYPES: &[&str] = &["classic", "consumer", "share", "streams"];
+
 const SYNTAX: Syntax = Syntax {
     purpose: "Lists groups.",
     options: &[
@@ -25,6 +28,9 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     }
     options.forbid("consumer", &["group-type", "share", "streams"])?;
     options.forbid("share", &["group-type", "streams"])?;
+    if options.value("group-type").is_some_and(|name| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(name))) {
+        return Err(crate::failure::Failure::illegal_argument("--group-type must be a valid group type."));
+    }
     session::runtime()?.block_on(async {
         let cluster = session::connect_admin(&options).await?;
         let groups = cluster.list_groups(&[], &[]).await?;
@@ -50,9 +56,6 @@ fn is_consumer(group: &GroupListing) -> bool {
 }
 
 fn print_groups(groups: &[GroupListing], terminal: &mut Terminal) {
-    if groups.is_empty() {
-        return;
-    }
     let width = groups.iter().map(|group| group.group_id.len()).max().unwrap_or(0).max(20);
     terminal.line(&format!("{:<width$} {:<width$} {:<width$}", "GROUP", "TYPE", "PROTOCOL"));
     for group in groups {

@@ -20,6 +20,7 @@ mod cluster_tool;
 mod configs;
 mod console_consumer;
 mod console_producer;
+mod console_share_consumer;
 mod consumer_groups;
 mod consumer_perf_test;
 mod delete_records;
@@ -33,6 +34,7 @@ mod metadata_quorum;
 mod producer_perf_test;
 mod progress;
 mod reassign_partitions;
+mod share_groups;
 mod storage;
 mod topics;
 mod transactions;
@@ -57,6 +59,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-configs", configs::run),
     ("kafka-console-consumer", console_consumer::run),
     ("kafka-console-producer", console_producer::run),
+    ("kafka-console-share-consumer", console_share_consumer::run),
     ("kafka-consumer-groups", consumer_groups::run),
     ("kafka-consumer-perf-test", consumer_perf_test::run),
     ("kafka-delete-records", delete_records::run),
@@ -69,6 +72,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-metadata-quorum", metadata_quorum::run),
     ("kafka-producer-perf-test", producer_perf_test::run),
     ("kafka-reassign-partitions", reassign_partitions::run),
+    ("kafka-share-groups", share_groups::run),
     ("kafka-storage", storage::run),
     ("kafka-topics", topics::run),
     ("kafka-transactions", transactions::run),

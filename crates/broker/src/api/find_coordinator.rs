@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 
-use milena_protocol::ErrorCode;
 use milena_protocol::messages::find_coordinator_response::Coordinator;
 use milena_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
+use milena_protocol::{ErrorCode, Uuid};
 
 use crate::auto_topic;
 use crate::context::{Broker, RequestContext};
@@ -30,6 +30,10 @@ pub async fn handle(
 ) -> FindCoordinatorResponse {
     let available = coordinator_available(broker, request.key_type).await;
     let answer = |key: String| match &available {
+        Ok(()) if request.key_type == KEY_TYPE_SHARE && !is_share_partition(&key) => {
+            let message = "share coordinators are asked for by group:topicId:partition".to_owned();
+            nowhere(key, &Refusal { code: ErrorCode::InvalidRequest, message })
+        }
         Ok(()) => here(broker, context, key),
         Err(refusal) => nowhere(key, refusal),
     };
@@ -46,6 +50,14 @@ pub async fn handle(
         port: coordinator.port,
         ..Default::default()
     }
+}
+
+/// Whether `key` is `group:topicId:partition`; the group's name may contain colons.
+fn is_share_partition(key: &str) -> bool {
+    let mut parts = key.rsplitn(3, ':');
+    let partition = parts.next().is_some_and(|text| text.parse::<i32>().is_ok_and(|index| index >= 0));
+    let topic_id = parts.next().is_some_and(|text| text.parse::<Uuid>().is_ok());
+    partition && topic_id && parts.next().is_some_and(|group| !group.is_empty())
 }
 
 struct Refusal {

@@ -49,7 +49,7 @@ async fn serve(
     refuse_unauthorized(broker, context, &mut acks);
     let codes = acknowledge::apply(broker, &session.group, &session.member, &settings, &acks).await;
     if request.share_session_epoch == FINAL_EPOCH {
-        broker.share.release_member(&session);
+        broker.share.release_member(broker, &session);
     }
     let mut responses: Vec<Response> = Vec::new();
     for (acks, code) in acks.iter().zip(codes) {

@@ -63,7 +63,7 @@ async fn serve(
     };
     let codes = acknowledge::apply(broker, &session.group, &session.member, &settings, &acks).await;
     let found = if request.share_session_epoch == FINAL_EPOCH {
-        broker.share.release_member(&session);
+        broker.share.release_member(broker, &session);
         Vec::new()
     } else if request.is_renew_ack || request.max_records <= 0 {
         Vec::new()

@@ -161,7 +161,7 @@ impl ShareGroups {
                     let Some(broker) = broker.upgrade() else { return };
                     if broker.share.sessions.drop_session(&session, id) {
                         tracing::debug!(group = %session.group, member = %session.member, "share session lost");
-                        broker.share.release_member(&session);
+                        broker.share.release_member(&broker, &session);
                     }
                 }
             }
@@ -169,14 +169,15 @@ impl ShareGroups {
     }
 
     /// The member has left: what it has goes to others.
-    pub(crate) fn release_member(&self, session: &SessionKey) {
+    pub(crate) fn release_member(&self, broker: &Broker, session: &SessionKey) {
+        let settings = ShareSettings::of(&session.group, &broker.image(), &broker.config);
         let partitions: Vec<_> = {
             let partitions = self.partitions.lock();
             let of_group = partitions.iter().filter(|(key, _)| key.group == session.group);
             of_group.map(|(_, partition)| partition.clone()).collect()
         };
         for partition in partitions {
-            partition.release_member(&session.member);
+            partition.release_member(&session.member, settings.deliveries_max);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn heartbeat(
     let (state_epoch, topics) = match broker.groups.share_heartbeat(request.clone(), client.clone(), None).await? {
         ShareHeartbeat::Answer(response) => {
             if leaves {
-                broker.share.release_member(&SessionKey { group, member });
+                broker.share.release_member(broker, &SessionKey { group, member });
             }
             return Ok(response);
         }

@@ -143,11 +143,11 @@ impl SharePartition {
         written.map(Some)
     }
 
-    /// Everything the member has becomes available.
-    pub(super) fn release_member(&self, member: &str) {
+    /// Everything the member has is released.
+    pub(super) fn release_member(&self, member: &str, deliveries_max: i16) {
         {
             let mut window = self.window.lock();
-            let changes = window.release_member(member);
+            let changes = window.release_member(member, deliveries_max);
             if changes.is_empty() {
                 return;
             }

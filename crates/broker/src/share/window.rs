@@ -409,31 +409,23 @@ impl Window {
         }
     }
 
-    /// Everything that `member` has becomes available; it never got to see it, so the delivery does not count.
-    pub fn release_member(&mut self, member: &str) -> Vec<StateBatch> {
-        self.unlock(
-            |lock| lock.member.as_ref() == member,
-            |count| (RecordState::Available, count.saturating_sub(1).max(0)),
-        )
+    /// Everything that `member` has is released: it is gone, and nobody knows how far it came.
+    pub fn release_member(&mut self, member: &str, deliveries_max: i16) -> Vec<StateBatch> {
+        self.unlock(|lock| lock.member.as_ref() == member, deliveries_max)
     }
 
     /// Locks that have run out are taken away.
     pub fn expire_locks(&mut self, now_ms: i64, deliveries_max: i16) -> Vec<StateBatch> {
-        self.unlock(
-            |lock| lock.until_ms <= now_ms,
-            |count| {
-                let state = if count < deliveries_max { RecordState::Available } else { RecordState::Archived };
-                (state, count)
-            },
-        )
+        self.unlock(|lock| lock.until_ms <= now_ms, deliveries_max)
     }
 
-    fn unlock(&mut self, picks: impl Fn(&Lock) -> bool, next: impl Fn(i16) -> (RecordState, i16)) -> Vec<StateBatch> {
+    fn unlock(&mut self, picks: impl Fn(&Lock) -> bool, deliveries_max: i16) -> Vec<StateBatch> {
         let mut changes = Vec::new();
         for (first_offset, run) in &mut self.runs {
             if run.lock.as_ref().is_some_and(&picks) {
                 run.lock = None;
-                (run.state, run.delivery_count) = next(run.delivery_count);
+                run.state =
+                    if run.delivery_count < deliveries_max { RecordState::Available } else { RecordState::Archived };
                 changes.push(run.stored(*first_offset));
             }
         }

@@ -4,9 +4,11 @@
 mod configs;
 mod groups;
 mod offsets;
+mod share_groups;
 mod topics;
 
 pub use configs::{ConfigChange, ConfigResource, ResourceType};
 pub use groups::{ClassicGroup, GroupDescription, GroupListing, GroupMember};
 pub use offsets::{Committed, FoundOffset, IsolationLevel, OffsetSpec};
+pub use share_groups::SharePosition;
 pub use topics::{PartitionDescription, TopicDescription, TopicListing};

@@ -43,7 +43,7 @@ pub struct ReadRecord<'a> {
 impl Fetched {
     /// Checks the batches (CRCs when `check_crcs`) and finds where they end. A torn last batch is cut off:
     /// brokers send what fits.
-    pub(super) fn new(
+    pub(crate) fn new(
         tp: TopicPartition,
         fetch_offset: i64,
         high_watermark: i64,

@@ -67,8 +67,22 @@ impl Formatter {
     /// # Errors
     /// Bytes that the deserializer refuses.
     pub fn write(&self, tp: &TopicPartition, read: &ReadRecord<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+        self.write_delivered(tp, read, None, output)
+    }
+
+    /// As [`Formatter::write`] for a record of a share group, with the number of its delivery.
+    ///
+    /// # Errors
+    /// Bytes that the deserializer refuses.
+    pub fn write_delivered(
+        &self,
+        tp: &TopicPartition,
+        read: &ReadRecord<'_>,
+        delivery_count: Option<i16>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         match self {
-            Formatter::Default(formatter) => formatter.write(tp, read, output),
+            Formatter::Default(formatter) => formatter.write(tp, read, delivery_count, output),
             Formatter::Internal(topic) => {
                 topic.write(read.record.key, read.record.value, output);
                 Ok(())
@@ -104,7 +118,13 @@ impl DefaultFormatter {
         })
     }
 
-    fn write(&self, tp: &TopicPartition, read: &ReadRecord<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+    fn write(
+        &self,
+        tp: &TopicPartition,
+        read: &ReadRecord<'_>,
+        delivery_count: Option<i16>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let record = &read.record;
         let mut fields = Fields { separator: &self.key_separator, empty: true, output };
         if self.print_timestamp {
@@ -121,7 +141,8 @@ impl DefaultFormatter {
             fields.next().extend_from_slice(format!("Offset:{}", record.offset).as_bytes());
         }
         if self.print_delivery {
-            fields.next().extend_from_slice(b"Delivery:NOT_PRESENT");
+            let count = delivery_count.map_or_else(|| "NOT_PRESENT".to_owned(), |count| count.to_string());
+            fields.next().extend_from_slice(format!("Delivery:{count}").as_bytes());
         }
         if self.print_epoch {
             // Kafka's console consumer drops the epoch before it prints the record.

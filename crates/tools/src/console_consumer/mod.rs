@@ -1,7 +1,7 @@
 //! `kafka-console-consumer`: prints the records of topics.
 
 mod deserializer;
-mod formatter;
+pub(crate) mod formatter;
 mod internal_topics;
 
 use std::time::{Duration, Instant};
@@ -189,7 +189,8 @@ fn set_reset(consumer: &mut ConsumerConfig, options: &Parsed, properties: &Clien
     Ok(consumer.set("auto.offset.reset", "earliest").map(|_| ())?)
 }
 
-fn formatter(options: &Parsed) -> Result<Formatter, Failure> {
+/// The formatter that the options name.
+pub(crate) fn formatter(options: &Parsed) -> Result<Formatter, Failure> {
     let mut properties = ClientProperties::default();
     if let Some(path) = options.value("formatter-config") {
         properties.load(path)?;

@@ -2,7 +2,7 @@
 
 mod describe;
 mod offsets_file;
-mod reset;
+pub(crate) mod reset;
 #[cfg(test)]
 mod tests;
 
@@ -278,7 +278,7 @@ fn offsets_deletion_report(group: &str, code: ErrorCode, results: &BTreeMap<Topi
 }
 
 /// The partitions that `--topic` options name: `t` for all of them, `t:0,1` for some.
-async fn partitions_of(cluster: &Cluster, options: &Parsed) -> Result<Vec<TopicPartition>, Failure> {
+pub(crate) async fn partitions_of(cluster: &Cluster, options: &Parsed) -> Result<Vec<TopicPartition>, Failure> {
     let mut partitions = Vec::new();
     for word in options.values("topic") {
         partitions.extend(partitions_of_word(cluster, word).await?);

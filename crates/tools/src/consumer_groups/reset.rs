@@ -134,7 +134,7 @@ fn target(options: &Parsed) -> Result<Target, Failure> {
 }
 
 /// `2025-01-01T00:00:00.000`, in UTC unless an offset follows; milliseconds since 1970.
-fn datetime(text: &str) -> Result<i64, Failure> {
+pub(crate) fn datetime(text: &str) -> Result<i64, Failure> {
     let zoned = text.parse::<Timestamp>().ok();
     let utc = || text.parse::<DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
     // `+0100` is as good as `+01:00`.
@@ -204,7 +204,7 @@ async fn plan(
 }
 
 /// Asks the leaders; where no record is that young, the end of the log is taken.
-async fn find(
+pub(crate) async fn find(
     cluster: &Cluster,
     partitions: &[TopicPartition],
     spec: OffsetSpec,

@@ -94,7 +94,7 @@ mod tests {
             updates in prop::collection::vec((0i64..60, 0i64..12, 0usize..3), 1..30),
             start in 0i64..40,
         ) {
-            let mut expected = vec![None; 80];
+            let mut expected = [None; 80];
             let mut actual = Vec::new();
             for (first, length, state) in updates {
                 let state = [0i8, 2, 4][state];

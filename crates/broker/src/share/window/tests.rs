@@ -121,12 +121,14 @@ fn locks_run_out_at_their_time_and_renewal_begins_them_anew() {
 }
 
 #[test]
-fn what_a_member_leaves_behind_does_not_count_as_delivered() {
+fn what_a_member_leaves_behind_goes_to_others() {
     let mut window = Window::new(0, &[]);
     acquire(&mut window, "a", 4, true, TEN);
     acquire(&mut window, "b", 4, true, TEN);
-    assert_eq!(window.release_member("a"), [state(0, 3, 0, 0)]);
-    assert_eq!(acquire(&mut window, "b", 4, true, TEN).ranges, [range(0, 3, 1)]);
+    assert_eq!(window.release_member("a", 5), [state(0, 3, 0, 1)]);
+    assert_eq!(acquire(&mut window, "b", 4, true, TEN).ranges, [range(0, 3, 2)]);
+    assert_eq!(window.release_member("b", 2), [state(0, 3, 4, 2), state(4, 7, 0, 1)]);
+    assert_eq!(window.start_offset(), 4);
 }
 
 #[test]
@@ -136,9 +138,9 @@ fn hidden_batches_and_gaps_are_archived_and_never_handed_out() {
     let acquired = acquire(&mut window, "a", 100, false, &[log_batch(0, 2), hidden, log_batch(8, 9)]);
     assert_eq!(acquired.ranges, [range(0, 2, 1), range(8, 9, 1)]);
     assert_eq!(acquired.archived, [state(3, 3, 4, 0), state(4, 7, 4, 0)]);
-    window.release_member("a");
+    window.release_member("a", 5);
     let compacted = acquire(&mut window, "a", 100, false, &[log_batch(2, 2), log_batch(8, 9)]);
-    assert_eq!(compacted.ranges, [range(2, 2, 1), range(8, 9, 1)]);
+    assert_eq!(compacted.ranges, [range(2, 2, 2), range(8, 9, 2)]);
     assert_eq!(window.start_offset(), 2, "records that compaction took are finished");
 }
 
@@ -240,7 +242,7 @@ proptest! {
                     stored.extend(result.unwrap_or_default());
                 }
                 Step::Release { member } => {
-                    stored.extend(window.release_member(&member.to_string()));
+                    stored.extend(window.release_member(&member.to_string(), i16::MAX));
                     holder.iter_mut().filter(|held| **held == Some(member)).for_each(|held| *held = None);
                 }
                 Step::Expire => {
