@@ -90,7 +90,7 @@ def test_our_console_consumer_and_tool(broker, topic):
 
     def consume(*options):
         return tool("kafka-console-share-consumer", broker, "--topic", topic, "--group", group,
-                    "--timeout-ms", "3000", "--formatter-property", "print.delivery=true", "--formatter-property", "print.offset=true", *options)
+                    "--timeout-ms", "12000", "--formatter-property", "print.delivery=true", "--formatter-property", "print.offset=true", *options)
 
     def offsets():
         described = tool("kafka-share-groups", broker, "--describe", "--group", group)

@@ -39,10 +39,14 @@ public class ShareConsumers {
     static String fresh(String name, int records) throws Exception {
         String made = topic + "-" + name;
         admin.createTopics(List.of(new NewTopic(made, 1, (short) 1))).all().get();
-        try (Producer<String, String> producer = producer(Map.of())) {
-            for (int i = 0; i < records; i++) producer.send(new ProducerRecord<>(made, "" + i));
-        }
+        fill(made, records);
         return made;
+    }
+
+    static void fill(String into, int records) {
+        try (Producer<String, String> producer = producer(Map.of())) {
+            for (int i = 0; i < records; i++) producer.send(new ProducerRecord<>(into, "" + i));
+        }
     }
 
     static Producer<String, String> producer(Map<String, Object> more) {
@@ -89,13 +93,21 @@ public class ShareConsumers {
     }
 
     static void membersOfOnePartitionGetDifferentRecords() throws Exception {
-        String from = fresh("shared", 100), group = "g-" + from;
+        String from = fresh("shared", 0), group = "g-" + from;
         configure(group);
         Map<String, Integer> seen = new TreeMap<>();
         Set<Integer> served = new HashSet<>();
         List<KafkaShareConsumer<String, String>> members =
             List.of(member(group, from, 10), member(group, from, 10), member(group, from, 10));
-        long deadline = System.nanoTime() + 40_000_000_000L;
+        long deadline = System.nanoTime() + 60_000_000_000L;
+        // Everybody is there before the first record is.
+        for (boolean joined = false; !joined && System.nanoTime() < deadline; ) {
+            for (KafkaShareConsumer<String, String> member : members) member.poll(Duration.ofMillis(100));
+            Collection<ShareMemberDescription> there =
+                admin.describeShareGroups(List.of(group)).all().get().get(group).members();
+            joined = there.size() == 3 && there.stream().noneMatch(m -> m.assignment().topicPartitions().isEmpty());
+        }
+        fill(from, 100);
         while (seen.size() < 100 && System.nanoTime() < deadline) {
             for (int i = 0; i < members.size(); i++) {
                 for (ConsumerRecord<String, String> record : members.get(i).poll(Duration.ofMillis(100))) {

@@ -141,7 +141,7 @@ impl ShareGroups {
     /// A topic is gone, and with it everything about its share partitions.
     pub(crate) fn topic_deleted(&self, topic_id: Uuid) {
         self.abandon(|key| key.topic_id == topic_id);
-        self.coordinator.topic_deleted(topic_id);
+        self.coordinator.forget_deleted_topics();
     }
 
     /// Ends session `id` when its connection does: a consumer that died gives back what it has.

@@ -145,11 +145,13 @@ impl ShareCoordinator {
         Ok(shard.clone())
     }
 
-    /// Deletes the state of every share partition of a deleted topic, in the shards that are in memory.
-    pub(crate) fn topic_deleted(&self, topic_id: milena_protocol::Uuid) {
+    /// Deletes the state of share partitions whose topic is gone, in the shards that are in memory; others follow when they
+    /// are pruned.
+    pub(crate) fn forget_deleted_topics(&self) {
         let shards: Vec<_> = self.shards.lock().values().cloned().collect();
         for shard in shards {
-            for key in shard.keys().into_iter().filter(|key| key.topic_id == topic_id) {
+            let gone = |key: &SharePartitionKey| self.partitions.topic_by_id(&key.topic_id).is_none();
+            for key in shard.keys().into_iter().filter(gone) {
                 if let Err(error) = shard.delete(&key) {
                     tracing::warn!(%key, message = error.message, "share state of a deleted topic stays");
                 }
@@ -164,6 +166,7 @@ impl ShareCoordinator {
             loop {
                 tokio::time::sleep(interval).await;
                 let Some(coordinator) = weak.upgrade() else { return };
+                coordinator.forget_deleted_topics();
                 let shards: Vec<_> = coordinator.shards.lock().values().cloned().collect();
                 drop(coordinator);
                 let pruned = tokio::task::spawn_blocking(move || shards.iter().for_each(Shard::prune)).await;
