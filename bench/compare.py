@@ -19,11 +19,12 @@ from pathlib import Path
 
 import report
 import scenarios
+import transactions
 from brokers import Broker, DurableMilena, Kafka, Milena, port_answers
 from scenarios import FULL, QUICK, Result, Scale
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("throughput", "latency", "java", "start", "partitions", "floor")
+PARTS = ("throughput", "latency", "java", "transactions", "start", "partitions", "floor")
 SYSTEMS = ("kafka", "milena", "milena-fsync")
 
 
@@ -44,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
 def measure_running(broker: Broker, scale: Scale, parts: set[str], libs: Path) -> list[Result]:
     """The parts that share one start of the broker."""
     results: list[Result] = []
-    if not parts & {"throughput", "latency", "java"}:
+    if not parts & {"throughput", "latency", "java", "transactions"}:
         return results
     broker.reset()
     broker.start()
@@ -56,6 +57,8 @@ def measure_running(broker: Broker, scale: Scale, parts: set[str], libs: Path) -
             collect(broker, scenarios.latency(broker, scale), results)
         if "java" in parts:
             collect(broker, scenarios.java_tools(broker, scale, libs), results)
+        if "transactions" in parts:
+            collect(broker, transactions.transactions(scenarios.BOOTSTRAP, scenarios.create_topic, scale.rounds), results)
     except Exception:  # one broken part must not cost the hour before it
         traceback.print_exc()
     finally:

@@ -42,6 +42,8 @@ SECTIONS = (
     Section("Produce throughput of the Java perf tool, MB/s", "java produce MB/s", True),
     Section("Consume throughput of the Java perf tool, MB/s", "java consume MB/s", True),
     Section("Latency seen by the Java perf tool, milliseconds", "java latency ms", False, "The tool counts whole milliseconds."),
+    Section("Transactions per second", "transactions/s", True, "librdkafka, one transaction after the other."),
+    Section("A commit, milliseconds", "commit ms", False),
     Section("Start, seconds", "start s", False),
     Section("Creating and filling partitions, seconds", "partitions s", False),
     Section("Orderly stop, seconds", "stop s", False),

@@ -29,17 +29,18 @@ TOOLS = {
     "kafka-share-groups": "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
     "kafka-console-share-consumer": "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
     "kafka-groups": "org.apache.kafka.tools.GroupsCommand",
+    "kafka-transactions": "org.apache.kafka.tools.TransactionsCommand",
 }
 
 # Small heaps and the quick compiler: these are many short runs on few cores.
 JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m"]
 
 
-def _java(*arguments):
+def _java(*arguments, classpath=None):
     assert shutil.which("java"), "java is missing: scripts/install-test-deps.sh"
     assert paths.KAFKA_LIBS.is_dir(), "Apache Kafka's jars are missing: scripts/install-test-deps.sh"
     logging = f"-Dlog4j2.configurationFile={paths.KAFKA_LIBS.parent / 'log4j2.properties'}"
-    return ["java", *JVM, logging, "-cp", f"{paths.KAFKA_LIBS}/*", *map(str, arguments)]
+    return ["java", *JVM, logging, "-cp", f"{paths.KAFKA_LIBS}/*" + (f":{classpath}/*" if classpath else ""), *map(str, arguments)]
 
 
 def tool(name, *arguments, stdin="", timeout=90, check=True):
@@ -51,9 +52,9 @@ def tool(name, *arguments, stdin="", timeout=90, check=True):
     return done
 
 
-def source(path, *arguments, timeout=120):
-    """Compiles and runs a single Java source file against Apache Kafka's clients."""
-    return subprocess.run(_java(path, *arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+def source(path, *arguments, timeout=120, classpath=None):
+    """Compiles and runs a single Java source file against Apache Kafka's clients, and the jars of another directory."""
+    return subprocess.run(_java(path, *arguments, classpath=classpath), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
                           check=False)
 
 

@@ -10,7 +10,7 @@ use milena_stdx::MockClock;
 use parking_lot::Mutex;
 
 use super::config::TransactionConfig;
-use super::coordinator::{ProducerIdSource, TransactionCoordinator};
+use super::coordinator::{ListFilter, ProducerIdSource, TransactionCoordinator};
 use super::metadata::{Partitions, ProducerIdAndEpoch};
 use super::partitions::{BoxFuture, Marker, OpenTransaction, TransactionPartitions};
 use super::records::StateRecord;
@@ -50,7 +50,7 @@ impl World {
         ));
         coordinator.start();
         let loaded = async {
-            while coordinator.describe("nobody") == Err(ErrorCode::CoordinatorLoadInProgress) {
+            while coordinator.list(&ListFilter::default()) == Err(ErrorCode::CoordinatorLoadInProgress) {
                 tokio::task::yield_now().await;
             }
         };
