@@ -10,6 +10,7 @@ import time
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as AioTopicPartition
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from harness import apache, librdkafka, paths, scripts, wire
@@ -40,6 +41,8 @@ def test_librdkafka_commits_and_aborts(broker, topic):
         producer.begin_transaction()
         for partition in range(2):
             producer.produce(topic, b"%s-%d" % (b"bad" if number % 3 else b"good", number), partition=partition)
+        # An abort throws away what has not been sent yet.
+        producer.flush(20)
         if number % 3:
             producer.abort_transaction(20)
         else:
@@ -144,7 +147,7 @@ def test_aiokafka(broker, topic):
         try:
             async with producer.transaction():
                 await producer.send(topic, b"good")
-                await producer.send_offsets_to_transaction({}, f"group-{topic}")
+                await producer.send_offsets_to_transaction({AioTopicPartition(topic, 0): 7}, f"group-{topic}")
             with pytest.raises(ZeroDivisionError):
                 async with producer.transaction():
                     await producer.send(topic, b"bad")
@@ -156,6 +159,9 @@ def test_aiokafka(broker, topic):
 
     asyncio.run(scenario())
     assert read(broker, topic, "read_committed") == [b"good", b"good too"]
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": f"group-{topic}"})
+    assert [offset.offset for offset in consumer.committed([TopicPartition(topic, 0)], timeout=20)] == [7]
+    consumer.close()
 
 
 def test_kafkajs(broker, topic):

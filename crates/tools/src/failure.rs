@@ -29,6 +29,8 @@ pub enum Failure {
         /// What happened.
         message: String,
     },
+    /// Anything else, in the tool's own words.
+    Words(String),
     /// The tool has said everything itself.
     Reported,
 }
@@ -51,6 +53,7 @@ impl Failure {
             | Failure::ArgumentError { message, .. }
             | Failure::Exception { message, .. } => message.clone(),
             Failure::Client(error) => error.to_string(),
+            Failure::Words(message) => message.clone(),
             Failure::Reported => String::new(),
         }
     }

@@ -70,6 +70,8 @@ public class JavaTransactions {
                 for (int partition = 0; partition < 2; partition++) {
                     for (int k = 0; k < 5; k++) producer.send(new ProducerRecord<>(topic, partition, null, (n % 2 == 0 ? "good-" : "bad-") + n));
                 }
+                // An abort throws away what has not been sent yet.
+                producer.flush();
                 if (n % 2 == 0) producer.commitTransaction();
                 else producer.abortTransaction();
             }

@@ -3,12 +3,15 @@
 Usage: exactly_once_worker.py BOOTSTRAP INPUT OUTPUT GROUP NAME
 """
 
+import faulthandler
+import signal
 import sys
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
 bootstrap, source, target, group, name = sys.argv[1:]
 BATCH = 200
+faulthandler.register(signal.SIGUSR1)
 
 consumer = Consumer({
     "bootstrap.servers": bootstrap, "group.id": group, "group.instance.id": name, "session.timeout.ms": 10000,

@@ -64,10 +64,8 @@ fn wrong(message: &str) -> Failure {
 }
 
 fn failed(what: String, error: &Error) -> Failure {
-    Failure::Exception {
-        class: "org.apache.kafka.tools.TransactionsCommand",
-        message: format!("{what}: {error}. Enable debug logging for additional detail."),
-    }
+    let error = error.to_string();
+    Failure::Words(format!("{what}: {}. Enable debug logging for additional detail.", error.trim_end_matches('.')))
 }
 
 /// Heading and rows; every cell is padded to its column's width and followed by a tab.
@@ -125,6 +123,12 @@ async fn describe_one(
     let response = coordinator.send(&request).await?;
     let state = response.transaction_states.into_iter().next();
     let state = state.ok_or_else(|| Error::api(ErrorCode::UnknownServerError, None))?;
+    if ErrorCode::from_code(state.error_code) == ErrorCode::TransactionalIdNotFound {
+        let message = format!(
+            "DescribeTransactions request for transactionalId `{transactional_id}` failed because the ID could not be found"
+        );
+        return Err(Error::api(ErrorCode::TransactionalIdNotFound, Some(message)));
+    }
     Error::check(state.error_code, None)?;
     let node = cluster.cached_coordinator(CoordinatorKind::Transaction, transactional_id);
     Ok((node.map_or(-1, |node| node.id), state))
@@ -250,9 +254,10 @@ async fn marker_at(cluster: &Cluster, tp: &TopicPartition, start_offset: i64) ->
     let producers =
         producers.map_err(|error| failed(format!("Failed to validate open transactions on {tp}"), &error))?;
     let found = producers.into_iter().find(|producer| producer.current_txn_start_offset == start_offset);
-    let found = found.ok_or_else(|| Failure::Exception {
-        class: "org.apache.kafka.tools.TransactionsCommand",
-        message: format!("Could not find any open transactions starting at offset {start_offset} on partition {tp}"),
+    let found = found.ok_or_else(|| {
+        Failure::Words(format!(
+            "Could not find any open transactions starting at offset {start_offset} on partition {tp}"
+        ))
     })?;
     let epoch = i16::try_from(found.producer_epoch).unwrap_or(i16::MAX);
     // A first transaction has not met a coordinator's epoch yet.

@@ -114,7 +114,9 @@ async fn a_lost_marker_is_written_again_although_the_producer_has_gone_on() {
     // As if the producer had gone on before the markers were durable, and the machine lost the one of partition 0.
     let shard = first.partition_for("x").expect("a shard");
     world.log.lose(shard, 2);
-    let _ = first.store(&mut first.shards.read()[shard as usize].clone().lock(), first.describe("x").unwrap().unwrap());
+    let gone_on = first.describe("x").expect("loaded").expect("known");
+    let memory = first.shard("x").expect("a shard");
+    assert!(first.store(&mut memory.lock(), gone_on).is_ok());
     world.partitions.write("t", 0, producer);
     world.partitions.take_markers();
     let second = world.coordinator().await;
