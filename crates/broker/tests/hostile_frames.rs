@@ -147,7 +147,8 @@ async fn the_advertised_versions_are_all_decodable() {
         let served = key.versions();
         assert!(served.contains(&range.min_version) && served.contains(&range.max_version), "{key:?}");
     }
-    assert!(response.finalized_features.iter().all(|feature| feature.name != "transaction.version"));
+    let feature = response.finalized_features.iter().find(|feature| feature.name == "transaction.version");
+    assert_eq!(feature.map(|feature| feature.max_version_level), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

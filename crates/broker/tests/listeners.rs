@@ -41,18 +41,6 @@ async fn a_listener_on_every_interface_tells_the_address_the_client_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn coordinators_of_transactions_and_share_groups_do_not_exist() {
-    let broker = TestBroker::start().await;
-    let mut client = broker.connect().await;
-    for key_type in [1, 2] {
-        let keys = vec!["key".to_owned()];
-        let request = FindCoordinatorRequest { key_type, coordinator_keys: keys, ..Default::default() };
-        let answer = client.send(6, &request).await.coordinators.remove(0);
-        assert_eq!((answer.error_code, answer.node_id, answer.host.as_str(), answer.port), (35, -1, "", -1));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_topic_is_created_with_the_answer_to_metadata() {
     let broker = TestBroker::start_with(&[("num.partitions", "3")]).await;
     let metadata = broker.connect().await.metadata("fresh").await;

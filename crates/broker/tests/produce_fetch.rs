@@ -20,7 +20,6 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 const MESSAGE_TOO_LARGE: i16 = 10;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
-const INVALID_TXN_STATE: i16 = 48;
 const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 const INVALID_RECORD: i16 = 87;
 const UNKNOWN_TOPIC_ID: i16 = 100;
@@ -241,22 +240,6 @@ async fn producer_ids_are_never_given_twice() {
         }
         broker.restart().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn transactions_are_refused_honestly() {
-    let broker = TestBroker::start().await;
-    broker.create_topic("txn", 1).await;
-    let mut client = broker.connect().await;
-    let request = InitProducerIdRequest {
-        transactional_id: Some("mine".to_owned()),
-        transaction_timeout_ms: 1000,
-        ..Default::default()
-    };
-    assert_eq!(client.send(4, &request).await.error_code, 35);
-    let mut produce = produce_request("txn", 0, -1, batch(&["x"]));
-    produce.transactional_id = Some("mine".to_owned());
-    assert_eq!(produce_outcome::of(&client.send(9, &produce).await).error_code, INVALID_TXN_STATE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
