@@ -18,6 +18,7 @@ use crate::TopicPartition;
 use crate::config::ClientConfig;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
+use crate::security::Secured;
 
 /// A broker's address as Metadata gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub struct Cluster(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: ClientConfig,
+    secured: Secured,
     connections: tokio::sync::Mutex<HashMap<(String, u16, Lane), Connection>>,
     state: Mutex<State>,
 }
@@ -92,9 +94,11 @@ impl Cluster {
     /// Reaches the first broker of the bootstrap list that answers and learns the cluster from it.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when none answered within `bootstrap_timeout`.
+    /// [`Error::Unreachable`] when none answered within `bootstrap_timeout`; [`Error::Config`] when certificates or
+    /// credentials cannot be used; [`Error::Authentication`] when they are refused.
     pub async fn connect(config: ClientConfig) -> Result<Cluster> {
         let cluster = Cluster(Arc::new(Inner {
+            secured: config.security.prepare()?,
             config,
             connections: tokio::sync::Mutex::default(),
             state: Mutex::new(State { controller_id: -1, ..State::default() }),
@@ -395,7 +399,7 @@ impl Cluster {
             return Ok(open.clone());
         }
         let config = self.config();
-        let opened = Connection::connect(host, port, &config.client_id, config.request_timeout).await?;
+        let opened = Connection::connect(host, port, config, &self.0.secured).await?;
         connections.insert(key, opened.clone());
         Ok(opened)
     }

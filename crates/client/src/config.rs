@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::security::SecuritySettings;
 
 /// How to reach a cluster.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct ClientConfig {
     pub bootstrap_timeout: Duration,
     /// `retry.backoff.ms`: pause before the next attempt; default 100 ms.
     pub retry_backoff: Duration,
+    /// `security.protocol`, `ssl.*` and `sasl.*`.
+    pub security: SecuritySettings,
 }
 
 impl ClientConfig {
@@ -34,13 +37,14 @@ impl ClientConfig {
             api_timeout: Duration::from_secs(60),
             bootstrap_timeout: Duration::from_secs(5),
             retry_backoff: Duration::from_millis(100),
+            security: SecuritySettings::default(),
         })
     }
 
     /// Takes one client property; returns whether the key belongs to this table.
     ///
     /// # Errors
-    /// [`Error::Config`] when the value is malformed, or when a security protocol other than PLAINTEXT is asked for.
+    /// [`Error::Config`] when the value is malformed.
     pub fn set(&mut self, key: &str, value: &str) -> Result<bool> {
         match key {
             "bootstrap.servers" => self.bootstrap_servers = parse_servers(value)?,
@@ -51,8 +55,7 @@ impl ClientConfig {
                 self.bootstrap_timeout = self.api_timeout;
             }
             "retry.backoff.ms" => self.retry_backoff = parse_millis(key, value)?,
-            "security.protocol" => require_plaintext(value)?,
-            _ => return Ok(false),
+            _ => return self.security.set(key, value),
         }
         Ok(true)
     }
@@ -91,15 +94,6 @@ pub fn parse_bool(key: &str, value: &str) -> Result<bool> {
     }
 }
 
-fn require_plaintext(value: &str) -> Result<()> {
-    if value.eq_ignore_ascii_case("PLAINTEXT") {
-        return Ok(());
-    }
-    Err(Error::Config(format!(
-        "security.protocol={value} is not available: this client speaks only PLAINTEXT; connect to a PLAINTEXT listener"
-    )))
-}
-
 fn parse_servers(list: &str) -> Result<Vec<(String, u16)>> {
     let servers = list
         .split(',')
@@ -113,15 +107,9 @@ fn parse_servers(list: &str) -> Result<Vec<(String, u16)>> {
     Ok(servers)
 }
 
-/// Accepts `host:port`, `[v6]:port` and a leading `PROTOCOL://`.
+/// Accepts `host:port`, `[v6]:port` and a leading `PROTOCOL://`, which says nothing: `security.protocol` does.
 fn parse_server(entry: &str) -> Result<(String, u16)> {
-    let address = match entry.split_once("://") {
-        Some((protocol, rest)) => {
-            require_plaintext(protocol)?;
-            rest
-        }
-        None => entry,
-    };
+    let address = entry.split_once("://").map_or(entry, |(_, address)| address);
     let invalid = || Error::Config(format!("Invalid url in bootstrap.servers: {entry}"));
     let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
     let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
@@ -149,13 +137,5 @@ mod tests {
             assert_eq!(message, format!("Invalid url in bootstrap.servers: {bad}"));
         }
         assert!(ClientConfig::new(" , ").is_err());
-    }
-
-    #[test]
-    fn encrypted_protocols_are_refused_clearly() {
-        let mut config = ClientConfig::new("localhost:9092").unwrap();
-        assert!(config.set("security.protocol", "PLAINTEXT").unwrap());
-        let message = config.set("security.protocol", "SASL_SSL").unwrap_err().to_string();
-        assert!(message.contains("SASL_SSL is not available"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! One socket to a broker: version negotiation, pipelined requests, timeouts.
+//! One socket to a broker: TLS, login, version negotiation, pipelined requests, timeouts.
 //!
 //! A writer task owns the sending half and a reader task the receiving half, so a caller that
 //! gives up (its future is dropped) never leaves half a frame behind. Requests leave in the
@@ -10,21 +10,25 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLock, RwLockReadGuard, mpsc, oneshot};
 
-use milena_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use milena_protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslHandshakeRequest,
+};
 use milena_protocol::{
     ApiKey, Chunk, Chunks, ErrorCode, Message as _, Reader, Request, RequestHeader, ResponseHeader, encode_request,
 };
 
+use crate::config::ClientConfig;
 use crate::error::{Error, Result};
+use crate::security::{Mechanism, Secured};
 
 /// Requests that may wait for the socket before callers have to.
 const SEND_QUEUE: usize = 64;
@@ -32,6 +36,9 @@ const SEND_QUEUE: usize = 64;
 const COALESCE_BYTES: usize = 64 * 1024;
 /// Larger answers are refused: nothing this client asks for is that big.
 const RESPONSE_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Which part of a limited session is used before the client authenticates again; at random, so that not all do at once.
+const SESSION_USED: std::ops::Range<f64> = 0.85..0.95;
 
 /// A connection to one broker; clones share the socket.
 #[derive(Debug, Clone)]
@@ -48,40 +55,80 @@ struct Shared {
     correlation_id: AtomicI32,
     waiting: Arc<Waiting>,
     api_versions: ApiVersionsResponse,
+    /// How to authenticate, again when the broker limits the session (KIP-368).
+    mechanism: Option<Arc<Mechanism>>,
+    session: RwLock<Session>,
 }
 
-/// Calls that wait for an answer; `None` once the socket is closed.
+/// Requests are sent under the read lock: while the client authenticates anew nothing else may be said.
+#[derive(Debug, Default)]
+struct Session {
+    authenticate_at: Option<Instant>,
+}
+
+/// Calls that wait for an answer.
 #[derive(Debug)]
-struct Waiting(Mutex<Option<HashMap<i32, oneshot::Sender<Bytes>>>>);
+struct Waiting {
+    /// `None` once the socket is closed.
+    calls: Mutex<Option<HashMap<i32, oneshot::Sender<Bytes>>>>,
+    /// Why it was closed, when TLS said so.
+    reason: OnceLock<String>,
+}
 
 impl Connection {
-    /// Opens a socket to `host:port` and negotiates versions.
+    /// Opens a socket to `host:port`, encrypts it and logs in as `secured` says, and negotiates versions.
     ///
     /// # Errors
     /// [`Error::Connect`] when nobody listens there, [`Error::Timeout`] after `request_timeout`,
-    /// and whatever the negotiation meets.
-    pub async fn connect(host: &str, port: u16, client_id: &str, request_timeout: Duration) -> Result<Connection> {
+    /// [`Error::Authentication`] when a certificate or the login is refused, and whatever the negotiation meets.
+    pub(crate) async fn connect(host: &str, port: u16, config: &ClientConfig, secured: &Secured) -> Result<Connection> {
         let address = format!("{host}:{port}");
+        let timeout = config.request_timeout;
         let opening = TcpStream::connect((host, port));
-        let stream = within(request_timeout, "connecting", opening)
+        let stream = within(timeout, "connecting", opening)
             .await?
             .map_err(|source| Error::Connect { address: address.clone(), source })?;
         stream.set_nodelay(true).map_err(|source| Error::Connect { address: address.clone(), source })?;
-        let (reader, writer) = stream.into_split();
-        let waiting = Arc::new(Waiting(Mutex::new(Some(HashMap::new()))));
+        let waiting = Arc::new(Waiting { calls: Mutex::new(Some(HashMap::new())), reason: OnceLock::new() });
         let (outgoing, queue) = mpsc::channel(SEND_QUEUE);
-        tokio::spawn(write_frames(writer, queue, Arc::clone(&waiting)));
-        tokio::spawn(read_frames(reader, Arc::clone(&waiting)));
+        match &secured.tls {
+            None => {
+                let (reader, writer) = stream.into_split();
+                tokio::spawn(write_frames(writer, queue, Arc::clone(&waiting)));
+                tokio::spawn(read_frames(reader, Arc::clone(&waiting)));
+            }
+            Some(tls) => {
+                let name = ServerName::try_from(host.to_owned())
+                    .map_err(|_| Error::Config(format!("{host} is not a name that a certificate can hold")))?;
+                let handshake = tls.connector().connect(name, stream);
+                let stream =
+                    within(timeout, "the TLS handshake", handshake).await?.map_err(|error| {
+                        match tls_refusal(&error) {
+                            Some(message) => Error::Authentication { tls: true, message },
+                            None => Error::Disconnected { address: address.clone() },
+                        }
+                    })?;
+                let (reader, writer) = tokio::io::split(stream);
+                tokio::spawn(write_frames(writer, queue, Arc::clone(&waiting)));
+                tokio::spawn(read_frames(reader, Arc::clone(&waiting)));
+            }
+        }
         let mut shared = Shared {
             address,
-            client_id: client_id.to_owned(),
-            request_timeout,
+            client_id: config.client_id.clone(),
+            request_timeout: timeout,
             correlation_id: AtomicI32::new(0),
             waiting,
             api_versions: ApiVersionsResponse::default(),
+            mechanism: secured.mechanism.clone(),
+            session: RwLock::default(),
         };
         shared.api_versions = negotiate(&shared, &outgoing).await?;
-        Ok(Connection { shared: Arc::new(shared), outgoing })
+        let connection = Connection { shared: Arc::new(shared), outgoing };
+        if connection.shared.mechanism.is_some() {
+            connection.authenticate().await?;
+        }
+        Ok(connection)
     }
 
     /// `host:port` as it was connected to.
@@ -140,7 +187,11 @@ impl Connection {
     /// # Errors
     /// As [`Connection::send`].
     pub async fn send_version<R: Request>(&self, request: &R, version: i16, timeout: Duration) -> Result<R::Response> {
-        let frame = call(&self.shared, &self.outgoing, request, version, timeout).await?;
+        let answer = {
+            let _session = self.session().await?;
+            enqueue(&self.shared, &self.outgoing, request, version).await?
+        };
+        let frame = answer_of(&self.shared, answer, R::KEY.name(), timeout).await?;
         decode_response(frame, R::KEY, version)
     }
 
@@ -157,6 +208,7 @@ impl Connection {
         timeout: Duration,
     ) -> Result<impl Future<Output = Result<R::Response>> + Send + use<R>> {
         let version = self.version_of::<R>().ok_or(Error::UnsupportedVersion { api: R::KEY.name() })?.min(version_max);
+        let _session = self.session().await?;
         let answer = enqueue(&self.shared, &self.outgoing, request, version).await?;
         let shared = Arc::clone(&self.shared);
         // The sender is kept until the answer is in, or the writer would take the connection for abandoned.
@@ -174,21 +226,93 @@ impl Connection {
     /// [`Error::UnsupportedVersion`], [`Error::Disconnected`] or [`Error::Encode`].
     pub async fn send_unanswered<R: Request>(&self, request: &R, version_max: i16) -> Result<()> {
         let version = self.version_of::<R>().ok_or(Error::UnsupportedVersion { api: R::KEY.name() })?.min(version_max);
+        let _session = self.session().await?;
         let correlation_id = self.shared.correlation_id.fetch_add(1, Ordering::Relaxed);
         let frame = encode_request(&header::<R>(&self.shared, version, correlation_id), request)?;
         self.outgoing.send(frame).await.map_err(|_| self.shared.disconnected())
     }
 }
 
+/// Logging in.
+impl Connection {
+    /// The right to send: authenticates again first when the session is about to end.
+    async fn session(&self) -> Result<RwLockReadGuard<'_, Session>> {
+        loop {
+            let session = self.shared.session.read().await;
+            if session.authenticate_at.is_none_or(|at| Instant::now() < at) {
+                return Ok(session);
+            }
+            drop(session);
+            self.authenticate().await?;
+        }
+    }
+
+    async fn authenticate(&self) -> Result<()> {
+        let Some(mechanism) = self.shared.mechanism.clone() else { return Ok(()) };
+        let mut session = self.shared.session.write().await;
+        if session.authenticate_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        let handshake = SaslHandshakeRequest { mechanism: mechanism.name().to_owned() };
+        let answer = self.call(&handshake, SaslHandshakeRequest::MAX_VERSION).await?;
+        if let Err(Error::Api { code: ErrorCode::UnsupportedSaslMechanism, .. }) = Error::check(answer.error_code, None)
+        {
+            let message = format!(
+                "Client SASL mechanism '{}' not enabled in the server, enabled mechanisms are [{}]",
+                mechanism.name(),
+                answer.mechanisms.join(", ")
+            );
+            return Err(Error::api(ErrorCode::UnsupportedSaslMechanism, Some(message)));
+        }
+        Error::check(answer.error_code, None)?;
+        let lifetime_ms = self.exchange(&mechanism).await?;
+        session.authenticate_at = u64::try_from(lifetime_ms)
+            .ok()
+            .filter(|ms| *ms > 0)
+            .map(|ms| Instant::now() + Duration::from_millis(ms).mul_f64(rand::random_range(SESSION_USED)));
+        Ok(())
+    }
+
+    /// Says what the mechanism has to say; how long the session may last in milliseconds, 0 for ever.
+    async fn exchange(&self, mechanism: &Mechanism) -> Result<i64> {
+        let mut exchange = mechanism.begin().await?;
+        let (mut token, mut lifetime_ms) = (Bytes::new(), 0);
+        while let Some(message) = exchange.step(&token)? {
+            let request = SaslAuthenticateRequest { auth_bytes: message.into() };
+            let version = self.version_of::<SaslAuthenticateRequest>().unwrap_or(0);
+            let answer = self.call(&request, version).await?;
+            Error::check(answer.error_code, answer.error_message.as_ref())?;
+            lifetime_ms = answer.session_lifetime_ms;
+            token = answer.auth_bytes;
+        }
+        Ok(lifetime_ms)
+    }
+
+    /// Sends outside the session.
+    async fn call<R: Request>(&self, request: &R, version: i16) -> Result<R::Response> {
+        let frame = call(&self.shared, &self.outgoing, request, version, self.shared.request_timeout).await?;
+        decode_response(frame, R::KEY, version)
+    }
+}
+
 impl Shared {
     fn disconnected(&self) -> Error {
-        Error::Disconnected { address: self.address.clone() }
+        match self.waiting.reason.get() {
+            Some(message) => Error::Authentication { tls: true, message: message.clone() },
+            None => Error::Disconnected { address: self.address.clone() },
+        }
     }
+}
+
+/// What TLS has against the other side, if it was that.
+fn tls_refusal(error: &io::Error) -> Option<String> {
+    let refusal = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(format!("SSL handshake failed: {refusal}"))
 }
 
 impl Waiting {
     fn lock(&self) -> MutexGuard<'_, Option<HashMap<i32, oneshot::Sender<Bytes>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) {
@@ -271,7 +395,7 @@ fn decode_response<M: milena_protocol::Message>(frame: Bytes, key: ApiKey, versi
     Ok(M::decode(&mut reader, version)?)
 }
 
-async fn write_frames(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<Chunks>, waiting: Arc<Waiting>) {
+async fn write_frames<W: AsyncWrite + Unpin>(mut socket: W, mut queue: mpsc::Receiver<Chunks>, waiting: Arc<Waiting>) {
     let mut scratch = BytesMut::new();
     while let Some(frame) = queue.recv().await {
         if let Err(error) = write_frame(&mut socket, frame, &mut scratch).await {
@@ -283,7 +407,7 @@ async fn write_frames(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<Chun
     let _ = socket.shutdown().await;
 }
 
-async fn write_frame(socket: &mut OwnedWriteHalf, frame: Chunks, scratch: &mut BytesMut) -> io::Result<()> {
+async fn write_frame<W: AsyncWrite + Unpin>(socket: &mut W, frame: Chunks, scratch: &mut BytesMut) -> io::Result<()> {
     if frame.len > COALESCE_BYTES {
         for chunk in frame.chunks {
             match chunk {
@@ -291,7 +415,7 @@ async fn write_frame(socket: &mut OwnedWriteHalf, frame: Chunks, scratch: &mut B
                 Chunk::File(range) => socket.write_all(&range.to_bytes()?).await?,
             }
         }
-        return Ok(());
+        return socket.flush().await;
     }
     scratch.clear();
     for chunk in frame.chunks {
@@ -300,10 +424,11 @@ async fn write_frame(socket: &mut OwnedWriteHalf, frame: Chunks, scratch: &mut B
             Chunk::File(range) => scratch.extend_from_slice(&range.to_bytes()?),
         }
     }
-    socket.write_all(scratch).await
+    socket.write_all(scratch).await?;
+    socket.flush().await
 }
 
-async fn read_frames(mut socket: OwnedReadHalf, waiting: Arc<Waiting>) {
+async fn read_frames<R: AsyncRead + Unpin>(mut socket: R, waiting: Arc<Waiting>) {
     let mut input = BytesMut::with_capacity(COALESCE_BYTES);
     loop {
         match read_frame(&mut socket, &mut input).await {
@@ -317,6 +442,9 @@ async fn read_frames(mut socket: OwnedReadHalf, waiting: Arc<Waiting>) {
             Ok(None) => break,
             Err(error) => {
                 tracing::debug!(%error, "socket closed while reading");
+                if let Some(message) = tls_refusal(&error) {
+                    let _ = waiting.reason.set(message);
+                }
                 break;
             }
         }
@@ -325,7 +453,7 @@ async fn read_frames(mut socket: OwnedReadHalf, waiting: Arc<Waiting>) {
 }
 
 /// Reads one frame without its length; `None` at the end of the stream.
-async fn read_frame(socket: &mut OwnedReadHalf, input: &mut BytesMut) -> io::Result<Option<(i32, Bytes)>> {
+async fn read_frame<R: AsyncRead + Unpin>(socket: &mut R, input: &mut BytesMut) -> io::Result<Option<(i32, Bytes)>> {
     loop {
         if let Some(prefix) = input.first_chunk::<4>() {
             let length = usize::try_from(i32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);

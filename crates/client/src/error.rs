@@ -57,6 +57,14 @@ pub enum Error {
     /// Fetched or produced records are malformed.
     #[error("malformed records: {0}")]
     Records(String),
+    /// Broker and client do not believe each other: a certificate or a login was refused. Not worth another attempt.
+    #[error("{message}")]
+    Authentication {
+        /// Whether TLS refused, or else SASL.
+        tls: bool,
+        /// Why, without secrets.
+        message: String,
+    },
     /// The call does not fit the state of the producer.
     #[error("{0}")]
     IllegalState(String),
@@ -112,6 +120,7 @@ impl Error {
             Error::Decode(error) => Error::Decode(error.clone()),
             Error::Encode(error) => Error::Encode(error.clone()),
             Error::Records(message) => Error::Records(message.clone()),
+            Error::Authentication { tls, message } => Error::Authentication { tls: *tls, message: message.clone() },
             Error::IllegalState(message) => Error::IllegalState(message.clone()),
             Error::TransactionAborted => Error::TransactionAborted,
             Error::Api { code, message } => Error::Api { code: *code, message: message.clone() },
@@ -136,6 +145,8 @@ impl Error {
             Error::Connect { .. } | Error::Disconnected { .. } => "DisconnectException",
             Error::UnsupportedVersion { .. } => "UnsupportedVersionException",
             Error::Records(_) => "CorruptRecordException",
+            Error::Authentication { tls: true, .. } => "SslAuthenticationException",
+            Error::Authentication { tls: false, .. } => "SaslAuthenticationException",
             Error::IllegalState(_) => return "java.lang.IllegalStateException".to_owned(),
             Error::TransactionAborted => "TransactionAbortedException",
             Error::Decode(_) | Error::Encode(_) => {

@@ -9,12 +9,11 @@
 //!      +------------+------------+
 //!                Cluster                   bootstrap, metadata, leaders, coordinators
 //!                   |
-//!               Connection                 one socket: version negotiation, pipelining
+//!               Connection                 one socket: TLS, SASL, version negotiation, pipelining
 //! ```
 //!
 //! It speaks to any Kafka-compatible cluster: every request is sent in the highest version
-//! that both sides know. Deliberately absent: transactions, idempotent producing, the group
-//! protocol of KIP-848, and encrypted or authenticated connections.
+//! that both sides know. Deliberately absent: code of the server.
 
 pub mod admin;
 pub mod config;
@@ -23,6 +22,7 @@ pub mod consumer;
 pub mod error;
 pub mod partitioner;
 pub mod producer;
+pub mod security;
 pub mod share_consumer;
 
 mod cluster;

@@ -68,7 +68,8 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
             (Some(topic), _) => consumer.subscribe(topic.split(',').map(str::to_owned).collect())?,
             (None, pattern) => {
                 let pattern = java_format::topic_pattern(pattern.unwrap_or(".*"))?;
-                consumer.subscribe_matching(Box::new(move |name| pattern.is_match(name)))?;
+                let text = pattern.as_str().to_owned();
+                consumer.subscribe_matching(&text, Box::new(move |name| pattern.is_match(name)))?;
             }
         }
         meter.run(consumer, terminal).await

@@ -21,7 +21,8 @@ const SYNTAX: Syntax = Syntax {
         Opt::one("topic", "topic", "The topic to read."),
         Opt::one("group-id", "group id", "The group."),
         Opt::one("group-instance-id", "name", "Name of a static member."),
-        Opt::one("group-protocol", "protocol", "Only classic is available."),
+        Opt::one("group-protocol", "protocol", "classic or consumer."),
+        Opt::one("group-remote-assignor", "name", "The coordinator's assignor, with the protocol consumer."),
         Opt::one("max-messages", "count", "Stop after so many records; -1 for never."),
         Opt::one("session-timeout", "ms", "How long the group waits for a heartbeat."),
         Opt::flag("verbose", "Print each record."),
@@ -42,11 +43,15 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     properties.set("enable.auto.commit", options.has("enable-autocommit").to_string());
     let from_options = [
         ("group-instance-id", "group.instance.id"),
-        ("session-timeout", "session.timeout.ms"),
+        ("group-protocol", "group.protocol"),
         ("reset-policy", "auto.offset.reset"),
-        ("assignment-strategy", "partition.assignment.strategy"),
     ];
-    for (option, key) in from_options {
+    let coordinated = options.value("group-protocol").is_some_and(|protocol| protocol.eq_ignore_ascii_case("consumer"));
+    let of_protocol: &[(&str, &str)] = match coordinated {
+        true => &[("group-remote-assignor", "group.remote.assignor")],
+        false => &[("session-timeout", "session.timeout.ms"), ("assignment-strategy", "partition.assignment.strategy")],
+    };
+    for (option, key) in from_options.iter().chain(of_protocol).copied() {
         if let Some(value) = options.value(option) {
             properties.set(key, value);
         }
@@ -54,9 +59,6 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     let mut config = ConsumerConfig::default();
     for (key, value) in properties.iter() {
         config.set(key, value)?;
-    }
-    if options.value("group-protocol").is_some_and(|protocol| !protocol.eq_ignore_ascii_case("classic")) {
-        return Err(options.usage("Only --group-protocol classic is available: this client has only classic groups."));
     }
     let max: i64 = options.number("max-messages")?.unwrap_or(-1);
     let servers = options.value("bootstrap-server").or_else(|| options.value("broker-list"));

@@ -29,6 +29,15 @@ impl OffsetReset {
     }
 }
 
+/// How members of a group agree on who reads what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// A member assigns (JoinGroup, SyncGroup).
+    Classic,
+    /// The coordinator assigns (KIP-848).
+    Consumer,
+}
+
 /// How to read, and how to behave in a group.
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
@@ -36,6 +45,12 @@ pub struct ConsumerConfig {
     pub group_id: Option<String>,
     /// `group.instance.id`: a static member.
     pub group_instance_id: Option<String>,
+    /// `group.protocol`; default classic.
+    pub group_protocol: GroupProtocol,
+    /// `group.remote.assignor`; the coordinator's choice by default.
+    pub group_remote_assignor: Option<String>,
+    /// Keys that were set and mean nothing when the coordinator assigns.
+    pub classic_only: Vec<&'static str>,
     /// `auto.offset.reset`; default latest.
     pub auto_offset_reset: OffsetReset,
     /// `enable.auto.commit`; default on.
@@ -75,6 +90,9 @@ impl Default for ConsumerConfig {
         ConsumerConfig {
             group_id: None,
             group_instance_id: None,
+            group_protocol: GroupProtocol::Classic,
+            group_remote_assignor: None,
+            classic_only: Vec::new(),
             auto_offset_reset: OffsetReset::Latest,
             enable_auto_commit: true,
             auto_commit_interval: Duration::from_secs(5),
@@ -101,7 +119,12 @@ impl ConsumerConfig {
     /// # Errors
     /// [`Error::Config`] when the value is malformed.
     pub fn set(&mut self, key: &str, value: &str) -> Result<bool> {
+        const CLASSIC_ONLY: [&str; 3] =
+            ["partition.assignment.strategy", "heartbeat.interval.ms", "session.timeout.ms"];
+        self.classic_only.extend(CLASSIC_ONLY.iter().find(|classic| **classic == key));
         match key {
+            "group.protocol" => self.group_protocol = parse_protocol(value)?,
+            "group.remote.assignor" => self.group_remote_assignor = Some(value.to_owned()),
             "group.id" => self.group_id = Some(value.to_owned()),
             "group.instance.id" => self.group_instance_id = Some(value.to_owned()),
             "auto.offset.reset" => self.auto_offset_reset = parse_reset(value)?,
@@ -125,6 +148,16 @@ impl ConsumerConfig {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+fn parse_protocol(value: &str) -> Result<GroupProtocol> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "classic" => Ok(GroupProtocol::Classic),
+        "consumer" => Ok(GroupProtocol::Consumer),
+        _ => Err(Error::Config(format!(
+            "Invalid value {value} for configuration group.protocol: String must be one of (case insensitive): CLASSIC, CONSUMER"
+        ))),
     }
 }
 

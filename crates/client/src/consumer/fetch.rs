@@ -121,11 +121,12 @@ impl Consumer {
     pub(super) async fn wait(&mut self, timeout: Duration) -> Result<()> {
         let soonest = self.backoff.values().min().map(|until| until.saturating_duration_since(Instant::now()));
         let timeout = timeout.min(soonest.unwrap_or(timeout)).min(self.next_commit_in());
-        let group = self.group.as_mut();
+        let (group, coordinated) = (self.group.as_mut(), self.coordinated.as_ref());
         let disturbed = async {
-            match group {
-                Some(group) => group.membership.disturbed().await,
-                None => std::future::pending().await,
+            match (group, coordinated) {
+                (Some(group), _) => group.membership.disturbed().await,
+                (None, Some(member)) => member.disturbed().await,
+                (None, None) => std::future::pending().await,
             }
         };
         tokio::select! {

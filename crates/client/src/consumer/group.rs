@@ -92,8 +92,8 @@ impl Consumer {
         let mut topics = match &self.wanted {
             Wanted::Partitions => return Ok(()),
             Wanted::Topics(topics) => topics.clone(),
-            Wanted::Matching(_) if Instant::now() < group.look_for_topics => return Ok(()),
-            Wanted::Matching(filter) => {
+            Wanted::Matching(..) if Instant::now() < group.look_for_topics => return Ok(()),
+            Wanted::Matching(_, filter) => {
                 let listed = self.cluster.list_topics().await?;
                 listed.into_iter().map(|topic| topic.name).filter(|name| filter(name)).collect()
             }
@@ -190,6 +190,11 @@ impl Consumer {
                 group.join_reason = Some("partitions were revoked");
             }
         }
+        self.take_new(assigned);
+    }
+
+    /// Starts to read what is not yet read of `assigned`.
+    pub(super) fn take_new(&mut self, assigned: BTreeSet<TopicPartition>) {
         let new: Vec<TopicPartition> = assigned.into_iter().filter(|tp| !self.partitions.contains_key(tp)).collect();
         for tp in &new {
             let position = self.fresh_position(None);
@@ -198,7 +203,7 @@ impl Consumer {
         self.announce(Polled::Assigned(new));
     }
 
-    async fn commit_before_revoking(&self) {
+    pub(super) async fn commit_before_revoking(&self) {
         if self.config.enable_auto_commit
             && let Err(error) = self.commit().await
         {
@@ -206,14 +211,14 @@ impl Consumer {
         }
     }
 
-    fn revoke_all(&mut self) {
+    pub(super) fn revoke_all(&mut self) {
         let all: Vec<TopicPartition> = self.partitions.keys().cloned().collect();
         if !all.is_empty() {
             self.revoke(all);
         }
     }
 
-    fn revoke(&mut self, lost: Vec<TopicPartition>) {
+    pub(super) fn revoke(&mut self, lost: Vec<TopicPartition>) {
         for tp in &lost {
             self.partitions.remove(tp);
             self.backoff.remove(tp);

@@ -1,4 +1,4 @@
-//! A consumer: fetches assigned partitions, alone or as a member of a classic group.
+//! A consumer: fetches assigned partitions, alone or as a member of a group, classic or of KIP-848.
 //!
 //! [`Consumer::poll`] gives one event at a time: records of one partition, or a change of the
 //! assignment. Records come as the broker stored them and are walked with [`Fetched::for_each`].
@@ -6,6 +6,7 @@
 
 pub mod assignor;
 mod config;
+mod coordinated;
 pub mod embedded;
 mod fetch;
 mod fetched;
@@ -24,7 +25,7 @@ use crate::admin::{Committed, OffsetSpec};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 
-pub use config::{ConsumerConfig, OffsetReset};
+pub use config::{ConsumerConfig, GroupProtocol, OffsetReset};
 pub use fetched::{Fetched, ReadRecord};
 pub use membership::{Beat, Joined, Membership, MembershipConfig};
 
@@ -75,7 +76,10 @@ pub struct Consumer {
     config: ConsumerConfig,
     wanted: Wanted,
     partitions: BTreeMap<TopicPartition, Position>,
+    /// Membership in a classic group.
     group: Option<group::Group>,
+    /// Membership in a group whose coordinator assigns.
+    coordinated: Option<coordinated::Coordinated>,
     fetches: JoinSet<fetch::FetchOutcome>,
     busy_leaders: HashSet<i32>,
     buffered: VecDeque<Fetched>,
@@ -92,8 +96,8 @@ enum Wanted {
     Partitions,
     /// Assigned by the group.
     Topics(Vec<String>),
-    /// Assigned by the group from the topics that match.
-    Matching(TopicFilter),
+    /// Assigned by the group from the topics that match the expression; the filter does so on this side.
+    Matching(String, TopicFilter),
 }
 
 /// Where to start reading an assigned partition.
@@ -128,6 +132,7 @@ impl Consumer {
             wanted: Wanted::Partitions,
             partitions: BTreeMap::new(),
             group: None,
+            coordinated: None,
             fetches: JoinSet::new(),
             busy_leaders: HashSet::new(),
             buffered: VecDeque::new(),
@@ -159,12 +164,13 @@ impl Consumer {
         self.enter_group()
     }
 
-    /// Joins the group of the configuration for the topics that `filter` accepts, now and later.
+    /// Joins the group of the configuration for the topics that match, now and later. With `group.protocol=consumer` the
+    /// coordinator evaluates `pattern` (RE2), otherwise and with older clusters `filter` decides.
     ///
     /// # Errors
     /// [`Error::Config`] without a group id.
-    pub fn subscribe_matching(&mut self, filter: TopicFilter) -> Result<()> {
-        self.wanted = Wanted::Matching(filter);
+    pub fn subscribe_matching(&mut self, pattern: &str, filter: TopicFilter) -> Result<()> {
+        self.wanted = Wanted::Matching(pattern.to_owned(), filter);
         self.enter_group()
     }
 
@@ -215,6 +221,7 @@ impl Consumer {
                 return Ok(event);
             }
             self.keep_membership().await?;
+            self.keep_coordinated().await?;
             if let Some(event) = self.events.pop_front() {
                 return Ok(event);
             }
@@ -262,14 +269,13 @@ impl Consumer {
         if offsets.is_empty() {
             return Ok(());
         }
-        let membership = self.group.as_ref().and_then(group::Group::identity);
-        self.cluster.commit_offsets(group_id, membership, offsets).await
+        self.cluster.commit_offsets(group_id, self.identity(), offsets).await
     }
 
     /// What a transactional producer needs to commit this consumer's offsets; `None` without a `group.id`.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
         let mut metadata = GroupMetadata::of_group(self.config.group_id.clone()?);
-        if let Some((generation, member_id, instance_id)) = self.group.as_ref().and_then(group::Group::identity) {
+        if let Some((generation, member_id, instance_id)) = self.identity() {
             metadata.generation_or_member_epoch = generation;
             member_id.clone_into(&mut metadata.member_id);
             metadata.group_instance_id = instance_id.map(str::to_owned);
@@ -291,14 +297,31 @@ impl Consumer {
         if let Some(group) = self.group.as_mut() {
             group.membership.leave("the consumer is being closed").await?;
         }
+        if let Some(member) = self.coordinated.as_ref() {
+            member.leave().await?;
+        }
         committed
     }
 
     fn enter_group(&mut self) -> Result<()> {
         let group_id = self.config.group_id.clone().filter(|id| !id.is_empty());
         let group_id = group_id.ok_or_else(|| Error::Config("subscribing needs a group.id".to_owned()))?;
-        self.group = Some(group::Group::new(&self.cluster, &self.config, group_id)?);
+        match self.config.group_protocol {
+            GroupProtocol::Classic => self.group = Some(group::Group::new(&self.cluster, &self.config, group_id)?),
+            GroupProtocol::Consumer => {
+                let member = coordinated::Coordinated::new(&self.cluster, &self.config, group_id, &self.wanted)?;
+                self.coordinated = Some(member);
+            }
+        }
         Ok(())
+    }
+
+    /// Generation or member epoch, member id and instance id, while a member.
+    fn identity(&self) -> Option<(i32, &str, Option<&str>)> {
+        match &self.coordinated {
+            Some(member) => member.identity(),
+            None => self.group.as_ref().and_then(group::Group::identity),
+        }
     }
 
     fn fresh_position(&mut self, start: Option<Start>) -> Position {

@@ -215,8 +215,8 @@ fn start(cluster: Cluster, request: &Request) -> Result<Consumer, Failure> {
         }
         (Topics::Named(topic), None) => consumer.subscribe(vec![topic.clone()])?,
         (Topics::Matching(pattern), _) => {
-            let pattern = pattern.clone();
-            consumer.subscribe_matching(Box::new(move |name| pattern.is_match(name)))?;
+            let (pattern, text) = (pattern.clone(), pattern.as_str());
+            consumer.subscribe_matching(text, Box::new(move |name| pattern.is_match(name)))?;
         }
     }
     Ok(consumer)
