@@ -54,8 +54,13 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
         return Err(options.usage("At most one of --reject and --release may be specified."));
     }
     let topic = options.required("topic")?.to_owned();
-    let config = config(&options, &properties)?;
+    let mut config = config(&options, &properties)?;
     let max_messages = options.number::<i64>("max-messages")?.and_then(|count| u64::try_from(count).ok());
+    if let Some(max) = max_messages {
+        // What is not going to be printed is left to others from the start: giving it back counts as a delivery.
+        config.record_limit = true;
+        config.max_poll_records = config.max_poll_records.min(i32::try_from(max).unwrap_or(i32::MAX).max(1));
+    }
     let timeout = options.number::<i64>("timeout-ms")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
     let mut session = Session {
         printed: 0,
