@@ -66,6 +66,9 @@ pub enum StartError {
     /// The metadata cannot be opened.
     #[error("metadata: {0}")]
     Metadata(#[from] ControllerError),
+    /// What another cluster left in the log directories cannot be taken over.
+    #[error(transparent)]
+    TakeOver(#[from] stray::TakeOverError),
     /// The log directories cannot be opened.
     #[error(transparent)]
     Logs(#[from] OpenError),
@@ -262,7 +265,7 @@ impl Parts {
         let controller: Arc<Controller> = Controller::open(config.clone(), clock.clone())?.into();
         let authorizer = Authorizer::new(&config, controller.clone())?;
         let logs = LogManager::open(log_options(&config, &clock, &controller))?;
-        stray::adopt(&controller, &logs)?;
+        stray::take_over(&config, &controller, &logs)?;
         let partitions = Arc::new(PartitionTable::open(logs.clone(), &controller.image()));
         apply_log_dir_settings(&logs, &controller.image());
         logs.start_background();

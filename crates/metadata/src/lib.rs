@@ -10,6 +10,7 @@
 //! - [`store`] is a revisioned key-value store with compare-and-set transactions; [`store::embedded`] keeps it in one file
 //! - [`controller`] validates and applies changes; [`image`] is what everybody reads
 //! - [`effective`] says which value of a key is in force, and why
+//! - [`kraft`] reads what Apache Kafka has kept, when its data directory is taken over
 //! - [`acl`], [`scram`], [`delegation_token`], [`client_quota`] and [`feature`] are the other things an image holds
 //!
 //! Deliberately absent: logs, sockets, requests.
@@ -24,6 +25,7 @@ pub mod delegation_token;
 pub mod effective;
 pub mod feature;
 pub mod image;
+pub mod kraft;
 pub mod scram;
 pub mod store;
 pub mod topic_name;

@@ -88,16 +88,22 @@ impl ScramCredential {
         }
     }
 
-    /// What is kept of a password. Takes as long as `iterations` says; fewer than 1 count as 1.
+    /// What is kept of a password. Takes as long as `iterations` says.
     pub fn of_password(mechanism: ScramMechanism, salt: Vec<u8>, password: &str, iterations: i32) -> ScramCredential {
+        let salted = ScramCredential::salted_password(mechanism, &salt, password, iterations);
+        ScramCredential::of_salted_password(mechanism, salt, &salted, iterations)
+    }
+
+    /// PBKDF2 of a password; fewer than 1 iterations count as 1.
+    pub fn salted_password(mechanism: ScramMechanism, salt: &[u8], password: &str, iterations: i32) -> Vec<u8> {
         let (algorithm, length) = match mechanism {
             ScramMechanism::Sha256 => (pbkdf2::PBKDF2_HMAC_SHA256, digest::SHA256_OUTPUT_LEN),
             ScramMechanism::Sha512 => (pbkdf2::PBKDF2_HMAC_SHA512, digest::SHA512_OUTPUT_LEN),
         };
         let rounds = u32::try_from(iterations).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let mut salted = vec![0; length];
-        pbkdf2::derive(algorithm, rounds, &salt, password.as_bytes(), &mut salted);
-        ScramCredential::of_salted_password(mechanism, salt, &salted, iterations)
+        pbkdf2::derive(algorithm, rounds, salt, password.as_bytes(), &mut salted);
+        salted
     }
 }
 

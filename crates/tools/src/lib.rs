@@ -15,7 +15,9 @@ pub mod session;
 pub mod table;
 pub mod terminal;
 
+mod acls;
 mod broker_api_versions;
+mod client_metrics;
 mod cluster_tool;
 mod configs;
 mod console_consumer;
@@ -23,9 +25,11 @@ mod console_producer;
 mod console_share_consumer;
 mod consumer_groups;
 mod consumer_perf_test;
+mod delegation_tokens;
 mod delete_records;
 mod dump_log;
 mod e2e_latency;
+mod features;
 mod get_offsets;
 mod groups;
 mod leader_election;
@@ -54,7 +58,9 @@ pub type Outcome = Result<u8, Failure>;
 type Command = fn(Args, &mut Terminal) -> Outcome;
 
 const COMMANDS: &[(&str, Command)] = &[
+    ("kafka-acls", acls::run),
     ("kafka-broker-api-versions", broker_api_versions::run),
+    ("kafka-client-metrics", client_metrics::run),
     ("kafka-cluster", cluster_tool::run),
     ("kafka-configs", configs::run),
     ("kafka-console-consumer", console_consumer::run),
@@ -62,9 +68,11 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-console-share-consumer", console_share_consumer::run),
     ("kafka-consumer-groups", consumer_groups::run),
     ("kafka-consumer-perf-test", consumer_perf_test::run),
+    ("kafka-delegation-tokens", delegation_tokens::run),
     ("kafka-delete-records", delete_records::run),
     ("kafka-dump-log", dump_log::run),
     ("kafka-e2e-latency", e2e_latency::run),
+    ("kafka-features", features::run),
     ("kafka-get-offsets", get_offsets::run),
     ("kafka-groups", groups::run),
     ("kafka-leader-election", leader_election::run),

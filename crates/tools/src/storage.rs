@@ -1,11 +1,16 @@
 //! `kafka-storage`: ids and data directories, without a running broker.
 //!
 //! Milena formats its directories itself at the first start; `format` is there for scripts that
-//! were written for Kafka, and writes the same `meta.properties`.
+//! were written for Kafka, and writes the same `meta.properties`. `--add-scram` and `--feature` go into
+//! `bootstrap.checkpoint`, in Kafka's format, which the first start reads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use milena_metadata::kraft::write_bootstrap;
+use milena_metadata::{ScramCredential, ScramMechanism};
 use milena_protocol::Uuid;
 use milena_stdx::Properties;
 
@@ -28,8 +33,13 @@ const SYNTAX: Syntax = Syntax {
         Opt::flag("no-initial-controllers", "Accepted; there is no controller quorum.").or("-N"),
         Opt::one("initial-controllers", "id@host:port:dir", "Accepted; there is no controller quorum.").or("-I"),
         Opt::one("release-version", "version", "Accepted; the newest is always used.").or("-r"),
-        Opt::many("feature", "name=level", "Accepted; features are at their newest level.").or("-f"),
-        Opt::many("add-scram", "mechanism=[...]", "Not available yet.").or("-S"),
+        Opt::many("feature", "name=level", "The level that a feature begins with.").or("-f"),
+        Opt::many(
+            "add-scram",
+            "mechanism=[...]",
+            "A user that the cluster begins with: SCRAM-SHA-256=[name=alice,password=...].",
+        )
+        .or("-S"),
     ],
 };
 
@@ -113,9 +123,8 @@ fn format(options: &Parsed, terminal: &mut Terminal) -> Outcome {
     let properties = server_properties(options)?;
     let cluster_id = options.value("cluster-id").ok_or_else(|| wrong("argument --cluster-id/-t is required"))?;
     let node_id = properties.get("node.id").or_else(|| properties.get("broker.id")).unwrap_or("1").trim().to_owned();
-    if options.has("add-scram") {
-        return Err(Failure::illegal_argument("--add-scram is not available yet"));
-    }
+    let users = options.values("add-scram").into_iter().map(user).collect::<Result<Vec<_>, _>>()?;
+    let features = features(options)?;
     let dirs = log_dirs(&properties);
     let formatted: Vec<&PathBuf> = dirs.iter().filter(|dir| dir.join(META_PROPERTIES).exists()).collect();
     for dir in &formatted {
@@ -140,7 +149,70 @@ fn format(options: &Parsed, terminal: &mut Terminal) -> Outcome {
         write_meta_properties(dir, cluster_id, &node_id)
             .map_err(|error| Failure::io(format!("{}: {error}", dir.display())))?;
     }
+    if !users.is_empty() || !features.is_empty() {
+        let directory = metadata_dir(&properties);
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        write_bootstrap(&directory, &features, &users, now_ms).map_err(|error| Failure::io(error.to_string()))?;
+    }
     Ok(0)
+}
+
+/// The directory whose `bootstrap.checkpoint` the server reads at its first start.
+fn metadata_dir(properties: &Properties) -> PathBuf {
+    let listed = properties.get("log.dirs").or_else(|| properties.get("log.dir")).unwrap_or("/tmp/kafka-logs");
+    let first = listed.split(',').map(str::trim).find(|dir| !dir.is_empty()).unwrap_or(listed);
+    PathBuf::from(properties.get("metadata.log.dir").unwrap_or(first))
+}
+
+fn features(options: &Parsed) -> Result<Vec<(String, i16)>, Failure> {
+    let parse = |text: &str| {
+        let cannot = || Failure::illegal_argument(format!("Can't parse feature=level string {text}"));
+        let (name, level) = text.split_once('=').ok_or_else(cannot)?;
+        Ok((name.trim().to_owned(), level.trim().parse().map_err(|_| cannot())?))
+    };
+    options.values("feature").into_iter().map(parse).collect()
+}
+
+/// Reads `SCRAM-SHA-256=[name=alice,iterations=8192,salt="...",password=secret]`.
+fn user(text: &str) -> Result<(String, ScramMechanism, ScramCredential), Failure> {
+    let wrong = |what: &str| Failure::illegal_argument(format!("{what} in the --add-scram argument"));
+    let (mechanism, settings) = text.split_once('=').ok_or_else(|| wrong("No '=' found"))?;
+    let mechanism = ScramMechanism::from_name(mechanism.trim())
+        .ok_or_else(|| Failure::illegal_argument(format!("The add-scram mechanism {mechanism} is not supported")))?;
+    let settings = settings.trim().strip_prefix('[').and_then(|settings| settings.strip_suffix(']'));
+    let settings = settings.ok_or_else(|| wrong("No brackets around the settings"))?;
+    let (mut name, mut password, mut salt) = (None, None, None);
+    let (mut salted_password, mut iterations) = (None, ScramMechanism::ITERATIONS_MIN);
+    for setting in settings.split(',') {
+        let (key, value) = setting.split_once('=').ok_or_else(|| wrong("A setting without '='"))?;
+        let value = value.trim().trim_matches('"');
+        let bytes = || BASE64.decode(value).map_err(|error| wrong(&format!("{key} is not base64 ({error})")));
+        match key.trim() {
+            "name" => name = Some(value.to_owned()),
+            "password" => password = Some(value.to_owned()),
+            "salt" => salt = Some(bytes()?),
+            "saltedpassword" => salted_password = Some(bytes()?),
+            "iterations" => iterations = value.parse().map_err(|_| wrong("iterations is not a number"))?,
+            other => return Err(wrong(&format!("Unknown setting {other}"))),
+        }
+    }
+    let name = name.filter(|name| !name.is_empty()).ok_or_else(|| wrong("You must supply 'name'"))?;
+    if !(ScramMechanism::ITERATIONS_MIN..=ScramMechanism::ITERATIONS_MAX).contains(&iterations) {
+        let (least, most) = (ScramMechanism::ITERATIONS_MIN, ScramMechanism::ITERATIONS_MAX);
+        return Err(wrong(&format!("The 'iterations' value must be >= {least} and <= {most}")));
+    }
+    let credential = match (password, salted_password) {
+        (Some(password), None) => {
+            let salt = salt.unwrap_or_else(crate::configs::scram::salt);
+            ScramCredential::of_password(mechanism, salt, &password, iterations)
+        }
+        (None, Some(salted)) => {
+            let salt = salt.ok_or_else(|| wrong("You must supply 'salt' with 'saltedpassword'"))?;
+            ScramCredential::of_salted_password(mechanism, salt, &salted, iterations)
+        }
+        _ => return Err(wrong("You must supply one of 'password' or 'saltedpassword'")),
+    };
+    Ok((name, mechanism, credential))
 }
 
 fn check_cluster_id(dir: &Path, cluster_id: &str) -> Result<(), Failure> {
@@ -209,6 +281,25 @@ mod tests {
         assert_eq!(command(&["format", "-t", id, "-c", &config, "--ignore-formatted"]).0, 0);
         let (code, _, err) = command(&["format", "-t", "other", "-c", &config, "-g"]);
         assert!(code == 1 && err.contains(&format!("Expected other, but read {id}")), "{err}");
+    }
+
+    #[test]
+    fn users_of_the_first_start_are_read_and_refused() {
+        let (name, mechanism, credential) =
+            user("SCRAM-SHA-512=[name=alice,iterations=8192,salt=c2FsdA==,password=pw]").expect("a user");
+        assert_eq!((name.as_str(), mechanism, credential.iterations), ("alice", ScramMechanism::Sha512, 8192));
+        let expected = ScramCredential::of_password(ScramMechanism::Sha512, b"salt".to_vec(), "pw", 8192);
+        assert_eq!(credential, expected);
+        for wrong in [
+            "SCRAM-SHA-1=[name=a,password=b]",
+            "SCRAM-SHA-256=name=a",
+            "SCRAM-SHA-256=[name=a]",
+            "SCRAM-SHA-256=[password=a]",
+            "SCRAM-SHA-256=[name=a,password=b,iterations=1]",
+            "SCRAM-SHA-256=[name=a,saltedpassword=b]",
+        ] {
+            assert!(user(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -21,8 +21,15 @@ use anyhow::{Context as _, bail, ensure};
 use model::Schema;
 
 /// Files of messages that are neither request nor response.
-const DATA_FILES: [&str; 6] =
-    ["consumer_protocol", "control_records", "group_records", "share_group_records", "storage", "transaction_records"];
+const DATA_FILES: [&str; 7] = [
+    "consumer_protocol",
+    "control_records",
+    "group_records",
+    "metadata_records",
+    "share_group_records",
+    "storage",
+    "transaction_records",
+];
 
 /// Generated files: path below `generated/` and content.
 type Files = BTreeMap<PathBuf, String>;

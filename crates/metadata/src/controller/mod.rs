@@ -15,6 +15,7 @@ mod configs;
 mod delegation_tokens;
 mod error;
 mod features;
+mod import;
 mod records;
 mod scram;
 mod topics;

@@ -6,6 +6,7 @@
 //! topic/<name>          {"id": "...", "partitions": [{"replicas": [1], "leader": 1, "leader_epoch": 0}]}
 //! config/topic/<name>   config/broker/<id>   config/broker-default   config/group/<id>   config/client-metrics/<name>
 //! producer-ids          {"next": 1000}
+//! imported              {"cluster_id": "..."}               the metadata of an Apache Kafka cluster was taken over
 //! acl/<binding>         {}                                  the binding itself is the key
 //! scram/<mechanism>/<user>   quota/<entity>   token/<id>   feature/<name>
 //! ```
@@ -26,6 +27,7 @@ use crate::store::Listing;
 pub(super) const CLUSTER: &str = "cluster";
 pub(super) const CONTROLLER: &str = "controller";
 pub(super) const PRODUCER_IDS: &str = "producer-ids";
+pub(super) const IMPORTED: &str = "imported";
 
 mod security;
 

@@ -49,23 +49,23 @@ impl Changes {
         set.chain(self.delete.iter().map(|key| ConfigChange::Delete(key.clone()))).collect()
     }
 
-    /// Quotas and credentials are two different requests.
+    /// Whether credentials are changed. Quotas and credentials are two different requests.
     ///
     /// # Errors
-    /// Both at once, or credentials, which this tool does not change yet.
-    pub fn check_quotas(&self) -> Result<(), Failure> {
+    /// Both at once.
+    pub fn are_credentials(&self) -> Result<bool, Failure> {
         let is_credential = |key: &str| key.starts_with("SCRAM-");
         let keys: Vec<&str> =
             self.set.iter().map(|(key, _)| key.as_str()).chain(self.delete.iter().map(String::as_str)).collect();
         if keys.iter().all(|key| !is_credential(key)) {
-            return Ok(());
+            return Ok(false);
         }
         if keys.iter().any(|key| !is_credential(key)) {
             return Err(Failure::illegal_argument(
                 "Cannot alter both quota and SCRAM credential configs simultaneously for 'users' using --bootstrap-server.",
             ));
         }
-        Err(Failure::illegal_argument("SCRAM credentials are not available yet."))
+        Ok(true)
     }
 }
 

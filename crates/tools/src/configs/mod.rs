@@ -3,6 +3,7 @@
 mod changes;
 mod entity;
 mod quotas;
+pub(crate) mod scram;
 
 use milena_client::Cluster;
 use milena_client::admin::{ConfigResource, ResourceType};
@@ -73,9 +74,10 @@ pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
 
 async fn execute(options: &Parsed, target: &Target, terminal: &mut Terminal) -> Result<(), Failure> {
     let changes = if options.has("alter") { Some(Changes::of(options)?) } else { None };
-    if let (Some(changes), Target::Quota(_)) = (&changes, target) {
-        changes.check_quotas()?;
-    }
+    let credentials = match (&changes, target) {
+        (Some(changes), Target::Quota(_)) => changes.are_credentials()?,
+        _ => false,
+    };
     let cluster = match options.value("bootstrap-controller") {
         Some(servers) if !options.has("bootstrap-server") => {
             let properties = session::ClientProperties::read(options, &["command-config"], &[])?;
@@ -93,8 +95,14 @@ async fn execute(options: &Parsed, target: &Target, terminal: &mut Terminal) -> 
             Ok(())
         }
         (Target::Configs(entity), None) => describe(&cluster, entity, options.has("all"), terminal).await,
+        (Target::Quota(entities), Some(changes)) if credentials => {
+            scram::alter(&cluster, entities, &changes, terminal).await
+        }
         (Target::Quota(entities), Some(changes)) => quotas::alter(&cluster, entities, &changes, terminal).await,
-        (Target::Quota(entities), None) => quotas::describe(&cluster, entities, terminal).await,
+        (Target::Quota(entities), None) => {
+            quotas::describe(&cluster, entities, terminal).await?;
+            scram::describe(&cluster, entities, terminal).await
+        }
     }
 }
 
