@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fetch_session::FetchSessionCache;
 use crate::flow::RequestFlow;
 use crate::group::GroupCoordinator;
+use crate::live_config::LiveConfig;
 use crate::metrics::{Metrics, SlowRequests};
 use crate::partition::PartitionTable;
 use crate::producer_ids::ProducerIds;
@@ -58,6 +59,8 @@ pub struct Broker {
     pub(crate) telemetry: Telemetry,
     /// Limits and rates of connections.
     pub(crate) connection_quotas: ConnectionQuotas,
+    /// Settings that change while the broker runs.
+    pub live_config: LiveConfig,
     /// The clock that every timeout and timestamp of the broker reads.
     pub clock: Arc<dyn Clock>,
     /// The listeners that accept clients, in the order of the configuration.

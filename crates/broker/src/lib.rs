@@ -21,6 +21,7 @@ mod error_code;
 mod fetch_session;
 mod flow;
 pub mod group;
+mod live_config;
 mod metrics;
 mod net;
 mod offsets_log;
@@ -35,5 +36,6 @@ mod telemetry;
 pub mod transaction;
 
 pub use context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
+pub use live_config::{LiveConfig, LiveValues};
 pub use metrics::Metrics;
 pub use server::{RunningBroker, StartError};

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use milena_log::{CleanerOptions, LogManager, LogManagerOptions, OpenError};
+use milena_log::{LogManager, LogManagerOptions, OpenError};
 use milena_metadata::{BrokerConfig, ClusterImage, Controller, ControllerError, ListenerConfig, MetadataChange};
 use milena_stdx::{Clock, ShutdownToken, SystemClock};
 use tokio::net::TcpListener;
@@ -19,6 +19,7 @@ use crate::context::{Broker, ListenerInfo};
 use crate::delegation_tokens;
 use crate::fetch_session::FetchSessionCache;
 use crate::group::{GroupConfig, GroupCoordinator};
+use crate::live_config::{LiveConfig, cleaner_options};
 use crate::metrics::{Metrics, SlowRequests};
 use crate::net::{self, ConnectionLimits};
 use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
@@ -152,6 +153,7 @@ fn follow_metadata(broker: &Arc<Broker>) {
             if changes.iter().any(|change| matches!(change, MetadataChange::BrokerConfigChanged)) {
                 apply_log_dir_settings(&broker.logs, image);
             }
+            broker.live_config.follow(image, changes, &broker.logs);
             broker.partitions.follow(image, changes);
             tell_share_groups(&broker, changes);
             if changes.iter().any(|change| matches!(change, MetadataChange::ClientQuotasChanged)) {
@@ -315,6 +317,7 @@ impl Parts {
             connection_quotas,
             fetch_sessions: FetchSessionCache::new(self.config.max_incremental_fetch_session_cache_slots),
             producer_ids,
+            live_config: LiveConfig::new(&self.controller.image()),
             groups,
             transactions: Arc::new(transactions),
             config: self.config,
@@ -356,12 +359,7 @@ fn log_options(config: &BrokerConfig, clock: &Arc<dyn Clock>, controller: &Arc<C
         producer_id_expiration_ms: config.producer_id_expiration_ms,
         retention_check_interval: config.log_retention_check_interval,
         checkpoint_interval: config.log_flush_offset_checkpoint_interval,
-        cleaner: CleanerOptions {
-            enable: config.log_cleaner_enable,
-            dedupe_buffer_bytes: config.log_cleaner_dedupe_buffer_size,
-            backoff: config.log_cleaner_backoff,
-            ..CleanerOptions::default()
-        },
+        cleaner: cleaner_options(&controller.image()),
         ..LogManagerOptions::new(&config.data_dir, clock.clone())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::compaction::{CompactionStats, Dirtiness};
 use crate::error::{StorageError, StorageErrorKind};
 use crate::log::Log;
-use crate::manager::LogManager;
+use crate::manager::{CleanerOptions, LogManager};
 
 impl LogManager {
     /// Compacts logs until the manager stops. A log whose bytes are damaged is left alone from then on.
@@ -15,11 +15,17 @@ impl LogManager {
         let mut uncleanable = HashSet::new();
         loop {
             let cleaned = self.clean_dirtiest(&mut uncleanable);
-            let pause = if cleaned { Duration::ZERO } else { self.options.cleaner.backoff };
+            let pause = if cleaned { Duration::ZERO } else { self.cleaner.lock().backoff };
             if !self.pause(pause) {
                 return;
             }
         }
+    }
+
+    /// Has compaction go by other settings from its next round on. Whether it runs at all is decided at the start.
+    pub fn set_cleaner(&self, options: CleanerOptions) {
+        *self.cleaner.lock() = options;
+        self.wake.notify_all();
     }
 
     /// Compacts every log that is dirty enough, now; for tests and tools. Returns how many logs were compacted.
@@ -75,7 +81,8 @@ impl LogManager {
 
     fn clean(&self, log: &Arc<Log>, dirty: &Dirtiness) -> Result<CompactionStats, StorageError> {
         let _rewriting = log.rewriting.lock();
-        let stats = log.compact(dirty, &self.options.cleaner, &mut |budget| self.pause(budget))?;
+        let options = self.cleaner.lock().clone();
+        let stats = log.compact(dirty, &options, &mut |budget| self.pause(budget))?;
         self.cleaned.lock().insert((log.topic().to_string(), log.partition()), stats.clean_offset);
         self.write_cleaner_checkpoint(&log.dir())?;
         Ok(stats)

@@ -129,12 +129,14 @@ pub struct LogManager {
     /// Held while a partition is created or deleted.
     changing: Mutex<()>,
     pub(crate) cleaned: Mutex<Offsets>,
+    /// What compaction goes by; see [`LogManager::set_cleaner`].
+    pub(crate) cleaner: Mutex<CleanerOptions>,
     pub(crate) options: LogManagerOptions,
     pub(crate) moves: Moves,
     /// Directories that get no new partitions (`cordoned.log.dirs`).
     cordoned: RwLock<Vec<PathBuf>>,
     stop: Mutex<bool>,
-    wake: Condvar,
+    pub(crate) wake: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -197,6 +199,7 @@ impl LogManager {
             broken: Mutex::default(),
             changing: Mutex::default(),
             cleaned: Mutex::default(),
+            cleaner: Mutex::new(options.cleaner.clone()),
             options,
             moves: Moves::default(),
             cordoned: RwLock::default(),

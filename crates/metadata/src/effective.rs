@@ -113,7 +113,10 @@ impl ClusterImage {
             let own = self.group_config(group, def.name);
             let own = own.map(|value| candidate(def.name, &value, 1, ConfigSource::Group));
             let broker_def = BROKER_CONFIGS.get(&format!("group.{}", def.name));
-            let inherited = broker_def.map(|broker| self.broker_candidates(broker.name)).unwrap_or_default();
+            let inherited = match broker_def {
+                Some(broker) => self.broker_candidates(broker.name),
+                None => default_candidate(def).into_iter().collect(),
+            };
             in_force(def, own.into_iter().chain(inherited).collect())
         })
     }
@@ -142,6 +145,11 @@ impl ClusterImage {
         found.extend(default.map(|value| candidate(name, value, 1, ConfigSource::Default)));
         found
     }
+}
+
+/// What the table says, for keys that no broker's key feeds.
+fn default_candidate(def: &'static ConfigDef) -> Option<Candidate> {
+    def.default.map(|value| candidate(def.name, value, 1, ConfigSource::Default))
 }
 
 fn collect<'a>(

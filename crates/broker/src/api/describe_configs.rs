@@ -96,7 +96,7 @@ fn broker_or_default(image: &ClusterImage, name: &str, detail: &Detail) -> Resul
 fn default_of_all_brokers(image: &ClusterImage, detail: &Detail) -> Vec<Config> {
     let set = milena_metadata::config_def::BROKER_CONFIGS.iter().filter_map(|def| {
         let mut config = image.broker_config(def);
-        config.synonyms.retain(|synonym| synonym.source >= ConfigSource::DynamicDefaultBroker);
+        config.synonyms.retain(|synonym| synonym.source == ConfigSource::DynamicDefaultBroker);
         config.value = Some(image.default_broker_config.get(def.name)?.clone());
         config.source = ConfigSource::DynamicDefaultBroker;
         Some(entry(config, false, detail))

@@ -11,6 +11,7 @@
 
 mod environment;
 mod listeners;
+mod providers;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,16 @@ pub enum ConfigError {
     Invalid {
         /// What is wrong.
         source: InvalidValue,
+        /// Where the value was set.
+        origin: Origin,
+    },
+    /// A value that is kept elsewhere cannot be had.
+    #[error("configuration {key}: {reason} ({origin})")]
+    Unresolved {
+        /// The key.
+        key: String,
+        /// What is wrong with the reference or the provider.
+        reason: String,
         /// Where the value was set.
         origin: Origin,
     },
@@ -134,14 +145,8 @@ pub struct BrokerConfig {
     pub log_initial_task_delay: Duration,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub log_flush_offset_checkpoint_interval: Duration,
-    /// `log.cleaner.enable`
-    pub log_cleaner_enable: bool,
     /// `log.cleaner.threads`
     pub log_cleaner_threads: usize,
-    /// `log.cleaner.backoff.ms`
-    pub log_cleaner_backoff: Duration,
-    /// `log.cleaner.dedupe.buffer.size`
-    pub log_cleaner_dedupe_buffer_size: usize,
 
     settings: BTreeMap<String, String>,
 }
@@ -229,10 +234,7 @@ fn typed(settings: &Settings, listeners: Vec<ListenerConfig>) -> Result<BrokerCo
         log_retention_check_interval: millis(settings, "log.retention.check.interval.ms")?,
         log_initial_task_delay: millis(settings, "log.initial.task.delay.ms")?,
         log_flush_offset_checkpoint_interval: millis(settings, "log.flush.offset.checkpoint.interval.ms")?,
-        log_cleaner_enable: flag(settings, "log.cleaner.enable"),
         log_cleaner_threads: number(settings, "log.cleaner.threads")?,
-        log_cleaner_backoff: millis(settings, "log.cleaner.backoff.ms")?,
-        log_cleaner_dedupe_buffer_size: number(settings, "log.cleaner.dedupe.buffer.size")?,
         settings: settings.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }

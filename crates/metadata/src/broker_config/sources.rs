@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use milena_stdx::{Properties, closest_key};
 
-use super::ConfigError;
 use super::environment::{cluster_id_of_variable, key_of_variable};
+use super::{ConfigError, providers};
 use crate::config_def::BROKER_CONFIGS;
 
 /// Collects settings in the order in which they override each other.
@@ -90,8 +90,12 @@ impl ConfigSources {
         self.settings.insert(key.to_owned(), setting);
     }
 
-    /// Checks every setting of a known key, and says something about the others.
-    pub(super) fn check(self, notices: &mut Vec<String>) -> Result<Settings, ConfigError> {
+    /// Resolves references, checks every setting of a known key, and says something about the others.
+    pub(super) fn check(mut self, notices: &mut Vec<String>) -> Result<Settings, ConfigError> {
+        providers::resolve(&mut self.settings).map_err(|(key, reason)| {
+            let origin = self.settings.get(&key).map_or(Origin::Default, |setting| setting.origin.clone());
+            ConfigError::Unresolved { key, reason, origin }
+        })?;
         for (key, setting) in &self.settings {
             match BROKER_CONFIGS.get(key) {
                 Some(def) => def
@@ -111,7 +115,7 @@ fn is_link_of_a_container(key: &str, value: &str) -> bool {
 
 /// Keys outside the table that belong to a component with a prefix of its own.
 const FOREIGN_PREFIXES: &[&str] =
-    &["listener.name.", "rsm.config.", "rlmm.config.", "confluent.", "controller.quorum."];
+    &["config.providers.", "listener.name.", "rsm.config.", "rlmm.config.", "confluent.", "controller.quorum."];
 /// Keys that are read although Kafka no longer has them.
 const LEGACY_LISTENER_KEYS: &[&str] = &["port", "host.name", "advertised.host.name", "advertised.port"];
 /// Keys that Kafka 4 no longer has and that need no replacement.

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{BROKER_CONFIGS, ConfigDef, ConfigTable, GROUP_CONFIGS, Importance, TOPIC_CONFIGS, UpdateMode, Validator};
+use super::{
+    BROKER_CONFIGS, CLIENT_METRICS_CONFIGS, ConfigDef, ConfigTable, GROUP_CONFIGS, Importance, TOPIC_CONFIGS,
+    UpdateMode, Validator,
+};
 
 const HEAD: &str = "# Configuration
 
@@ -33,6 +36,7 @@ pub fn markdown() -> String {
     section(&mut page, "Broker", &BROKER_CONFIGS);
     section(&mut page, "Topics", &TOPIC_CONFIGS);
     section(&mut page, "Groups", &GROUP_CONFIGS);
+    section(&mut page, "Subscriptions to client metrics", &CLIENT_METRICS_CONFIGS);
     page
 }
 

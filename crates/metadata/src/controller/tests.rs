@@ -161,7 +161,7 @@ fn numbers_of_partitions_and_replicas_are_checked() {
         says(
             ErrorCode::InvalidReplicationFactor,
             "Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because \
-             only 1 broker(s) are registered."
+             only 1 broker(s) are registered or some brokers have all their log directories cordoned."
         )
     );
     assert_eq!(create(1, 0).0, ErrorCode::InvalidReplicationFactor);

@@ -161,7 +161,7 @@ impl Controller {
         }
         Err(ControllerError::InvalidReplicationFactor(format!(
             "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be \
-             reached because only 1 broker(s) are registered."
+             reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
         )))
     }
 

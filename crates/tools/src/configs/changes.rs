@@ -121,11 +121,13 @@ mod tests {
             set: parse("SCRAM-SHA-256=[iterations=8192,password=pw],producer_byte_rate=1048576").unwrap(),
             delete: Vec::new(),
         };
-        let message = changes.check_quotas().unwrap_err().message();
+        let message = changes.are_credentials().unwrap_err().message();
         assert_eq!(
             message,
             "Cannot alter both quota and SCRAM credential configs simultaneously for 'users' using --bootstrap-server."
         );
-        assert!(Changes { set: parse("consumer_byte_rate=1").unwrap(), delete: Vec::new() }.check_quotas().is_ok());
+        let of = |text| Changes { set: parse(text).unwrap(), delete: Vec::new() }.are_credentials().unwrap();
+        assert!(!of("consumer_byte_rate=1"));
+        assert!(of("SCRAM-SHA-512=[password=pw]"));
     }
 }

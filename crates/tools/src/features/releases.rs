@@ -24,7 +24,7 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("group.version", &["4.0-IV0"]),
     ("eligible.leader.replicas.version", &["4.1-IV0"]),
     ("share.version", &["4.2-IV0"]),
-    ("streams.version", &["4.2-IV0"]),
+    ("streams.version", &["4.2-IV1"]),
 ];
 
 /// A release.
