@@ -28,6 +28,33 @@ Without any setting the broker listens on 127.0.0.1:9092 only and keeps everythi
 *Changes* says when a new value takes effect: at a `restart`, or at once when it is set with `kafka-configs` for one
 `broker` or for all (`cluster`). Rows in small importance at the end of each table are read and checked so that
 configurations written for Kafka are understood; not each of them has something to steer here.
+
+## Changing settings while the broker runs
+
+```
+kafka-configs --bootstrap-server localhost:9092 --alter --broker-defaults --add-config message.max.bytes=4000000
+kafka-configs --bootstrap-server localhost:9092 --alter --broker 1 --add-config log.cleaner.backoff.ms=1000
+kafka-configs --bootstrap-server localhost:9092 --describe --broker 1
+```
+
+What is set for one broker comes before what is set for all, and both before what the broker was started with. At once in
+force are the defaults of topics (`log.*`, `message.max.bytes`, `compression.*`, `min.insync.replicas`), `log.cleaner.*`
+but for the number of threads and the size of the I/O buffer, and `max.connections*`. Accepted and shown, without anything
+to steer: `num.io.threads`, `num.network.threads`, `num.replica.fetchers`, `background.threads`, `log.cleaner.threads`,
+`remote.log.*`. `num.recovery.threads.per.data.dir` counts at the next start.
+
+## Values that are kept elsewhere
+
+```
+config.providers=env,secrets
+config.providers.env.class=org.apache.kafka.common.config.provider.EnvVarConfigProvider
+config.providers.secrets.class=org.apache.kafka.common.config.provider.FileConfigProvider
+broker.rack=${env:RACK}
+ssl.keystore.password=${secrets:/run/secrets/kafka.properties:keystore}
+```
+
+`FileConfigProvider`, `DirectoryConfigProvider` (one file a value) and `EnvVarConfigProvider` are known, with
+`param.allowed.paths` and `param.allowlist.pattern`. References are resolved when the broker starts.
 ";
 
 /// The whole page.
