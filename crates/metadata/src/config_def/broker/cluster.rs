@@ -1,6 +1,6 @@
 //! Who this broker is in its cluster: roles, quorum, metadata log, replication.
 
-use super::super::ConfigType::{Boolean, Class, Int, List, Long, String};
+use super::super::ConfigType::{Boolean, Int, List, Long, String};
 use super::super::Validator::{ListOf, NonEmptyList, OneOf};
 use super::super::{ConfigDef, def, unset};
 
@@ -154,7 +154,7 @@ pub(super) const CLUSTER: &[ConfigDef] = &[
         .low()
         .doc("Protocol between brokers."),
     unset("inter.broker.listener.name", String).low().doc("Listener that brokers use among themselves."),
-    unset("replica.selector.class", Class).low().doc("Class that chooses the replica a consumer reads from."),
+    unset("replica.selector.class", String).low().doc("Class that chooses the replica a consumer reads from."),
     def("follower.fetch.last.tiered.offset.enable", Boolean, "false")
         .dynamic()
         .low()

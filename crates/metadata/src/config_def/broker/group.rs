@@ -96,12 +96,10 @@ pub(super) const GROUP: &[ConfigDef] = &[
         .doc("Time between two assignments of a consumer group, in milliseconds."),
     def("group.consumer.min.assignment.interval.ms", Int, "0")
         .at_least(0)
-        .dynamic()
         .low()
         .doc("Shortest time between two assignments a consumer group may set, in milliseconds."),
     def("group.consumer.max.assignment.interval.ms", Int, "15000")
         .at_least(0)
-        .dynamic()
         .low()
         .doc("Longest time between two assignments a consumer group may set, in milliseconds."),
     def("group.consumer.assignor.offload.enable", Boolean, "true")
@@ -145,12 +143,10 @@ pub(super) const GROUP: &[ConfigDef] = &[
         .doc("Time between two assignments of a share group, in milliseconds."),
     def("group.share.min.assignment.interval.ms", Int, "0")
         .at_least(0)
-        .dynamic()
         .low()
         .doc("Shortest time between two assignments a share group may set, in milliseconds."),
     def("group.share.max.assignment.interval.ms", Int, "15000")
         .at_least(0)
-        .dynamic()
         .low()
         .doc("Longest time between two assignments a share group may set, in milliseconds."),
     def("group.share.assignor.offload.enable", Boolean, "true")
@@ -208,12 +204,10 @@ pub(super) const GROUP: &[ConfigDef] = &[
         .doc("Time between two assignments of a streams group, in milliseconds."),
     def("group.streams.min.assignment.interval.ms", Int, "0")
         .at_least(0)
-        .dynamic()
         .low()
         .doc("Shortest time between two assignments a streams group may set, in milliseconds."),
     def("group.streams.max.assignment.interval.ms", Int, "15000")
         .at_least(0)
-        .dynamic()
         .low()
         .doc("Longest time between two assignments a streams group may set, in milliseconds."),
     def("group.streams.assignors", List, "sticky").check(NonEmptyList).low().doc("Assignors of streams groups."),

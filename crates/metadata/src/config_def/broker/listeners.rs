@@ -11,7 +11,6 @@ pub(super) const LISTENERS: &[ConfigDef] = &[
         .high()
         .doc("Where to listen: NAME://host:port, separated by commas; an empty host means every interface."),
     unset("advertised.listeners", List)
-        .per_broker()
         .high()
         .doc("What clients are told to connect to, by listener name; the listeners themselves when not set."),
     def(

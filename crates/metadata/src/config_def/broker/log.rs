@@ -23,24 +23,21 @@ pub(super) const LOG: &[ConfigDef] = &[
     unset("log.roll.ms", Long)
         .dynamic()
         .doc("Age in milliseconds at which a segment is rolled; log.roll.hours when not set."),
-    def("log.roll.hours", Int, "168").at_least(1).dynamic().doc("Age in hours at which a segment is rolled."),
+    def("log.roll.hours", Int, "168").at_least(1).doc("Age in hours at which a segment is rolled."),
     unset("log.roll.jitter.ms", Long)
         .dynamic()
         .low()
         .doc("Largest random amount taken from log.roll.ms; log.roll.jitter.hours when not set."),
     def("log.roll.jitter.hours", Int, "0")
         .at_least(0)
-        .dynamic()
         .low()
         .doc("Largest random amount taken from log.roll.hours, in hours."),
     unset("log.retention.ms", Long)
         .dynamic()
         .high()
         .doc("Milliseconds that records are kept, -1 for ever; log.retention.minutes when not set."),
-    unset("log.retention.minutes", Int)
-        .dynamic()
-        .doc("Minutes that records are kept; log.retention.hours when not set."),
-    def("log.retention.hours", Int, "168").dynamic().high().doc("Hours that records are kept, -1 for ever."),
+    unset("log.retention.minutes", Int).doc("Minutes that records are kept; log.retention.hours when not set."),
+    def("log.retention.hours", Int, "168").high().doc("Hours that records are kept, -1 for ever."),
     def("log.retention.bytes", Long, "-1")
         .dynamic()
         .high()
@@ -134,6 +131,7 @@ pub(super) const LOG: &[ConfigDef] = &[
         .low()
         .doc("Bytes a second that compaction may read and write."),
     def("log.cleaner.dedupe.buffer.size", Long, "134217728")
+        .at_least(1024 * 1024)
         .dynamic()
         .doc("Memory for the keys of compaction, in bytes."),
     def("log.cleaner.io.buffer.size", Int, "524288")

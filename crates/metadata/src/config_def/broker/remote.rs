@@ -1,6 +1,6 @@
 //! Tiered storage. Read and checked so that configurations written for Kafka are understood.
 
-use super::super::ConfigType::{Boolean, Class, Double, Int, Long, Short, String};
+use super::super::ConfigType::{Boolean, Double, Int, Long, Short, String};
 use super::super::Validator::BetweenDouble;
 use super::super::{ConfigDef, def, unset};
 
@@ -12,11 +12,11 @@ pub(super) const REMOTE: &[ConfigDef] = &[
     def("remote.log.metadata.manager.impl.prefix", String, "rlmm.config.")
         .low()
         .doc("Beginning of the keys that go to the remote metadata manager."),
-    unset("remote.log.storage.manager.class.name", Class).low().doc("Class of the remote storage manager."),
+    unset("remote.log.storage.manager.class.name", String).low().doc("Class of the remote storage manager."),
     unset("remote.log.storage.manager.class.path", String).low().doc("Class path of the remote storage manager."),
     def(
         "remote.log.metadata.manager.class.name",
-        Class,
+        String,
         "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager",
     )
     .low()

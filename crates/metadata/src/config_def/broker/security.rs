@@ -16,16 +16,9 @@ pub(super) const SECURITY: &[ConfigDef] = &[
         .per_broker()
         .low()
         .doc("Whether clients must show a certificate."),
-    def("ssl.principal.mapping.rules", String, "DEFAULT")
-        .per_broker()
-        .low()
-        .doc("How names of certificates become principals."),
-    def("ssl.allow.dn.changes", Boolean, "false")
-        .per_broker()
-        .low()
-        .doc("Whether a new certificate may have another name."),
+    def("ssl.principal.mapping.rules", String, "DEFAULT").low().doc("How names of certificates become principals."),
+    def("ssl.allow.dn.changes", Boolean, "false").low().doc("Whether a new certificate may have another name."),
     def("ssl.allow.san.changes", Boolean, "false")
-        .per_broker()
         .low()
         .doc("Whether a new certificate may have other alternative names."),
     def("ssl.protocol", String, "TLSv1.3").per_broker().low().doc("Newest version of TLS."),
@@ -62,14 +55,11 @@ pub(super) const SECURITY: &[ConfigDef] = &[
         .doc("How Kerberos principals become short names."),
     unset("sasl.jaas.config", Password).per_broker().low().doc("JAAS configuration of a listener."),
     unset("sasl.client.callback.handler.class", Class).low().doc("Class that answers the client's side of SASL."),
-    unset("sasl.login.class", Class).per_broker().low().doc("Class that logs in."),
-    unset("sasl.login.callback.handler.class", Class)
-        .per_broker()
-        .low()
-        .doc("Class that answers the login's questions."),
+    unset("sasl.login.class", Class).low().doc("Class that logs in."),
+    unset("sasl.login.callback.handler.class", Class).low().doc("Class that answers the login's questions."),
     unset("sasl.kerberos.service.name", String).per_broker().low().doc("Kerberos name of the brokers."),
     def("sasl.kerberos.kinit.cmd", String, "/usr/bin/kinit").per_broker().low().doc("Path of kinit."),
-    def("sasl.kerberos.ticket.renew.window.factor", Double, "0.80")
+    def("sasl.kerberos.ticket.renew.window.factor", Double, "0.8")
         .per_broker()
         .low()
         .doc("Share of a ticket's life after which it is renewed."),
@@ -81,7 +71,7 @@ pub(super) const SECURITY: &[ConfigDef] = &[
         .per_broker()
         .low()
         .doc("Milliseconds between two logins."),
-    def("sasl.login.refresh.window.factor", Double, "0.80")
+    def("sasl.login.refresh.window.factor", Double, "0.8")
         .per_broker()
         .low()
         .doc("Share of a credential's life after which it is refreshed."),
@@ -98,18 +88,11 @@ pub(super) const SECURITY: &[ConfigDef] = &[
         .low()
         .doc("Seconds before its end that a credential is refreshed at the latest."),
     unset("sasl.login.connect.timeout.ms", Int)
-        .per_broker()
         .low()
         .doc("Milliseconds a connection to the identity provider may take."),
-    unset("sasl.login.read.timeout.ms", Int)
-        .per_broker()
-        .low()
-        .doc("Milliseconds an answer of the identity provider may take."),
-    def("sasl.login.retry.backoff.max.ms", Long, "10000")
-        .per_broker()
-        .low()
-        .doc("Most milliseconds between attempts to log in."),
-    def("sasl.login.retry.backoff.ms", Long, "100").per_broker().low().doc("Milliseconds between attempts to log in."),
+    unset("sasl.login.read.timeout.ms", Int).low().doc("Milliseconds an answer of the identity provider may take."),
+    def("sasl.login.retry.backoff.max.ms", Long, "10000").low().doc("Most milliseconds between attempts to log in."),
+    def("sasl.login.retry.backoff.ms", Long, "100").low().doc("Milliseconds between attempts to log in."),
     def(
         "sasl.oauthbearer.jwt.retriever.class",
         Class,

@@ -26,7 +26,7 @@ pub(super) const SERVER: &[ConfigDef] = &[
         .low()
         .doc("Most milliseconds to wait for a connection after repeated failures."),
     def("config.providers", List, "").dynamic().low().doc("Classes that supply configuration values from elsewhere."),
-    def("authorizer.class.name", Class, "").low().doc("Class that decides who may do what."),
+    def("authorizer.class.name", String, "").low().doc("Class that decides who may do what."),
     unset("early.start.listeners", List).low().doc("Listeners that open before the authorizer is ready."),
     unset("broker.rack", String).doc("Where this broker stands; told to clients in metadata."),
     def("controlled.shutdown.enable", Boolean, "true")

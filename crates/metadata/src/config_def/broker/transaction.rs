@@ -72,7 +72,7 @@ pub(super) const TRANSACTION: &[ConfigDef] = &[
         .at_least(1)
         .low()
         .doc("Copies of each partition of __share_group_state."),
-    def("share.coordinator.state.topic.min.isr", Int, "2")
+    def("share.coordinator.state.topic.min.isr", Short, "2")
         .at_least(1)
         .low()
         .doc("In-sync replicas that a write to __share_group_state needs."),
@@ -111,5 +111,6 @@ pub(super) const TRANSACTION: &[ConfigDef] = &[
     def("share.coordinator.cached.buffer.max.bytes", Int, "1048588")
         .at_least(524288)
         .low()
+        .dynamic()
         .doc("Largest write buffer that the share coordinator keeps, in bytes."),
 ];
