@@ -109,7 +109,7 @@ async fn execute(options: &Parsed, target: &Target, terminal: &mut Terminal) -> 
 async fn describe(cluster: &Cluster, entity: &Entity, all: bool, terminal: &mut Terminal) -> Result<(), Failure> {
     for entity in entities_like(cluster, entity).await? {
         let Some(resource) = entity.resource() else { continue };
-        if !exists(cluster, &resource).await? {
+        if !all && !exists(cluster, &resource).await? {
             let kind = entity.singular();
             terminal.line(&format!("The {kind} '{}' doesn't exist and doesn't have dynamic config.", resource.name));
             continue;
