@@ -16,11 +16,10 @@ pub(crate) const GROUP: i8 = 32;
 
 /// The message about a resource of a type that has no configuration here.
 pub(crate) fn unsupported(resource_type: i8) -> String {
-    let name = match resource_type {
-        BROKER_LOGGER => "BROKER_LOGGER",
-        _ => return format!("Unsupported resource type: UNKNOWN ({resource_type})"),
-    };
-    format!("Unsupported resource type: {name}")
+    match resource_type {
+        BROKER_LOGGER => "Unsupported resource type: BROKER_LOGGER".to_owned(),
+        other => format!("Unsupported resource type: UNKNOWN ({other})"),
+    }
 }
 
 /// What `resource_type` and `name` of a request mean, or why they mean nothing here.
@@ -41,13 +40,29 @@ pub(crate) fn parse(resource_type: i8, name: &str) -> Result<ConfigResource, (Er
     }
 }
 
-/// Puts the controller's answers to the resources that could be parsed back between those that could not.
+/// Checks that `name` is this broker's id.
+///
+/// # Errors
+/// The code and the message to answer.
+pub(crate) fn check_logger_broker(node_id: i32, name: &str) -> Result<(), (ErrorCode, String)> {
+    let message = match name.parse::<i32>() {
+        Ok(id) if id == node_id => return Ok(()),
+        Ok(id) => format!("Unexpected broker id, expected {node_id}, but received {id}"),
+        Err(_) if name.is_empty() => "Broker id must not be empty".to_owned(),
+        Err(_) => format!("Broker id must be an integer, but it is: {name}"),
+    };
+    Err((ErrorCode::InvalidRequest, message))
+}
+
+/// Puts the controller's answers to the resources it was asked about back between those that were dealt with before: refused,
+/// or done with the code [`ErrorCode::None`].
 pub(crate) fn merge_answers(
     refused: Vec<Option<(ErrorCode, String)>>,
     answers: Vec<Result<(), ControllerError>>,
 ) -> impl Iterator<Item = (ErrorCode, Option<String>)> {
     let mut answers = answers.into_iter();
     refused.into_iter().map(move |refusal| match refusal {
+        Some((ErrorCode::None, _)) => (ErrorCode::None, None),
         Some((code, message)) => (code, Some(message)),
         None => match answers.next() {
             Some(Err(error)) => (error.error_code(), Some(error.to_string())),

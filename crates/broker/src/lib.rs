@@ -14,6 +14,7 @@ mod acl_wire;
 pub mod api;
 mod authorized_operations;
 mod auto_topic;
+mod broker_loggers;
 mod config_resource;
 mod context;
 mod delegation_tokens;

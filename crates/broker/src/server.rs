@@ -211,8 +211,6 @@ fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
         max_frame_bytes: config.socket_request_max_bytes,
         frame_memory_bytes: config.queued_max_request_bytes.unwrap_or(FRAME_MEMORY_BYTES),
         max_idle: config.connections_max_idle,
-        max_connections: config.max_connections,
-        max_connections_per_ip: config.max_connections_per_ip,
     }
 }
 

@@ -4,7 +4,7 @@
 //!   groups (32)
 //! - v1+ tells where a value comes from and lists its synonyms, strongest first; v3+ types and documentation
 //! - secrets are never shown: their value is null and they are marked sensitive
-//! - not implemented: broker loggers (8), answered with INVALID_REQUEST
+//! - broker loggers (8) show their levels (KIP-412)
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use milena_protocol::messages::describe_configs_request::Resource;
 use milena_protocol::messages::describe_configs_response::{Config, Result as ResourceResult, Synonym};
 use milena_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
-use crate::config_resource;
 use crate::context::{Broker, RequestContext};
+use crate::{broker_loggers, config_resource};
 
 /// What the client wants to see of each value.
 struct Detail {
@@ -48,6 +48,7 @@ fn describe(image: &ClusterImage, resource: Resource, detail: &Detail) -> Resour
         config_resource::BROKER => broker_or_default(image, &resource.resource_name, detail),
         config_resource::GROUP => group(image, &resource.resource_name, detail),
         config_resource::CLIENT_METRICS => client_metrics(image, &resource.resource_name, detail),
+        config_resource::BROKER_LOGGER => loggers(image, &resource.resource_name),
         other => Err(Refusal { code: ErrorCode::InvalidRequest, message: config_resource::unsupported(other) }),
     };
     let (code, message, configs) = match described {
@@ -117,6 +118,11 @@ fn client_metrics(image: &ClusterImage, name: &str, detail: &Detail) -> Result<V
         return Err(Refusal { code: ErrorCode::InvalidRequest, message });
     }
     Ok(image.client_metrics_configs(name).map(|config| entry(config, false, detail)).collect())
+}
+
+fn loggers(image: &ClusterImage, name: &str) -> Result<Vec<Config>, Refusal> {
+    let checked = config_resource::check_logger_broker(image.node_id, name);
+    checked.map(|()| broker_loggers::describe()).map_err(|(code, message)| Refusal { code, message })
 }
 
 fn entry(config: EffectiveConfig, read_only: bool, detail: &Detail) -> Config {

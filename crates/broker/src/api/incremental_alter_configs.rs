@@ -2,6 +2,7 @@
 //!
 //! - SET (0) and DELETE (1) single keys, APPEND (2) to and SUBTRACT (3) from lists
 //! - deleting a key that is not set changes nothing and is no error
+//! - loggers of this broker (KIP-412) have one key a logger and take SET and DELETE
 //! - resources are altered each by itself, all changes of one resource together or not at all
 
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use milena_protocol::messages::incremental_alter_configs_request::{Config, Resou
 use milena_protocol::messages::incremental_alter_configs_response::Response;
 use milena_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use crate::config_resource;
 use crate::context::{Broker, RequestContext};
+use crate::{broker_loggers, config_resource};
 
 /// Changes single keys of resources.
 pub async fn handle(
@@ -26,6 +27,10 @@ pub async fn handle(
     let mut alterations = Vec::new();
     for resource in request.resources {
         named.push((resource.resource_type, resource.resource_name.clone()));
+        if resource.resource_type == config_resource::BROKER_LOGGER {
+            refused.push(Some(alter_loggers(broker, resource, request.validate_only)));
+            continue;
+        }
         refused.push(match alteration(resource) {
             Err(refusal) => Some(refusal),
             Ok(alteration) => {
@@ -44,6 +49,14 @@ pub async fn handle(
         },
     );
     IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }
+}
+
+/// The loggers of this broker are no metadata; they are dealt with at once.
+fn alter_loggers(broker: &Broker, resource: Resource, validate_only: bool) -> (ErrorCode, String) {
+    let altered = config_resource::check_logger_broker(broker.node_id(), &resource.resource_name)
+        .and_then(|()| resource.configs.into_iter().map(op).collect::<Result<Vec<_>, _>>())
+        .and_then(|ops| broker_loggers::alter(&ops, validate_only));
+    altered.err().unwrap_or((ErrorCode::None, String::new()))
 }
 
 fn alteration(resource: Resource) -> Result<ConfigAlteration, (ErrorCode, String)> {

@@ -24,6 +24,8 @@ use crate::quota::Admission;
 
 /// Pause after `accept` failed, for example because no file descriptor is free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How long a listener that is full waits before it looks at its limit again.
+const LIMIT_RECHECK: Duration = Duration::from_secs(1);
 /// How long responses may take to leave after the broker was told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -36,10 +38,6 @@ pub(crate) struct ConnectionLimits {
     pub(crate) frame_memory_bytes: usize,
     /// `connections.max.idle.ms`; `None` for never.
     pub(crate) max_idle: Option<Duration>,
-    /// `max.connections`
-    pub(crate) max_connections: usize,
-    /// `max.connections.per.ip`
-    pub(crate) max_connections_per_ip: usize,
 }
 
 /// Binds a listening socket; `backlog` connections may wait to be accepted.
@@ -90,7 +88,9 @@ async fn accept_loop(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let pause = broker.connection_quotas.accepted(&info.name);
+                let pause = broker
+                    .connection_quotas
+                    .accepted(&info.name, broker.live_config.load().max_connection_creation_rate);
                 connections.admit(&broker, &info, &meter, stream, peer);
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
@@ -163,13 +163,14 @@ impl Connections {
             let has_room = {
                 let open = self.open.lock();
                 let on_listener = open.per_listener.get(listener).copied().unwrap_or(0);
-                open.sockets.len() < self.limits.max_connections
+                open.sockets.len() < broker.live_config.load().max_connections
                     && on_listener < broker.connection_quotas.listener_max(listener)
             };
             if has_room {
                 return;
             }
-            ended.await;
+            // Not for ever: the limit may have been raised.
+            let _ = tokio::time::timeout(LIMIT_RECHECK, ended).await;
         }
     }
 
@@ -198,7 +199,7 @@ impl Connections {
         };
         let socket = Arc::new(Socket::new(stream));
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let per_ip_max = broker.connection_quotas.per_ip_max(peer.ip(), self.limits.max_connections_per_ip);
+        let per_ip_max = broker.live_config.load().per_ip_max(peer.ip());
         if !self.register(id, peer.ip(), &info.name, per_ip_max, &socket) {
             meter.refused();
             return tracing::debug!(%peer, listener = %info.name, "too many connections");

@@ -4,10 +4,11 @@
 //!   accepting; what waits in its backlog comes in when somebody leaves
 //! - `max.connections.per.ip` with its overrides: one connection too many is closed at once
 //! - `max.connection.creation.rate`, for the broker and for listeners: accepting pauses
+//! - the limits of the whole broker change while it runs ([`crate::live_config`]); those of listeners do not
 //! - `connection_creation_rate` of an address (KIP-612): the connection is held without being served, then closed
 
 use std::collections::HashMap;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,7 @@ pub(crate) struct ConnectionQuotas {
     clock: Arc<dyn Clock>,
     windows: Windows,
     quotas: Arc<QuotaManager>,
-    per_ip_overrides: HashMap<IpAddr, usize>,
     listener_max: HashMap<String, usize>,
-    broker_rate: Option<f64>,
     listener_rates: HashMap<String, f64>,
     broker: Mutex<RateWindow>,
     listeners: Mutex<HashMap<String, RateWindow>>,
@@ -63,11 +62,9 @@ impl ConnectionQuotas {
             clock,
             windows,
             quotas,
-            per_ip_overrides: overrides(config.value("max.connections.per.ip.overrides").unwrap_or("")),
             listener_max: names()
                 .filter_map(|name| Some((name.clone(), setting(&name, "max.connections")?.parse().ok()?)))
                 .collect(),
-            broker_rate: config.value("max.connection.creation.rate").and_then(rate),
             listener_rates: names()
                 .filter_map(|name| Some((name.clone(), rate(&setting(&name, "max.connection.creation.rate")?)?)))
                 .collect(),
@@ -77,21 +74,17 @@ impl ConnectionQuotas {
         }
     }
 
-    /// Connections that `address` may have at a time, when `otherwise` is what addresses without an override may have.
-    pub(crate) fn per_ip_max(&self, address: IpAddr, otherwise: usize) -> usize {
-        self.per_ip_overrides.get(&address.to_canonical()).copied().unwrap_or(otherwise)
-    }
-
     /// Connections that a listener may have at a time.
     pub(crate) fn listener_max(&self, listener: &str) -> usize {
         self.listener_max.get(listener).copied().unwrap_or(usize::MAX)
     }
 
-    /// A connection was accepted: how long to wait before the next one is.
-    pub(crate) fn accepted(&self, listener: &str) -> Duration {
+    /// A connection was accepted: how long to wait before the next one is, when the whole broker may accept `broker_rate` a
+    /// second.
+    pub(crate) fn accepted(&self, listener: &str, broker_rate: Option<f64>) -> Duration {
         let now_ms = self.clock.now_ms();
         let mut wait_ms = 0;
-        if let Some(limit) = self.broker_rate {
+        if let Some(limit) = broker_rate {
             wait_ms = count(&mut self.broker.lock(), limit, now_ms);
         }
         if let Some(limit) = self.listener_rates.get(listener) {
@@ -135,17 +128,6 @@ fn rate(value: &str) -> Option<f64> {
     value.trim().parse::<i32>().ok().filter(|rate| *rate < i32::MAX).map(f64::from)
 }
 
-/// `host:count` separated by commas. Hosts that do not resolve are left out.
-fn overrides(value: &str) -> HashMap<IpAddr, usize> {
-    let parse = |entry: &str| {
-        let (host, count) = entry.trim().rsplit_once(':')?;
-        let count = count.trim().parse().ok()?;
-        let addresses = (host.trim().trim_matches(['[', ']']), 0).to_socket_addrs().ok()?;
-        Some(addresses.map(move |address| (address.ip().to_canonical(), count)).collect::<Vec<_>>())
-    };
-    value.split(',').filter_map(parse).flatten().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use milena_stdx::SystemClock;
@@ -163,17 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_an_override_has_a_limit_of_its_own() {
-        let quotas = quotas(&[("max.connections.per.ip.overrides", "127.0.0.1:3, ::1:5")], QuotaTable::default());
-        assert_eq!(quotas.per_ip_max("127.0.0.1".parse().unwrap(), 9), 3);
-        assert_eq!(quotas.per_ip_max("::1".parse().unwrap(), 9), 5);
-        assert_eq!(quotas.per_ip_max("10.0.0.1".parse().unwrap(), 9), 9);
-    }
-
-    #[test]
     fn accepting_pauses_when_connections_come_too_fast() {
-        let quotas = quotas(&[("max.connection.creation.rate", "1")], QuotaTable::default());
-        let waits: Vec<Duration> = (0..12).map(|_| quotas.accepted("PLAINTEXT")).collect();
+        let quotas = quotas(&[], QuotaTable::default());
+        let waits: Vec<Duration> = (0..12).map(|_| quotas.accepted("PLAINTEXT", Some(1.0))).collect();
         assert_eq!(waits[0], Duration::ZERO);
         assert!(waits[11] > Duration::ZERO, "ten a ten seconds are allowed: {waits:?}");
     }

@@ -109,10 +109,6 @@ pub struct BrokerConfig {
     pub socket_listen_backlog_size: i32,
     /// `connections.max.idle.ms`; `None` for never.
     pub connections_max_idle: Option<Duration>,
-    /// `max.connections`
-    pub max_connections: usize,
-    /// `max.connections.per.ip`
-    pub max_connections_per_ip: usize,
     /// `queued.max.request.bytes`; `None` for no limit.
     pub queued_max_request_bytes: Option<usize>,
     /// `fetch.max.bytes`
@@ -217,8 +213,6 @@ fn typed(settings: &Settings, listeners: Vec<ListenerConfig>) -> Result<BrokerCo
         socket_receive_buffer_bytes: size(settings, "socket.receive.buffer.bytes")?,
         socket_listen_backlog_size: number(settings, "socket.listen.backlog.size")?,
         connections_max_idle: size(settings, "connections.max.idle.ms")?.map(|ms| Duration::from_millis(ms as u64)),
-        max_connections: number(settings, "max.connections")?,
-        max_connections_per_ip: number(settings, "max.connections.per.ip")?,
         queued_max_request_bytes: size(settings, "queued.max.request.bytes")?,
         fetch_max_bytes: number(settings, "fetch.max.bytes")?,
         max_incremental_fetch_session_cache_slots: number(settings, "max.incremental.fetch.session.cache.slots")?,

@@ -85,7 +85,8 @@ impl ConfigOpKind {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// The name in capitals, as messages spell it.
+    pub fn name(self) -> &'static str {
         match self {
             ConfigOpKind::Set => "SET",
             ConfigOpKind::Delete => "DELETE",

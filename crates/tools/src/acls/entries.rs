@@ -252,7 +252,7 @@ fn entries(options: &Parsed, operations: &[AclOperation]) -> Result<Vec<Entry>, 
             hosts => hosts,
         };
         for principal in &principals {
-            if !principal.split_once(':').is_some_and(|(kind, _)| !kind.is_empty()) {
+            if principal.split_once(':').is_none_or(|(kind, _)| kind.is_empty()) {
                 return Err(Failure::illegal_argument(format!(
                     "expected a string in format principalType:principalName but got {principal}"
                 )));
