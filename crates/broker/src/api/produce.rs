@@ -74,7 +74,7 @@ pub(super) fn start(
         deferred: Vec::new(),
         failed: false,
     };
-    let mut responses = request.topic_data.into_iter().map(|topic| append.topic(topic)).collect();
+    let mut responses: Vec<Response> = request.topic_data.into_iter().map(|topic| append.topic(topic)).collect();
     append.begin_transactions(&mut responses);
     let (failed, durability) = append.finish();
     let throttle_time_ms = throttle(broker, context, began.elapsed());

@@ -39,7 +39,7 @@ impl Append<'_> {
     }
 
     /// Appends what was put off, and fills in the answers.
-    pub(super) fn begin_transactions(&mut self, responses: &mut Vec<Response>) {
+    pub(super) fn begin_transactions(&mut self, responses: &mut [Response]) {
         let mut deferred = std::mem::take(&mut self.deferred);
         while let Some(producer) = deferred.first().map(|beginning| beginning.producer) {
             // A request has one producer; one that names several is served producer by producer.
