@@ -58,7 +58,7 @@ impl OAuthExchange {
 }
 
 impl TokenSource {
-    pub fn prepare(settings: &SecuritySettings, module: &LoginModule) -> Result<TokenSource> {
+    pub(super) fn prepare(settings: &SecuritySettings, module: &LoginModule) -> Result<TokenSource> {
         let kind = match settings.get("sasl.oauthbearer.token.endpoint.url") {
             Some(url) if url.starts_with("file:") => Kind::File(url.trim_start_matches("file:").replacen("//", "", 1)),
             Some(url) => endpoint(url, settings, module)?,
