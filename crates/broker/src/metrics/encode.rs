@@ -43,7 +43,11 @@ impl<'a> Page<'a> {
         let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in samples {
             let labels = borrowed(&labels);
-            family.encode_family(&labels.as_slice())?.encode_gauge(&value)?;
+            if labels.is_empty() {
+                family.encode_gauge(&value)?;
+            } else {
+                family.encode_family(&labels.as_slice())?.encode_gauge(&value)?;
+            }
         }
         Ok(())
     }
@@ -62,7 +66,11 @@ impl<'a> Page<'a> {
         let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in samples {
             let labels = borrowed(&labels);
-            family.encode_family(&labels.as_slice())?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+            if labels.is_empty() {
+                family.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+            } else {
+                family.encode_family(&labels.as_slice())?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+            }
         }
         Ok(())
     }
