@@ -1,6 +1,6 @@
 """One client process of the load: librdkafka through confluent-kafka. Started by scenarios.py, never by hand.
 
-    load.py produce|consume|send-at-rate|receive|first-ack|touch '{"topic": ..., ...}'
+    load.py produce|send-at-rate|receive|first-ack|touch|slow-readers '{"topic": ..., ...}'
 
 Each mode prints "ready" when it is connected, waits for a line on standard input, works, and prints one JSON line.
 Times are CLOCK_MONOTONIC, which all processes of a machine share.
@@ -11,9 +11,11 @@ from __future__ import annotations
 import gc
 import json
 import random
+import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -21,6 +23,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 Options = dict[str, Any]
 BATCH_RECORDS = 1000
 STALL_SECONDS_MAX = 120
+# A fixed rate is measured from a quiet start: at most this many seconds' worth of records may be unanswered.
+BACKLOG_SECONDS_MAX = 0.05
+# How much longer than asked the warm-up may go on to get there.
+WARM_UP_SECONDS_MORE = 60
+# The first byte of a value at a fixed rate: what the receiver does with it.
+WARM_UP, MEASURED, LAST = range(3)
 
 
 def payloads(size: int, seed: int) -> list[bytes]:
@@ -39,6 +47,7 @@ def producer_of(options: Options, **more: Any) -> Producer:
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 262_144,
             "delivery.report.only.error": True,
+            "enable.idempotence": options.get("idempotent", False),
         }
         | more
     )
@@ -70,6 +79,23 @@ def wait_for_go() -> None:
     sys.stdin.readline()
 
 
+class ClientCpu:
+    """What this process uses from now on: all threads, and the busiest one."""
+
+    def __init__(self) -> None:
+        self.process = time.process_time()
+        self.threads = self.thread_seconds()
+
+    @staticmethod
+    def thread_seconds() -> dict[str, float]:
+        return {task.name: int((task / "schedstat").read_text().split()[0]) / 1e9 for task in Path("/proc/self/task").iterdir()}
+
+    def used(self) -> Options:
+        threads = self.thread_seconds()
+        busiest = max(seconds - self.threads.get(name, 0) for name, seconds in threads.items())
+        return {"cpu": time.process_time() - self.process, "busiest_thread": busiest}
+
+
 def produce(options: Options) -> Options:
     """Sends `count` records of `size` bytes as fast as it goes."""
     topic, count = options["topic"], options["count"]
@@ -77,6 +103,7 @@ def produce(options: Options) -> Options:
     producer.list_topics(topic, timeout=30)
     values = payloads(options["size"], options["seed"])
     wait_for_go()
+    used = ClientCpu()
     start = time.monotonic()
     sent = 0
     while sent < count:
@@ -90,81 +117,82 @@ def produce(options: Options) -> Options:
     left = producer.flush(STALL_SECONDS_MAX)
     if left:
         raise RuntimeError(f"{left} records are not acknowledged")
-    return {"start": start, "end": time.monotonic(), "records": sent}
-
-
-def consume(options: Options) -> Options:
-    """Reads `count` records from the beginning."""
-    consumer = consumer_of(options, 0)
-    wait_for_go()
-    start = last = time.monotonic()
-    received = 0
-    while received < options["count"]:
-        messages = consumer.consume(10_000, timeout=0.2)
-        now = time.monotonic()
-        for message in messages[:1]:
-            fail(message.error(), message)
-        received += len(messages)
-        if messages:
-            last = now
-        elif now - last > STALL_SECONDS_MAX:
-            raise RuntimeError(f"only {received} records arrived")
-    consumer.close()
-    return {"start": start, "end": last, "records": received}
+    return {"start": start, "end": time.monotonic(), "records": sent} | used.used()
 
 
 def send_at_rate(options: Options) -> Options:
-    """Sends `rate` records a second for `seconds`; the value's first 8 bytes are the time of sending."""
+    """Sends `rate` records a second: a warm-up of `warm_up_seconds` or until nothing is backed up, then `seconds` measured.
+
+    A value begins with what it is for and the time of sending.
+    """
+    rate = options["rate"]
     latencies: list[float] = []
-    warm_up_end = 0.0
+    answered = 0
+    measuring = False
 
     def acknowledged(error: KafkaError | None, message: Message) -> None:
+        nonlocal answered
         fail(error, message)
-        if time.monotonic() > warm_up_end:
+        answered += 1
+        if measuring:
             latencies.append(message.latency() * 1e3)
 
-    more = {"linger.ms": 0, "delivery.report.only.error": False}
+    # As Java's producer: what cannot be sent at once is sent together. Without a limit librdkafka sends every record
+    # in a request of its own, however many are unanswered.
+    more = {"linger.ms": 0, "delivery.report.only.error": False, "max.in.flight.requests.per.connection": 5}
     producer = producer_of(options, **more)
     producer.list_topics(options["topic"], timeout=30)
-    padding = payloads(options["size"], 1)[0][8:]
+    padding = payloads(options["size"], 1)[0][9:]
     wait_for_go()
     start = time.monotonic()
-    warm_up_end = start + options["warm_up_seconds"]
-    total = int(options["rate"] * (options["seconds"] + options["warm_up_seconds"]))
     sent = 0
-    while sent < total:
-        due = min(total, int((time.monotonic() - start) * options["rate"]))
-        for _ in range(due - sent):
-            value = struct.pack(">q", time.monotonic_ns()) + padding
-            producer.produce(options["topic"], value, partition=0, on_delivery=acknowledged)
-        sent = max(sent, due)
-        producer.poll(0.0005)
+
+    def send_until(end: float, kind: int) -> None:
+        nonlocal sent
+        while (now := time.monotonic()) < end:
+            for _ in range(int((now - start) * rate) - sent):
+                value = struct.pack(">bq", kind, time.monotonic_ns()) + padding
+                producer.produce(options["topic"], value, partition=0, on_delivery=acknowledged)
+                sent += 1
+            producer.poll(0.0005)
+
+    warm = start + options["warm_up_seconds"]
+    send_until(warm, WARM_UP)
+    while sent - answered > max(10, rate * BACKLOG_SECONDS_MAX):
+        if time.monotonic() > warm + WARM_UP_SECONDS_MORE:
+            raise RuntimeError(f"{sent - answered} records are unanswered after the warm-up: {rate}/s is too much")
+        send_until(time.monotonic() + 1, WARM_UP)
+    measuring = True
+    warmed_up = time.monotonic() - start
+    send_until(time.monotonic() + options["seconds"], MEASURED)
+    producer.produce(options["topic"], struct.pack(">bq", LAST, 0), partition=0, on_delivery=fail)
     producer.flush(STALL_SECONDS_MAX)
-    return {"seconds": time.monotonic() - start, "records": sent, "latency_ms": quantiles(latencies)}
+    return {"warm_up_seconds": warmed_up, "records": sent, "latency_ms": quantiles(latencies)}
 
 
 def receive(options: Options) -> Options:
     """Receives what send_at_rate sends and measures from sending to receiving."""
-    total = int(options["rate"] * (options["seconds"] + options["warm_up_seconds"]))
-    warm_up = int(options["rate"] * options["warm_up_seconds"])
     latencies: list[float] = []
     consumer = consumer_of(options, 0)
     consumer.poll(1)
     wait_for_go()
     received = 0
     last = time.monotonic()
-    while received < total:
+    while True:
         message = consumer.poll(0.1)
         now = time.monotonic_ns()
         if message is None:
             if time.monotonic() - last > STALL_SECONDS_MAX:
-                raise RuntimeError(f"only {received} of {total} records arrived")
+                raise RuntimeError(f"nothing came any more after {received} records")
             continue
         fail(message.error(), message)
         last = now / 1e9
         received += 1
-        if received > warm_up:
-            latencies.append((now - struct.unpack_from(">q", message.value())[0]) / 1e6)
+        kind, sent = struct.unpack_from(">bq", message.value())
+        if kind == LAST:
+            break
+        if kind == MEASURED:
+            latencies.append((now - sent) / 1e6)
     consumer.close()
     return {"records": received, "latency_ms": quantiles(latencies)}
 
@@ -202,6 +230,28 @@ def touch(options: Options) -> Options:
     return {"end": time.monotonic()}
 
 
+def slow_readers(options: Options) -> Options:
+    """Opens `connections` connections that each ask for a lot of `topic` and never read the answer."""
+    host, port = options["bootstrap"].split(":")
+    topic, client = options["topic"].encode(), b"slow-reader"
+    connections = []
+    for number in range(options["connections"]):
+        connection = socket.create_connection((host, int(port)), timeout=60)
+        # Fetch version 4: replica, max wait, min and max bytes, isolation, one topic of one partition.
+        body = struct.pack(">iiiibi", -1, 500, 1, 50 << 20, 0, 1) + struct.pack(">h", len(topic)) + topic
+        body += struct.pack(">iiqi", 1, number % options["partitions"], 0, 1 << 20)
+        header = struct.pack(">hhih", 1, 4, 1, len(client)) + client
+        connection.sendall(struct.pack(">i", len(header) + len(body)) + header + body)
+        connections.append(connection)
+    # One byte of each answer: every fetch is being served.
+    for connection in connections:
+        if not connection.recv(1):
+            raise RuntimeError("a connection was closed")
+    wait_for_go()
+    sys.stdin.readline()
+    return {"connections": len(connections)}
+
+
 def quantiles(values: list[float]) -> dict[str, float]:
     values.sort()
     at = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
@@ -211,11 +261,11 @@ def quantiles(values: list[float]) -> dict[str, float]:
 
 MODES = {
     "produce": produce,
-    "consume": consume,
     "send-at-rate": send_at_rate,
     "receive": receive,
     "first-ack": first_ack,
     "touch": touch,
+    "slow-readers": slow_readers,
 }
 
 if __name__ == "__main__":

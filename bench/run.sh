@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Measures Milena beside Apache Kafka on this machine and writes docs/benchmarks.md.
 #
-#   bench/run.sh             everything: about an hour and a half on two cores
-#   bench/run.sh --quick     a short look at each number: about ten minutes
+#   bench/run.sh             everything: at most about 35 minutes on two cores
+#   bench/run.sh --minutes N less or more time: what does not fit is measured less often, but everything once
+#   bench/run.sh --quick     a short look at each number: a few minutes
+#   bench/run.sh --render    measures nothing, writes the page again from the last results
 #   bench/run.sh --no-build  use the binaries that are there
 #
 # All other arguments go to bench/compare.py, see bench/compare.py --help. Everything listens on loopback, and
