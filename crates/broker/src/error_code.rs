@@ -26,6 +26,7 @@ pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::Storage(error) => of_storage(error),
+        ReadError::NotCached => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::fetch_session::FetchSessionCache;
 use crate::group::{GroupConfig, GroupCoordinator};
 use crate::live_config::{LiveConfig, cleaner_options};
 use crate::metrics::{Metrics, SlowRequests};
-use crate::net::{self, ConnectionLimits};
+use crate::net::{self, ConnectionLimits, ListenOptions};
 use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
 use crate::partition::{PartitionTable, log_config};
 use crate::producer_ids::{AllocatedIds, ProducerIds};
@@ -215,10 +215,15 @@ fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
 }
 
 fn bind_all(config: &BrokerConfig) -> Result<Vec<(TcpListener, Arc<ListenerInfo>)>, StartError> {
-    config.listeners.iter().map(|listener| bind(listener, config.socket_listen_backlog_size)).collect()
+    let options = ListenOptions {
+        backlog: config.socket_listen_backlog_size.max(BACKLOG_MIN),
+        send_buffer_bytes: config.socket_send_buffer_bytes,
+        receive_buffer_bytes: config.socket_receive_buffer_bytes,
+    };
+    config.listeners.iter().map(|listener| bind(listener, options)).collect()
 }
 
-fn bind(listener: &ListenerConfig, backlog: i32) -> Result<(TcpListener, Arc<ListenerInfo>), StartError> {
+fn bind(listener: &ListenerConfig, options: ListenOptions) -> Result<(TcpListener, Arc<ListenerInfo>), StartError> {
     let unknown_host = |source: io::Error| StartError::UnknownHost {
         name: listener.name.clone(),
         host: listener.host.clone(),
@@ -227,7 +232,7 @@ fn bind(listener: &ListenerConfig, backlog: i32) -> Result<(TcpListener, Arc<Lis
     let mut addresses = (listener.host.as_str(), listener.port).to_socket_addrs().map_err(unknown_host)?;
     let address = addresses.next().ok_or_else(|| unknown_host(io::ErrorKind::NotFound.into()))?;
     let failed = |source: io::Error| StartError::Bind { name: listener.name.clone(), address, source };
-    let socket = net::bind(address, backlog.max(BACKLOG_MIN)).map_err(failed)?;
+    let socket = net::bind(address, options).map_err(failed)?;
     let bound = socket.local_addr().map_err(failed)?;
     Ok((socket, Arc::new(listener_info(listener, bound))))
 }

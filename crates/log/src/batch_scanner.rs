@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use milena_protocol::record::RECORD_BATCH_OVERHEAD;
 
 use crate::batch_header::{HeaderBytes, HeaderError};
+use crate::cached_read;
 
 /// Block size for lookups, which end after a few headers.
 pub(crate) const LOOKUP_BLOCK_BYTES: usize = 4 * 1024;
@@ -122,6 +123,10 @@ impl<'a> BatchScanner<'a> {
         let wanted = length.max(self.block_bytes).min(available).max(length);
         self.block.resize(wanted, 0);
         self.block_start = position;
-        self.file.read_exact_at(&mut self.block, position)
+        let read = cached_read::read_exact_at(self.file, &mut self.block, position);
+        if read.is_err() {
+            self.block.clear();
+        }
+        read
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::cached_read;
 use crate::file_cache::{FileCache, LazyFile};
 use crate::paths::SegmentName;
 
@@ -208,6 +209,6 @@ impl<const N: usize> EntryFile<N> {
 
 fn read_entry<const N: usize>(file: &File, index: usize) -> io::Result<[u8; N]> {
     let mut entry = [0; N];
-    file.read_exact_at(&mut entry, (index * N) as u64)?;
+    cached_read::read_exact_at(file, &mut entry, (index * N) as u64)?;
     Ok(entry)
 }

@@ -218,6 +218,9 @@ pub enum ReadError {
         /// One past the last offset of the log.
         log_end_offset: i64,
     },
+    /// The read would have to wait for the disk, and the caller did not want that.
+    #[error("not in the page cache")]
+    NotCached,
     /// The disk failed; see [`StorageError::kind`].
     #[error(transparent)]
     Storage(#[from] StorageError),

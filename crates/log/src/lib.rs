@@ -19,6 +19,7 @@
 mod append;
 mod batch_header;
 mod batch_scanner;
+mod cached_read;
 pub mod checkpoint;
 mod cleaner;
 mod compaction;

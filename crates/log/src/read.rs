@@ -7,6 +7,7 @@ use milena_protocol::record::BatchView;
 use milena_protocol::{FileRange, Records};
 
 use crate::batch_scanner::{BatchScanner, SCAN_BLOCK_BYTES};
+use crate::cached_read;
 use crate::error::{ReadError, StorageError, StorageErrorKind};
 use crate::log::{Frontiers, Log};
 use crate::segment::{FoundBatch, Segment};
@@ -109,6 +110,20 @@ impl Log {
         })
     }
 
+    /// Like [`Log::read`], but never waits for a disk.
+    ///
+    /// # Errors
+    /// Those of [`Log::read`], and [`ReadError::NotCached`] when it would have to wait.
+    pub fn read_cached(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        min_one_batch: bool,
+        upto: ReadLimit,
+    ) -> Result<FetchData, ReadError> {
+        cached_read::only(|| self.read(offset, max_bytes, min_one_batch, upto))
+    }
+
     fn select(
         &self,
         frontiers: &Frontiers,
@@ -196,6 +211,9 @@ impl Log {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        if error.kind() == std::io::ErrorKind::WouldBlock {
+            return Err(ReadError::NotCached);
+        }
         let frontiers = self.frontiers();
         if error.kind() == std::io::ErrorKind::NotFound && offset < frontiers.log_start_offset {
             return Err(out_of_range(offset, &frontiers));

@@ -59,6 +59,7 @@ fn split_record<'a>(rest: &mut &'a [u8]) -> Result<WalkedRecord<'a>, &'static st
     Ok(WalkedRecord { timestamp_delta, offset_delta, key, value })
 }
 
+#[inline]
 fn read_nullable<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
     match read_varint(body)? {
         -1 => Ok(None),
@@ -69,18 +70,32 @@ fn read_nullable<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static s
     }
 }
 
+#[inline]
 fn read_varint(bytes: &mut &[u8]) -> Result<i32, &'static str> {
     let value = read_unsigned(bytes, 5)?;
     let value = u32::try_from(value).map_err(|_| "varint out of range")?;
     Ok((value >> 1) as i32 ^ -((value & 1) as i32))
 }
 
+#[inline]
 fn read_varlong(bytes: &mut &[u8]) -> Result<i64, &'static str> {
     let value = read_unsigned(bytes, 10)?;
     Ok((value >> 1) as i64 ^ -((value & 1) as i64))
 }
 
+#[inline]
 fn read_unsigned(bytes: &mut &[u8], length_max: usize) -> Result<u64, &'static str> {
+    // Most numbers of a record take one byte.
+    match bytes.split_first() {
+        Some((byte, rest)) if byte & 0x80 == 0 => {
+            *bytes = rest;
+            Ok(u64::from(*byte))
+        }
+        _ => read_long(bytes, length_max),
+    }
+}
+
+fn read_long(bytes: &mut &[u8], length_max: usize) -> Result<u64, &'static str> {
     let mut value = 0u64;
     for i in 0..length_max {
         let byte = *bytes.split_off_first().ok_or("record ends within a number")?;

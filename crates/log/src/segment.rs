@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::batch_header::HeaderBytes;
-use crate::batch_scanner::{BatchScanner, LOOKUP_BLOCK_BYTES, SCAN_BLOCK_BYTES};
+use crate::batch_scanner::{BatchScanner, LOOKUP_BLOCK_BYTES, SCAN_BLOCK_BYTES, ScanError};
 use crate::file_cache::{FileCache, LazyFile};
-use crate::offset_index::OffsetIndex;
+use crate::offset_index::{OffsetIndex, OffsetPosition};
 use crate::paths::{self, LogHome, SegmentName};
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::transaction_index::TransactionIndex;
@@ -213,8 +213,7 @@ impl Segment {
         }
         let Some(entry) = self.offset_index.lookup(offset)? else { return scan_for(&file, 0, end, offset) };
         let position = u64::from(entry.position);
-        let first = BatchScanner::new(&file, position, end, LOOKUP_BLOCK_BYTES).next_header();
-        if matches!(first, Ok(Some((_, header))) if header.last_offset() == entry.offset) {
+        if is_batch(&file, &entry, end)? {
             return scan_for(&file, position, end, offset);
         }
         if position >= end {
@@ -235,11 +234,10 @@ impl Segment {
     pub fn boundary_before(&self, from: u64, limit: u64, end: u64) -> io::Result<(u64, Option<i64>)> {
         let indexed = self.offset_index.lookup_position(limit.min(u64::from(u32::MAX)) as u32)?;
         let file = self.file()?;
-        let trusted = indexed.filter(|entry| u64::from(entry.position) > from).filter(|entry| {
-            let header = BatchScanner::new(&file, u64::from(entry.position), end, LOOKUP_BLOCK_BYTES).next_header();
-            matches!(header, Ok(Some((_, header))) if header.last_offset() == entry.offset)
-        });
-        let start = trusted.map_or(from, |entry| u64::from(entry.position));
+        let start = match indexed.filter(|entry| u64::from(entry.position) > from) {
+            Some(entry) if is_batch(&file, &entry, end)? => u64::from(entry.position),
+            _ => from,
+        };
         let mut scanner = BatchScanner::new(&file, start, end, LOOKUP_BLOCK_BYTES);
         while let Some((position, header)) = scanner.next_header()? {
             if scanner.position() > limit {
@@ -411,6 +409,15 @@ impl Progress {
             hints: [(-1, 0); HINTS],
             next_hint: 0,
         }
+    }
+}
+
+/// Whether the batch that an index entry speaks of is where the entry says.
+fn is_batch(file: &File, entry: &OffsetPosition, end: u64) -> io::Result<bool> {
+    match BatchScanner::new(file, u64::from(entry.position), end, LOOKUP_BLOCK_BYTES).next_header() {
+        Ok(found) => Ok(found.is_some_and(|(_, header)| header.last_offset() == entry.offset)),
+        Err(ScanError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+        Err(_) => Ok(false),
     }
 }
 

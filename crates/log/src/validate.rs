@@ -1,8 +1,8 @@
 //! What a leader checks and rewrites before a batch may enter the log (broker_spec 5.2 and 5.3), without any lock.
 //!
 //! The straight path copies 61 bytes of header and keeps the payload as the slice of the request it arrived in. Every record of a
-//! client is walked, for which a compressed batch is decompressed: a batch that no consumer can decode must not be acknowledged. The
-//! plain records are thrown away again unless the topic has another codec.
+//! client is walked, for which a compressed batch is decompressed into memory that the thread keeps: a batch that no consumer can decode
+//! must not be acknowledged. The plain records are overwritten by the next batch unless the topic has another codec.
 
 use bytes::Bytes;
 use milena_protocol::compression::{self, Compression};
@@ -106,19 +106,27 @@ fn prepare_batch(
     let log_append_time = config.message_timestamp_type == TimestampType::LogAppendTime;
     check_header_timestamps(&batch.header, config, now_ms)?;
     if from_client {
-        let plain = plain_records(&batch, codec)?;
-        let seen = walk(&batch.header, &plain, compacted, config, now_ms)?;
+        let payload = batch.payload.clone();
+        let looked = compression::with_decompressed(codec, &payload, DECOMPRESSED_BYTES_MAX, |plain| {
+            let seen = walk(&batch.header, plain, compacted, config, now_ms)?;
+            let reencoded = match seen.offsets_in_order && target != codec {
+                true => Some(reencode(batch.header, plain, target, config)?),
+                false => None,
+            };
+            Ok::<_, AppendError>((seen, reencoded))
+        });
+        let (seen, reencoded) = looked.map_err(|error| AppendError::Corrupt(error.to_string()))??;
         if !seen.offsets_in_order {
             batch = renumber(&batch)?;
             return if target == codec { Ok(batch) } else { recompress(batch, target, config) };
         }
+        if let Some(reencoded) = reencoded {
+            batch = reencoded;
+            check_size(&batch.header, config)?;
+        }
         if !log_append_time && seen.max_timestamp != batch.header.max_timestamp() {
             batch.header.set_max_timestamp(seen.max_timestamp);
             batch.header.seal(&batch.payload);
-        }
-        if target != codec {
-            batch = reencode(batch.header, &plain, target, config)?;
-            check_size(&batch.header, config)?;
         }
     }
     if log_append_time {

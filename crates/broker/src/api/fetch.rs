@@ -56,14 +56,14 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Fet
 
 /// Reads all partitions; while that gives less than `min_bytes`, waits for appends up to `max_wait_ms`.
 async fn read_when_complete(
-    broker: &Broker,
+    broker: &Arc<Broker>,
     fetches: &[PartitionFetch],
     limits: &Limits,
     request: &FetchRequest,
 ) -> Round {
     let min_bytes = request.min_bytes.min(limits.max_bytes);
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let mut round = Round::read(broker, fetches, limits);
+    let mut round = Round::read(broker, fetches, limits).await;
     if round.is_complete(min_bytes) || max_wait.is_zero() || fetches.is_empty() {
         return round;
     }
@@ -74,9 +74,9 @@ async fn read_when_complete(
         waiter.expect(i64::from(min_bytes) - round.bytes());
         // An append may have come between the read and the registration.
         if !round.is_outdated() && tokio::time::timeout_at(deadline, waiter.wait()).await.is_err() {
-            return Round::read(broker, fetches, limits);
+            return Round::read(broker, fetches, limits).await;
         }
-        round = Round::read(broker, fetches, limits);
+        round = Round::read(broker, fetches, limits).await;
     }
     round
 }

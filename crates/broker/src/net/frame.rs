@@ -15,8 +15,12 @@ use super::memory::{FrameMemory, Reservation};
 const LENGTH_BYTES: usize = 4;
 /// Room for the first read of a frame; most requests fit.
 const FIRST_READ_BYTES: usize = 8 * 1024;
-/// Up to here a frame gets its buffer at once; above it the buffer doubles as data arrives.
-const TRUSTED_FRAME_BYTES: usize = 256 * 1024;
+/// Room for a read when the one before was filled: one system call takes several requests of a client that pipelines.
+const FLOWING_READ_BYTES: usize = 64 * 1024;
+/// Up to here a frame gets its buffer at once.
+const TRUSTED_FRAME_BYTES: usize = 64 * 1024;
+/// Above it the buffer grows by this factor when it is full: a frame of 1 MiB, as large as most clients make them, moves once.
+const GROWTH: usize = 20;
 /// Frames up to this size are not counted against the memory of all connections.
 const UNCOUNTED_FRAME_BYTES: usize = 64 * 1024;
 
@@ -44,11 +48,19 @@ pub(super) struct FrameReader {
     max_frame_bytes: usize,
     memory: FrameMemory,
     reservation: Reservation,
+    /// The last read took all that it had room for, so more is likely to be there.
+    flowing: bool,
 }
 
 impl FrameReader {
     pub(super) fn new(max_frame_bytes: usize, memory: FrameMemory) -> FrameReader {
-        FrameReader { buffer: BytesMut::new(), max_frame_bytes, memory, reservation: Reservation::default() }
+        let reservation = Reservation::default();
+        FrameReader { buffer: BytesMut::new(), max_frame_bytes, memory, reservation, flowing: false }
+    }
+
+    /// The next frame if it has arrived already.
+    pub(super) fn next_buffered(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.take_frame()
     }
 
     /// The next frame, or `None` when the client closed the connection between two frames.
@@ -61,11 +73,14 @@ impl FrameReader {
                 self.buffer = BytesMut::new();
                 socket.readable().await?;
             }
-            let room = self.make_room().await?;
+            let room = self.make_room().await?.min(self.buffer.capacity() - self.buffer.len());
             match read_available(socket, &mut self.buffer, room)? {
                 Some(0) if self.buffer.is_empty() => return Ok(None),
                 Some(0) => return Err(FrameError::Truncated),
-                Some(_) => socket.touch(),
+                Some(received) => {
+                    self.flowing = received == room;
+                    socket.touch();
+                }
                 None => socket.readable().await?,
             }
         }
@@ -94,20 +109,25 @@ impl FrameReader {
     /// Large frames are read exactly to their end, so that the next frame starts in a buffer of its own and nothing has
     /// to be moved.
     async fn make_room(&mut self) -> Result<usize, FrameError> {
-        let Some(length) = self.announced_length()? else {
-            self.buffer.reserve(FIRST_READ_BYTES - self.buffer.len());
-            return Ok(FIRST_READ_BYTES);
-        };
-        let frame_bytes = LENGTH_BYTES + length;
+        let ahead = if self.flowing { FLOWING_READ_BYTES } else { FIRST_READ_BYTES };
+        let frame_bytes = self.announced_length()?.map_or(LENGTH_BYTES, |length| LENGTH_BYTES + length);
+        if frame_bytes <= ahead {
+            let missing = frame_bytes - self.buffer.len();
+            // Little room would make for many small reads.
+            if self.buffer.capacity() - self.buffer.len() < missing.max(FIRST_READ_BYTES / 2) {
+                self.buffer.reserve(ahead - self.buffer.len());
+            }
+            return Ok(ahead);
+        }
         let missing = frame_bytes - self.buffer.len();
-        let target = frame_bytes.min(TRUSTED_FRAME_BYTES.max(self.buffer.len() * 2));
+        let target = frame_bytes.min(TRUSTED_FRAME_BYTES.max(self.buffer.len() * GROWTH));
         if target > UNCOUNTED_FRAME_BYTES {
             self.memory.grow(&mut self.reservation, target).await;
         }
         if target > self.buffer.len() {
             self.buffer.reserve(target - self.buffer.len());
         }
-        Ok(if frame_bytes <= FIRST_READ_BYTES { FIRST_READ_BYTES } else { missing })
+        Ok(missing)
     }
 }
 
@@ -115,7 +135,6 @@ impl FrameReader {
 ///
 /// A short read proves that the socket is empty, so readiness is cleared at once instead of by a second, futile read.
 fn read_available(socket: &Socket, buffer: &mut BytesMut, room: usize) -> io::Result<Option<usize>> {
-    let room = room.min(buffer.capacity() - buffer.len());
     let mut received = None;
     let result = socket.stream().try_io(Interest::READABLE, || {
         let bytes = socket.stream().try_read_buf(&mut buffer.limit(room))?;

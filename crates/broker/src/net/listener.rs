@@ -40,13 +40,31 @@ pub(crate) struct ConnectionLimits {
     pub(crate) max_idle: Option<Duration>,
 }
 
-/// Binds a listening socket; `backlog` connections may wait to be accepted.
-pub(crate) fn bind(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+/// How to listen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListenOptions {
+    /// Connections that may wait to be accepted.
+    pub(crate) backlog: i32,
+    /// `socket.send.buffer.bytes`; `None` leaves it to the operating system.
+    pub(crate) send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; `None` leaves it to the operating system.
+    pub(crate) receive_buffer_bytes: Option<usize>,
+}
+
+/// Binds a listening socket. Accepted connections inherit the buffer sizes; the receive buffer must be known before a
+/// connection is made, because it decides the window scaling.
+pub(crate) fn bind(address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    if let Some(bytes) = options.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
+    socket.listen(options.backlog)?;
     TcpListener::from_std(socket.into())
 }
 

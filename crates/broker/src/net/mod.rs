@@ -13,4 +13,4 @@ mod memory;
 mod responses;
 mod send;
 
-pub(crate) use listener::{ConnectionLimits, bind, serve};
+pub(crate) use listener::{ConnectionLimits, ListenOptions, bind, serve};

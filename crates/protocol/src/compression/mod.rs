@@ -17,6 +17,7 @@ mod snappy;
 mod tests;
 mod zstandard;
 
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -165,6 +166,46 @@ pub fn decompress(codec: Compression, data: &[u8], max: usize) -> Result<Vec<u8>
         Compression::Lz4 => lz4::decompress(data, max),
         Compression::Zstd => zstandard::decompress(data, max),
     }
+}
+
+/// Memory for decompressed records that a thread keeps from one batch to the next, in bytes.
+const SCRATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+thread_local! {
+    /// Initialized memory for decompressed records; what it holds is old.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Decompresses `data` to at most `max` bytes and shows them to `look`, without giving them away.
+///
+/// A server looks into every batch it gets: it would spend more time on fetching, clearing and giving back memory than on decoding,
+/// so the memory stays with the thread.
+///
+/// # Errors
+/// As [`decompress`].
+pub fn with_decompressed<T>(
+    codec: Compression,
+    data: &[u8],
+    max: usize,
+    look: impl FnOnce(&[u8]) -> T,
+) -> Result<T, CompressionError> {
+    if codec == Compression::None {
+        return if data.len() > max { Err(CompressionError::TooLarge { limit: max }) } else { Ok(look(data)) };
+    }
+    let mut scratch = SCRATCH.take();
+    let length = match codec {
+        Compression::Lz4 => lz4::decompress_over(data, max, &mut scratch)?,
+        Compression::Zstd => zstandard::decompress_over(data, max, &mut scratch)?,
+        other => {
+            scratch = decompress(other, data, max)?;
+            scratch.len()
+        }
+    };
+    let seen = look(&scratch[..length]);
+    if scratch.len() <= SCRATCH_BYTES_MAX {
+        SCRATCH.set(scratch);
+    }
+    Ok(seen)
 }
 
 /// A first capacity for the output of `compressed_len` input bytes: typical records shrink to a quarter.

@@ -15,6 +15,8 @@ proptest! {
         for codec in Compression::ALL {
             let packed = compress(codec, None, &data).expect("compresses");
             prop_assert_eq!(&decompress(codec, &packed, data.len()).expect("reads back"), &data);
+            let same = with_decompressed(codec, &packed, data.len(), |plain| plain == data);
+            prop_assert_eq!(same, Ok(true), "what was there before must not show through");
             if !data.is_empty() {
                 prop_assert_eq!(
                     decompress(codec, &packed, data.len() - 1),
@@ -36,7 +38,8 @@ proptest! {
         for prefix in prefixes {
             let data = [prefix, &noise].concat();
             for codec in Compression::ALL {
-                let _ = decompress(codec, &data, 4096);
+                let plain = decompress(codec, &data, 4096);
+                prop_assert_eq!(with_decompressed(codec, &data, 4096, <[u8]>::to_vec).ok(), plain.ok());
             }
             let _ = decompress_for_magic_0(&data, 4096);
         }
@@ -49,6 +52,8 @@ fn bombs_stop_at_the_limit() {
     for codec in Compression::ALL {
         let bomb = compress(codec, None, &zeros).expect("compresses");
         assert_eq!(decompress(codec, &bomb, MAX), Err(CompressionError::TooLarge { limit: MAX }), "{codec}");
+        let looked = with_decompressed(codec, &bomb, MAX, <[u8]>::len);
+        assert_eq!(looked, Err(CompressionError::TooLarge { limit: MAX }), "{codec}");
     }
 }
 
@@ -111,6 +116,34 @@ fn a_snappy_block_cannot_claim_more_than_the_format_can_hold() {
         decompress(Compression::Snappy, &lie, 1 << 30),
         Err(CompressionError::Corrupt { codec: Compression::Snappy, .. })
     ));
+}
+
+#[test]
+fn lz4_frames_of_every_shape_are_read() {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+    let data: Vec<u8> = (0..60_000u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
+    for mode in [BlockMode::Independent, BlockMode::Linked] {
+        for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB] {
+            for (checksums, content_size) in [(false, None), (true, None), (false, Some(data.len() as u64))] {
+                let info = FrameInfo::new().block_mode(mode).block_size(size).block_checksums(checksums);
+                let info = info.content_checksum(checksums).content_size(content_size);
+                let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+                encoder.write_all(&data).expect("writes");
+                let frame = encoder.finish().expect("finishes");
+                assert_eq!(
+                    decompress(Compression::Lz4, &frame, MAX).as_ref(),
+                    Ok(&data),
+                    "{mode:?} {size:?} {checksums}"
+                );
+                let twice = [&frame[..], &frame].concat();
+                assert_eq!(decompress(Compression::Lz4, &twice, MAX), Ok(data.repeat(2)), "two frames");
+                let mut damaged = frame.clone();
+                damaged[6] ^= 1;
+                let read = decompress(Compression::Lz4, &damaged, MAX);
+                assert!(content_size.is_some() || read.is_err(), "the header's checksum is wrong");
+            }
+        }
+    }
 }
 
 #[test]

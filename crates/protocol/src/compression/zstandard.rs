@@ -49,6 +49,33 @@ pub(super) fn decompress(data: &[u8], max: usize) -> Result<Vec<u8>, Compression
     })
 }
 
+/// Decompresses over what `output` holds, growing it if need be; the length of the result is returned.
+///
+/// Most clients stream, so a frame does not tell its size. When the result fits into the memory that is there, one call decodes it in
+/// place; streaming would copy everything once more, from a window of its own.
+pub(super) fn decompress_over(data: &[u8], max: usize, output: &mut Vec<u8>) -> Result<usize, CompressionError> {
+    let expected = first_capacity(data, max)?;
+    if output.len() < expected {
+        output.resize(expected, 0);
+    }
+    let at_once = DECODER.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = DCtx::try_create();
+        }
+        let context = slot.as_mut()?;
+        context.reset(ResetDirective::SessionOnly).and_then(|_| context.decompress(output.as_mut_slice(), data)).ok()
+    });
+    match at_once {
+        Some(length) if length > max => Err(CompressionError::TooLarge { limit: max }),
+        Some(length) => Ok(length),
+        // Too little space or damage: streaming finds out which.
+        None => {
+            *output = decompress(data, max)?;
+            Ok(output.len())
+        }
+    }
+}
+
 fn read_frames(context: &mut DCtx<'static>, data: &[u8], max: usize) -> Result<Vec<u8>, CompressionError> {
     let fail = |code| CompressionError::corrupt(Compression::Zstd, get_error_name(code));
     context.reset(ResetDirective::SessionOnly).map_err(fail)?;

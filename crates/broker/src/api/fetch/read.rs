@@ -1,4 +1,7 @@
 //! One round over the partitions of a fetch: what is there now, and whether that is enough to answer.
+//!
+//! Where in a file an offset is takes an index and a few batch headers. They are nearly always in the page cache, so a round is made in
+//! place; when one is not, the whole round is made again on the blocking pool.
 
 use std::sync::Arc;
 
@@ -20,6 +23,7 @@ const RESPONSE_LIMIT_SINCE: i16 = 3;
 const ZSTD_SINCE: i16 = 10;
 
 /// What applies to every partition of one request.
+#[derive(Clone, Copy)]
 pub(super) struct Limits {
     /// Bytes of records in the whole response.
     pub(super) max_bytes: i32,
@@ -66,16 +70,32 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub(super) fn read(broker: &Broker, fetches: &[PartitionFetch], limits: &Limits) -> Round {
+    pub(super) async fn read(broker: &Arc<Broker>, fetches: &[PartitionFetch], limits: &Limits) -> Round {
+        if let Some(round) = Round::read_with(broker, fetches, limits, Log::read_cached) {
+            return round;
+        }
+        let (broker, waiting, limits_copy) = (broker.clone(), fetches.to_vec(), *limits);
+        let reading = tokio::task::spawn_blocking(move || Round::read_with(&broker, &waiting, &limits_copy, Log::read));
+        // Nothing is there only when the read panicked or the process ends.
+        reading.await.ok().flatten().unwrap_or_else(|| Round::refused(fetches, limits))
+    }
+
+    /// `None` when a partition would have to wait for the disk, and `read` does not.
+    fn read_with(broker: &Broker, fetches: &[PartitionFetch], limits: &Limits, read: ReadLog) -> Option<Round> {
         let mut bytes = 0i64;
         let mut reads = Vec::with_capacity(fetches.len());
         for fetch in fetches {
             let left = (i64::from(limits.max_bytes) - bytes).max(0);
-            let read = read_partition(broker, fetch, limits, left, bytes == 0);
+            let read = read_partition(broker, fetch, limits, (left, bytes == 0), read)?;
             bytes += read.response.records.as_ref().map_or(0, |records| records.len() as i64);
             reads.push(read);
         }
-        Round { reads, bytes, upto: limits.upto }
+        Some(Round { reads, bytes, upto: limits.upto })
+    }
+
+    fn refused(fetches: &[PartitionFetch], limits: &Limits) -> Round {
+        let refuse = |fetch: &PartitionFetch| PartitionRead::refused(fetch.key.index, ErrorCode::UnknownServerError);
+        Round { reads: fetches.iter().map(refuse).collect(), bytes: 0, upto: limits.upto }
     }
 
     /// Bytes of records found.
@@ -117,33 +137,38 @@ impl Round {
     }
 }
 
+/// [`Log::read`] or [`Log::read_cached`].
+type ReadLog = fn(&Log, i64, usize, bool, ReadLimit) -> Result<FetchData, ReadError>;
+
+/// Reads at most `left` bytes, but one batch at least if this is the `first_with_data`. `None` when `read` would have to wait.
 fn read_partition(
     broker: &Broker,
     fetch: &PartitionFetch,
     limits: &Limits,
-    left: i64,
-    first_with_data: bool,
-) -> PartitionRead {
+    (left, first_with_data): (i64, bool),
+    read: ReadLog,
+) -> Option<PartitionRead> {
     let index = fetch.key.index;
     let partition = match find(broker, &fetch.key) {
         Ok(partition) => partition,
-        Err(code) => return PartitionRead::refused(index, code),
+        Err(code) => return Some(PartitionRead::refused(index, code)),
     };
     if let Err(code) = check(&partition, fetch, limits) {
-        return PartitionRead::refused(index, code);
+        return Some(PartitionRead::refused(index, code));
     }
     let log = partition.log();
     let frontier = limits.frontier(log);
     if let Some(response) = diverging(log, fetch) {
-        return PartitionRead { partition: Some(partition), frontier, complete: true, response };
+        return Some(PartitionRead { partition: Some(partition), frontier, complete: true, response });
     }
     let max_bytes = i64::from(fetch.max_bytes.max(0)).min(left) as usize;
     let at_least_one = first_with_data || limits.version < RESPONSE_LIMIT_SINCE;
-    let (complete, response) = match log.read(fetch.fetch_offset, max_bytes, at_least_one, limits.upto) {
+    let (complete, response) = match read(log, fetch.fetch_offset, max_bytes, at_least_one, limits.upto) {
         Ok(data) => (false, data_response(index, data)),
+        Err(ReadError::NotCached) => return None,
         Err(error) => (true, read_refused(index, &error, log)),
     };
-    PartitionRead { partition: Some(partition), frontier, complete, response }
+    Some(PartitionRead { partition: Some(partition), frontier, complete, response })
 }
 
 fn find(broker: &Broker, key: &PartitionKey) -> Result<Arc<Partition>, ErrorCode> {
