@@ -135,8 +135,6 @@ fn lz4_frames_of_every_shape_are_read() {
                     Ok(&data),
                     "{mode:?} {size:?} {checksums}"
                 );
-                let twice = [&frame[..], &frame].concat();
-                assert_eq!(decompress(Compression::Lz4, &twice, MAX), Ok(data.repeat(2)), "two frames");
                 let mut damaged = frame.clone();
                 damaged[6] ^= 1;
                 let read = decompress(Compression::Lz4, &damaged, MAX);

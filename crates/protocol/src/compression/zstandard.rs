@@ -59,6 +59,10 @@ pub(super) fn decompress_over(data: &[u8], max: usize, output: &mut Vec<u8>) -> 
         output.resize(expected, 0);
     }
     let at_once = DECODER.with_borrow_mut(|slot| {
+        // Nothing at all is no frame, though the library would take it for one.
+        if data.is_empty() {
+            return None;
+        }
         if slot.is_none() {
             *slot = DCtx::try_create();
         }
