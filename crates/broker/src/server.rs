@@ -249,6 +249,9 @@ fn listener_info(listener: &ListenerConfig, bound: SocketAddr) -> ListenerInfo {
     }
 }
 
+/// Opening thousands of partitions waits for the disk far more than it computes, so fewer threads than this only wait longer.
+const RECOVERY_THREADS_MIN: usize = 8;
+
 /// What has been opened on the way to a broker.
 struct Parts {
     config: Arc<BrokerConfig>,
@@ -358,7 +361,7 @@ fn log_options(config: &BrokerConfig, clock: &Arc<dyn Clock>, controller: &Arc<C
         cluster_id: controller.image().cluster_id.clone(),
         node_id: config.node_id,
         config_of: Arc::new(move |topic| Arc::new(log_config(&settings.image(), topic))),
-        recovery_threads: config.num_recovery_threads_per_data_dir.max(1) * config.log_dirs.len(),
+        recovery_threads: config.num_recovery_threads_per_data_dir.max(RECOVERY_THREADS_MIN) * config.log_dirs.len(),
         producer_id_expiration_ms: config.producer_id_expiration_ms,
         retention_check_interval: config.log_retention_check_interval,
         checkpoint_interval: config.log_flush_offset_checkpoint_interval,

@@ -126,9 +126,13 @@ impl Log {
 
     /// The whole file system was synced after the last append: everything is durable.
     pub(crate) fn synced_with_file_system(&self) {
-        let log_end_offset = self.log_end_offset();
+        self.synced_up_to(self.log_end_offset());
+    }
+
+    /// The file system was synced after the log had reached `log_end_offset`.
+    pub(crate) fn synced_up_to(&self, log_end_offset: i64) {
         self.durability.offset.fetch_max(log_end_offset, Ordering::AcqRel);
-        self.answer_waiters(log_end_offset);
+        self.answer_waiters(self.durable_offset());
     }
 
     /// fsyncs data and indexes of a log that [`Log::finish`] has finished.

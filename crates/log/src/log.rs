@@ -452,11 +452,14 @@ impl Log {
         }
         let frontiers = self.frontiers();
         let active = frontiers.active();
-        active.seal().at("seal", active.data_path())?;
+        active.close_cleanly().at("seal", active.data_path())?;
         for segment in frontiers.segments.iter() {
             segment.write_indexes().at("write index of", segment.data_path())?;
         }
-        self.snapshot_producers(&mut state);
+        // Without a snapshot a clean start takes it that there are no producers, so thousands of small logs need no file each.
+        if !state.producers.producers().is_empty() || state.snapshot_offset > 0 {
+            self.snapshot_producers(&mut state);
+        }
         self.persist_epochs(&mut state);
         Ok(true)
     }

@@ -3,9 +3,11 @@
 //! Threads, whatever the number of partitions: the flushers (see [`crate::flusher`]), one for retention and checkpoints, one for
 //! compaction.
 
+mod checkpoints;
+
 use std::collections::{HashMap, VecDeque};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -114,7 +116,7 @@ impl LogManagerOptions {
     }
 }
 
-/// Logs with unsynced data from which a stop syncs the whole file system at once instead of file by file.
+/// Logs with unsynced data from which a stop or a checkpoint syncs the whole file system at once instead of file by file.
 const SYNC_WHOLE_FILE_SYSTEM_FROM: usize = 32;
 
 type Key = (String, i32);
@@ -497,6 +499,7 @@ impl LogManager {
             }
             if now >= next_checkpoint {
                 next_checkpoint = now + self.options.checkpoint_interval;
+                self.advance_recovery_points();
                 if let Err(error) = self.write_checkpoints() {
                     tracing::warn!(%error, "checkpoints not written");
                 }
@@ -529,54 +532,6 @@ impl LogManager {
                 tracing::warn!(topic = log.topic(), partition = log.partition(), %error, "retention failed");
             }
         }
-    }
-
-    /// Writes the offset checkpoints of every online log directory.
-    ///
-    /// # Errors
-    /// The last failure; the other directories are written all the same.
-    pub fn write_checkpoints(&self) -> Result<(), StorageError> {
-        let logs = self.logs();
-        let mut outcome = Ok(());
-        for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
-            let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir(), dir)).collect();
-            if let Err(error) = self.write_checkpoints_of(dir.path(), &own) {
-                outcome = Err(dir.judge(error));
-            }
-        }
-        outcome
-    }
-
-    fn write_checkpoints_of(&self, dir: &Path, logs: &[&Arc<Log>]) -> Result<(), StorageError> {
-        let key = |log: &Arc<Log>| (log.topic().to_string(), log.partition());
-        let recovery: Offsets = logs.iter().map(|log| (key(log), log.durable_offset())).collect();
-        let watermarks: Offsets = logs.iter().map(|log| (key(log), log.high_watermark())).collect();
-        let starts: Offsets = logs
-            .iter()
-            .filter(|log| log.log_start_offset() > log.segments().first().map_or(0, |(base_offset, _)| *base_offset))
-            .map(|log| (key(log), log.log_start_offset()))
-            .collect();
-        let cleaned = self.cleaned_of(logs);
-        checkpoint::write_offsets(&dir.join(checkpoint::RECOVERY_POINT_FILE), &recovery)?;
-        checkpoint::write_offsets(&dir.join(checkpoint::HIGH_WATERMARK_FILE), &watermarks)?;
-        checkpoint::write_offsets(&dir.join(checkpoint::LOG_START_FILE), &starts)?;
-        checkpoint::write_offsets(&dir.join(checkpoint::CLEANER_FILE), &cleaned)
-    }
-
-    fn cleaned_of(&self, logs: &[&Arc<Log>]) -> Offsets {
-        let cleaned = self.cleaned.lock();
-        let offset_of = |log: &&Arc<Log>| {
-            let key = (log.topic().to_string(), log.partition());
-            cleaned.get(&key).map(|offset| (key, *offset))
-        };
-        logs.iter().filter_map(offset_of).collect()
-    }
-
-    /// Writes how far the logs in `dir` are compacted.
-    pub(crate) fn write_cleaner_checkpoint(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
-        let logs = self.logs();
-        let own: Vec<&Arc<Log>> = logs.iter().filter(|log| Arc::ptr_eq(&log.dir(), dir)).collect();
-        checkpoint::write_offsets(&dir.path().join(checkpoint::CLEANER_FILE), &self.cleaned_of(&own))
     }
 
     /// Stops the background work, makes everything durable, writes snapshots and checkpoints, and marks the stop as clean.
@@ -614,8 +569,7 @@ impl LogManager {
             }
         }
         if unsynced.len() > SYNC_WHOLE_FILE_SYSTEM_FROM {
-            let file = fs::File::open(dir.path()).at("open", dir.path())?;
-            rustix::fs::syncfs(&file).at("syncfs", dir.path())?;
+            checkpoints::sync_file_system(dir.path())?;
             unsynced.iter().for_each(|log| log.synced_with_file_system());
         } else {
             unsynced.iter().try_for_each(|log| log.sync_finished())?;

@@ -329,6 +329,12 @@ impl Segment {
         Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// Like [`Segment::seal`], for a segment that may go on after a restart. One that is too small for an index entry gets none in the
+    /// time index either: what an entry would tell is found by looking at the few batches there are.
+    pub fn close_cleanly(&self) -> io::Result<()> {
+        if self.size() == 0 || self.offset_index.entries.len()? > 0 { self.seal() } else { self.release_reserved() }
+    }
+
     /// The segment is finished: the time index gets its last entry, the indexes are written, reserved space is given back.
     pub fn seal(&self) -> io::Result<()> {
         if self.size() == 0 {
@@ -337,6 +343,10 @@ impl Segment {
         let largest = self.largest_timestamp()?;
         self.time_index.maybe_append(largest)?;
         self.write_indexes()?;
+        self.release_reserved()
+    }
+
+    fn release_reserved(&self) -> io::Result<()> {
         let mut progress = self.progress.lock();
         if progress.allocated > self.size() {
             progress.allocated = self.size();

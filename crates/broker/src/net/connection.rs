@@ -116,14 +116,10 @@ async fn serve_requests(
 ) -> Result<(), Closed> {
     let mut responses = ResponseQueue::new(broker.clone(), client.clone());
     while !socket.stopping.load(Ordering::Relaxed) {
-        // Requests that arrived together are served together.
-        let frame = match reader.next_buffered()? {
-            Some(frame) => Some(frame),
-            None => tokio::select! {
-                biased;
-                Err(error) = responses.pump(socket) => return Err(error.into()),
-                frame = reader.next(socket) => frame?,
-            },
+        let frame = tokio::select! {
+            biased;
+            Err(error) = responses.pump(socket) => return Err(error.into()),
+            frame = reader.next(socket) => frame?,
         };
         let Some(frame) = frame else { break };
         socket.busy.store(true, Ordering::Relaxed);

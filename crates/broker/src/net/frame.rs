@@ -58,11 +58,6 @@ impl FrameReader {
         FrameReader { buffer: BytesMut::new(), max_frame_bytes, memory, reservation, flowing: false }
     }
 
-    /// The next frame if it has arrived already.
-    pub(super) fn next_buffered(&mut self) -> Result<Option<Frame>, FrameError> {
-        self.take_frame()
-    }
-
     /// The next frame, or `None` when the client closed the connection between two frames.
     pub(super) async fn next(&mut self, socket: &Socket) -> Result<Option<Frame>, FrameError> {
         loop {

@@ -68,6 +68,40 @@ fn a_clean_stop_leaves_kafkas_mark_and_checkpoints() {
 }
 
 #[test]
+fn a_clean_stop_writes_no_snapshot_and_no_time_index_entry_for_a_small_log_without_producers() {
+    let bench = Bench::new(LogConfig::default());
+    let (manager, log) = bench.open_log();
+    append(&log, batch(&["a"]));
+    drop(log);
+    manager.shutdown().unwrap();
+    let partition = bench.dir.path().join("orders-0");
+    let names: Vec<_> = fs::read_dir(&partition).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".snapshot")), "{names:?}");
+    assert_eq!(fs::metadata(partition.join("00000000000000000000.timeindex")).unwrap().len(), 0);
+    let manager = bench.open();
+    let log = manager.get("orders", 0).unwrap();
+    assert_eq!((log.log_end_offset(), log.durable_offset()), (1, 1));
+    assert_eq!(log.max_timestamp_offset().unwrap().map(|found| found.offset), Some(0));
+}
+
+#[test]
+fn recovery_points_advance_with_few_and_with_many_logs() {
+    for partitions in [1, 40] {
+        let bench = Bench::new(LogConfig::default());
+        let manager = bench.open();
+        let config = Arc::new(LogConfig::default());
+        let create = |number| manager.get_or_create("orders", number, Uuid::ZERO, config.clone()).unwrap();
+        let logs: Vec<_> = (0..partitions).map(create).collect();
+        for log in &logs {
+            append(log, batch(&["a", "b"]));
+        }
+        assert!(logs.iter().all(|log| log.durable_offset() == 0));
+        manager.advance_recovery_points();
+        assert!(logs.iter().all(|log| log.durable_offset() == 2), "{partitions} partitions");
+    }
+}
+
+#[test]
 fn a_stopped_log_refuses_appends() {
     let bench = Bench::new(LogConfig::default());
     let (manager, log) = bench.open_log();
