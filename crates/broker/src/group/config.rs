@@ -75,6 +75,8 @@ pub struct GroupConfig {
     pub share_max_size: usize,
     /// Shortest time between two assignments of one share group, in ms (`group.share.assignment.interval.ms`).
     pub share_assignment_interval_ms: i32,
+    /// Bounds of a group's own `consumer.assignment.interval.ms` (`group.consumer.{min,max}.assignment.interval.ms`).
+    pub consumer_assignment_interval_range_ms: (i32, i32),
     /// How long a regular expression's topics stay valid, in ms (`group.consumer.regex.refresh.interval.ms`).
     pub consumer_regex_refresh_interval_ms: i64,
 }
@@ -98,6 +100,7 @@ impl Default for GroupConfig {
             consumer_assignors: vec![ServerAssignor::Uniform, ServerAssignor::Range],
             migration_policy: MigrationPolicy::Bidirectional,
             consumer_assignment_interval_ms: 1_000,
+            consumer_assignment_interval_range_ms: (0, 15_000),
             consumer_regex_refresh_interval_ms: 600_000,
             share_session_timeout_ms: 45_000,
             share_session_timeout_range_ms: (45_000, 60_000),
@@ -170,6 +173,10 @@ impl GroupConfig {
             share_assignment_interval_ms: int(
                 "group.share.assignment.interval.ms",
                 default.share_assignment_interval_ms,
+            ),
+            consumer_assignment_interval_range_ms: (
+                int("group.consumer.min.assignment.interval.ms", default.consumer_assignment_interval_range_ms.0),
+                int("group.consumer.max.assignment.interval.ms", default.consumer_assignment_interval_range_ms.1),
             ),
             consumer_regex_refresh_interval_ms: long(
                 "group.consumer.regex.refresh.interval.ms",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use milena_protocol::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
@@ -12,7 +12,8 @@ use milena_protocol::messages::{
 use milena_protocol::{ErrorCode, Uuid};
 use milena_stdx::{Clock, java_string_hash};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::client::ClientIdentity;
 use super::config::GroupConfig;
@@ -23,7 +24,7 @@ use super::owner::{Command, QUEUE_LENGTH, ShardOwner};
 use super::shard::{ListedGroup, NotDescribed, Shard};
 use super::shard_offsets::{CommitRequest, FetchRequest, FetchedOffsets};
 use super::share::{ShareHeartbeat, ShareTopic};
-use super::topics::TopicsView;
+use super::topics::{TopicFilter, TopicsView};
 
 /// All groups of this broker. Methods must be called inside a tokio runtime; dropping the coordinator ends its tasks.
 pub struct GroupCoordinator {
@@ -33,8 +34,18 @@ pub struct GroupCoordinator {
     clock: Arc<dyn Clock>,
     origin: Instant,
     /// The queues of the shards that run, by partition of `__consumer_offsets`.
-    shards: Mutex<HashMap<i32, mpsc::Sender<Command>>>,
+    shards: Mutex<HashMap<i32, RunningShard>>,
 }
+
+/// The ways to a shard's owner.
+#[derive(Clone)]
+struct RunningShard {
+    queue: mpsc::Sender<Command>,
+    loaded: watch::Receiver<bool>,
+}
+
+/// How long a request waits for its shard to be loaded before the client is told to come again.
+const LOAD_WAIT_MAX: Duration = Duration::from_millis(300);
 
 impl GroupCoordinator {
     /// A coordinator over `log`. Shards are loaded by [`start`](Self::start), or when the first request needs them.
@@ -111,7 +122,7 @@ impl GroupCoordinator {
         self.call(&group_id, move |shard, now, effects| shard.leave(request, now, effects)).await?
     }
 
-    /// ConsumerGroupHeartbeat (KIP-848).
+    /// ConsumerGroupHeartbeat (KIP-848); `is_visible` tells which topics a regular expression may match.
     ///
     /// # Errors
     /// The code and message to answer with.
@@ -119,11 +130,12 @@ impl GroupCoordinator {
         &self,
         request: ConsumerGroupHeartbeatRequest,
         client: ClientIdentity,
+        is_visible: TopicFilter,
         version: i16,
     ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
         let group_id = request.group_id.clone();
         self.call(&group_id, move |shard, now, effects| {
-            shard.consumer_heartbeat(request, client, version, now, effects)
+            shard.consumer_heartbeat(request, client, &is_visible, version, now, effects)
         })
         .await?
     }
@@ -236,7 +248,7 @@ impl GroupCoordinator {
     /// meets the marker when it is.
     pub async fn complete_transaction(&self, offsets_partition: i32, producer_id: i64, committed: bool) {
         let running = self.shards.lock().get(&offsets_partition).cloned();
-        let Some(queue) = running else { return };
+        let Some(RunningShard { queue, .. }) = running else { return };
         let (responder, pending) = Responder::new();
         let command: Command = Box::new(move |shard, _, effects| {
             shard.complete_transaction(producer_id, committed);
@@ -367,25 +379,34 @@ impl GroupCoordinator {
         work: impl FnOnce(&mut Shard, Now, &mut Effects, Responder<T>) + Send + 'static,
     ) -> Result<T, ErrorCode> {
         let partition = self.partition_for(group_id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        self.wait_until_loaded(partition).await?;
         let (responder, pending) = Responder::new();
         self.send(partition, Box::new(move |shard, now, effects| work(shard, now, effects, responder))).await;
         pending.wait().await
     }
 
+    /// COORDINATOR_LOAD_IN_PROGRESS if the shard is not in memory soon.
+    async fn wait_until_loaded(&self, partition: i32) -> Result<(), ErrorCode> {
+        let mut loaded = self.shard(partition).loaded;
+        let waiting = timeout(LOAD_WAIT_MAX, loaded.wait_for(|loaded| *loaded)).await;
+        waiting.map(|_| ()).map_err(|_elapsed| ErrorCode::CoordinatorLoadInProgress)
+    }
+
     /// A command that cannot be sent is dropped, which answers it.
     async fn send(&self, partition: i32, command: Command) {
-        if self.shard(partition).send(command).await.is_err() {
+        if self.shard(partition).queue.send(command).await.is_err() {
             tracing::error!(partition, "the owner of a group shard is gone");
         }
     }
 
     /// The queue of a shard, whose owner is started if it does not run.
-    fn shard(&self, partition: i32) -> mpsc::Sender<Command> {
+    fn shard(&self, partition: i32) -> RunningShard {
         let mut shards = self.shards.lock();
-        if let Some(queue) = shards.get(&partition).filter(|queue| !queue.is_closed()) {
-            return queue.clone();
+        if let Some(running) = shards.get(&partition).filter(|running| !running.queue.is_closed()) {
+            return running.clone();
         }
         let (sender, queue) = mpsc::channel(QUEUE_LENGTH);
+        let (load_state, loaded) = watch::channel(false);
         let owner = ShardOwner {
             partition,
             config: self.config.clone(),
@@ -394,10 +415,12 @@ impl GroupCoordinator {
             clock: self.clock.clone(),
             origin: self.origin,
             queue,
+            loaded: load_state,
         };
         tokio::spawn(owner.run());
-        shards.insert(partition, sender.clone());
-        sender
+        let running = RunningShard { queue: sender, loaded };
+        shards.insert(partition, running.clone());
+        running
     }
 }
 

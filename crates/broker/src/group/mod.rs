@@ -47,4 +47,4 @@ pub use client::ClientIdentity;
 pub use config::GroupConfig;
 pub use coordinator::GroupCoordinator;
 pub use offsets_log::{CoordinatorError, LoggedEvent, OffsetsLog, OffsetsRecord, TransactionalProducer};
-pub use topics::{TopicView, TopicsView};
+pub use topics::{TopicFilter, TopicView, TopicsView};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use milena_protocol::ErrorCode;
 use milena_stdx::Clock;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::config::GroupConfig;
@@ -39,19 +39,24 @@ pub(super) struct ShardOwner {
     /// The origin of the monotonic milliseconds.
     pub(super) origin: Instant,
     pub(super) queue: mpsc::Receiver<Command>,
+    /// Whether the shard is in memory; requests wait for that before they queue.
+    pub(super) loaded: watch::Sender<bool>,
 }
 
 impl ShardOwner {
     /// Serves until every sender is gone.
     pub(super) async fn run(mut self) {
         while let Some(shard) = self.load().await {
+            self.loaded.send_replace(true);
             if self.serve(shard).await.is_none() {
                 return;
             }
+            self.loaded.send_replace(false);
         }
     }
 
-    /// Loads the shard, again and again until it works; requests of the meantime are refused so that clients retry.
+    /// Loads the shard, again and again until it works. What was queued before a failed attempt is refused: it may
+    /// have waited long, and its client retries.
     async fn load(&mut self) -> Option<Shard> {
         let mut pause = LOAD_RETRY.0;
         loop {

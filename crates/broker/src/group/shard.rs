@@ -22,7 +22,7 @@ use super::offsets::GroupOffsets;
 use super::pending_offsets::PendingOffsets;
 use super::share::ShareGroup;
 use super::timers::{TimerKey, Timers};
-use super::topics::TopicsView;
+use super::topics::{TopicFilter, TopicsView, VisibleTopics};
 
 /// A group of any protocol.
 #[derive(Debug)]
@@ -233,7 +233,7 @@ impl Shard {
         }
     }
 
-    /// Handles ConsumerGroupHeartbeat.
+    /// Handles ConsumerGroupHeartbeat; `is_visible` tells which topics the client may see.
     ///
     /// # Errors
     /// See [`ConsumerGroup::heartbeat`] and [`check_request`]; GROUP_ID_NOT_FOUND for a classic group with members.
@@ -241,6 +241,7 @@ impl Shard {
         &mut self,
         request: ConsumerGroupHeartbeatRequest,
         client: ClientIdentity,
+        is_visible: &TopicFilter,
         version: i16,
         now: Now,
         effects: &mut Effects,
@@ -257,7 +258,8 @@ impl Shard {
         let Some(Group::Consumer(group)) = groups.get_mut(&group_id) else {
             return Err(not_found(&group_id));
         };
-        let result = group.heartbeat(request, client, topics.as_ref(), &mut turn);
+        let topics = VisibleTopics { all: topics.as_ref(), is_visible };
+        let result = group.heartbeat(request, client, &topics, &mut turn);
         if group.is_empty() && group.group_epoch() == 0 {
             groups.remove(&group_id);
         }

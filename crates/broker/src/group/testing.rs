@@ -17,9 +17,14 @@ use super::config::GroupConfig;
 use super::effects::{Effects, Now, Pending, Responder};
 use super::offsets_log::{CoordinatorError, Durable, LoggedEvent, OffsetsLog, OffsetsRecord, TransactionalProducer};
 use super::shard::Shard;
-use super::topics::{TopicView, TopicsView};
+use super::topics::{TopicFilter, TopicView, TopicsView};
 
 pub const UNIX_START: i64 = 1_700_000_000_000;
+
+/// A client that may see every topic.
+pub fn everything() -> TopicFilter {
+    Box::new(|_| true)
+}
 
 pub fn client() -> ClientIdentity {
     ClientIdentity { client_id: "app".to_owned(), client_host: "/127.0.0.1".to_owned() }
@@ -51,7 +56,8 @@ impl TopicsView for MapTopics {
     }
 
     fn group_config(&self, group: &str, key: &str) -> Option<String> {
-        (group == "patient" && key == "consumer.session.timeout.ms").then(|| "60000".to_owned())
+        let patient = ["consumer.session.timeout.ms", "consumer.assignment.interval.ms"].contains(&key);
+        (group == "patient" && patient).then(|| "60000".to_owned())
     }
 }
 

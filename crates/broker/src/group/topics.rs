@@ -11,8 +11,39 @@ pub struct TopicView {
     pub partitions: i32,
 }
 
+/// Whether a client may see a topic (DESCRIBE).
+pub type TopicFilter = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// The cluster's topics as one client sees them: expressions match only what it may see.
+pub struct VisibleTopics<'a> {
+    /// All topics.
+    pub all: &'a dyn TopicsView,
+    /// Which of them the client may see.
+    pub is_visible: &'a TopicFilter,
+}
+
+impl TopicsView for VisibleTopics<'_> {
+    fn topic(&self, name: &str) -> Option<TopicView> {
+        self.all.topic(name)
+    }
+
+    fn topic_name(&self, id: &Uuid) -> Option<String> {
+        self.all.topic_name(id)
+    }
+
+    fn topic_names(&self) -> Vec<String> {
+        let mut names = self.all.topic_names();
+        names.retain(|name| (self.is_visible)(name));
+        names
+    }
+
+    fn group_config(&self, group: &str, key: &str) -> Option<String> {
+        self.all.group_config(group, key)
+    }
+}
+
 /// The cluster's topics; implemented over the cluster image, and by a map in tests.
-pub trait TopicsView: Send + Sync + 'static {
+pub trait TopicsView: Send + Sync {
     /// The topic called `name`.
     fn topic(&self, name: &str) -> Option<TopicView>;
 

@@ -33,6 +33,8 @@ pub struct ConsumerGroup {
     pub(super) holders: HashMap<(Uuid, i32), Arc<str>>,
     /// Topics of the cluster changed since the last heartbeat.
     pub(super) metadata_stale: bool,
+    /// The same for the topics that regular expressions stand for; only members of this protocol look them up.
+    pub(super) regexes_stale: bool,
 }
 
 impl ConsumerGroup {
@@ -50,6 +52,7 @@ impl ConsumerGroup {
             regexes: BTreeMap::new(),
             holders: HashMap::new(),
             metadata_stale: true,
+            regexes_stale: true,
         }
     }
 
@@ -109,6 +112,7 @@ impl ConsumerGroup {
     /// The cluster's topics changed: look at them at the next heartbeat.
     pub fn topics_changed(&mut self) {
         self.metadata_stale = true;
+        self.regexes_stale = true;
     }
 
     /// The assignor that most members name; the configured default when nobody does.
@@ -190,6 +194,15 @@ impl ConsumerGroup {
             "consumer.heartbeat.interval.ms",
             config.consumer_heartbeat_interval_ms,
             config.consumer_heartbeat_interval_range_ms,
+        )
+    }
+
+    pub(super) fn assignment_interval_ms(&self, topics: &dyn TopicsView, config: &GroupConfig) -> i32 {
+        self.dynamic_ms(
+            topics,
+            "consumer.assignment.interval.ms",
+            config.consumer_assignment_interval_ms,
+            config.consumer_assignment_interval_range_ms,
         )
     }
 

@@ -45,7 +45,8 @@ impl ConsumerGroup {
         });
         let (member_id, is_new) = self.seat(&request, &client, owned.as_ref(), turn)?;
         let resubscribed = self.update_member(&member_id, &request, client, turn);
-        self.advance_epochs(is_new || resubscribed, topics, turn);
+        let regexes_changed = self.refresh_regexes(topics, turn);
+        self.advance_epochs(is_new || resubscribed || regexes_changed, topics, turn);
         let changed = self.reconcile_member(&member_id, owned.as_ref(), turn);
         self.touch_session(&member_id, topics, turn);
         Ok(self.response(&member_id, changed || is_full(&request), topics, turn))
@@ -225,8 +226,7 @@ impl ConsumerGroup {
 
     /// Starts a new group epoch if members, subscriptions or topics changed, and brings the target up to it.
     pub(super) fn advance_epochs(&mut self, members_changed: bool, topics: &dyn TopicsView, turn: &mut Turn<'_>) {
-        let regexes_changed = self.refresh_regexes(topics, turn);
-        let mut changed = members_changed || regexes_changed;
+        let mut changed = members_changed;
         if changed || self.metadata_stale {
             changed |= self.refresh_metadata(topics);
         }

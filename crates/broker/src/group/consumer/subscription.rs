@@ -34,12 +34,14 @@ pub(super) fn compile(expression: &str) -> Result<Regex, Refusal> {
 }
 
 impl ConsumerGroup {
-    /// Looks up the topics of every expression that is new, or may have changed. Says whether any did.
+    /// Looks up the topics of every expression that is new, or may have changed, among those that `topics` names: what
+    /// the member whose request this is may see. Says whether any did.
     pub(super) fn refresh_regexes(&mut self, topics: &dyn TopicsView, turn: &mut Turn<'_>) -> bool {
         let expressions: BTreeSet<String> =
             self.members.values().filter_map(|member| member.subscribed_regex.clone()).collect();
         let stale: Vec<String> =
             expressions.into_iter().filter(|expression| self.is_regex_stale(expression, turn)).collect();
+        self.regexes_stale = false;
         if stale.is_empty() {
             return false;
         }
@@ -56,7 +58,7 @@ impl ConsumerGroup {
 
     fn is_regex_stale(&self, expression: &str, turn: &Turn<'_>) -> bool {
         let refresh = turn.config.consumer_regex_refresh_interval_ms;
-        self.metadata_stale
+        self.regexes_stale
             || self.regexes.get(expression).is_none_or(|known| turn.now.unix_ms - known.timestamp >= refresh)
     }
 

@@ -17,7 +17,7 @@ use crate::group::topics::TopicsView;
 impl ConsumerGroup {
     /// Brings the target to the group's epoch, unless the last one is younger than the assignment interval.
     pub(super) fn update_target(&mut self, topics: &dyn TopicsView, turn: &mut Turn<'_>) {
-        if self.target_epoch >= self.group_epoch || self.is_too_early(turn) {
+        if self.target_epoch >= self.group_epoch || self.is_too_early(topics, turn) {
             return;
         }
         let assignor = self.assignor(turn.config);
@@ -36,8 +36,8 @@ impl ConsumerGroup {
     }
 
     /// Many members that arrive together share one assignment instead of causing one each.
-    fn is_too_early(&self, turn: &Turn<'_>) -> bool {
-        let interval = i64::from(turn.config.consumer_assignment_interval_ms);
+    fn is_too_early(&self, topics: &dyn TopicsView, turn: &Turn<'_>) -> bool {
+        let interval = i64::from(self.assignment_interval_ms(topics, turn.config));
         self.target_timestamp.is_some_and(|last| (0..interval).contains(&(turn.now.unix_ms - last)))
     }
 

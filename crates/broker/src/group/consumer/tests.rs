@@ -7,10 +7,12 @@ use milena_protocol::messages::consumer_group_heartbeat_request::TopicPartition;
 use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use milena_protocol::{ErrorCode, Uuid};
 
+use super::group::ConsumerGroup;
 use super::request::Refusal;
+use crate::group::TopicFilter;
 use crate::group::assignor::Assignment;
 use crate::group::config::{GroupConfig, MigrationPolicy};
-use crate::group::testing::{Bench, answer, client, join_request};
+use crate::group::testing::{Bench, MapTopics, answer, client, everything, join_request};
 
 /// A client that does what the protocol asks of it: takes what it is given, gives up what it is told to.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +91,7 @@ impl Consumer {
 }
 
 fn send(bench: &mut Bench, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
-    bench.turn(|shard, now, effects| shard.consumer_heartbeat(request, client(), 1, now, effects))
+    bench.turn(|shard, now, effects| shard.consumer_heartbeat(request, client(), &everything(), 1, now, effects))
 }
 
 fn refused(bench: &mut Bench, request: ConsumerGroupHeartbeatRequest) -> ErrorCode {
@@ -465,7 +467,7 @@ fn requests_that_contradict_themselves_are_invalid() {
     assert!(bench.shard.list().is_empty());
     let chosen = bench.turn(|shard, now, effects| {
         let request = ConsumerGroupHeartbeatRequest { member_id: String::new(), ..join };
-        shard.consumer_heartbeat(request, client(), 0, now, effects)
+        shard.consumer_heartbeat(request, client(), &everything(), 0, now, effects)
     });
     assert!(!chosen.unwrap().member_id.unwrap().is_empty(), "version 0 leaves the id to the broker");
 }
@@ -585,4 +587,26 @@ fn every_record_of_a_member_that_is_gone_is_a_tombstone() {
 fn the_protocol_can_be_switched_off() {
     let mut bench = Bench::with(|config| config.consumer_protocol_enabled = false);
     assert_eq!(refused(&mut bench, Consumer::new("a").join_request()), ErrorCode::UnsupportedVersion);
+}
+
+#[test]
+fn an_expression_matches_only_what_the_client_may_see() {
+    let (mut bench, _) = bench();
+    bench.topics.set("orders-secret", 2, 1);
+    let mut request = Consumer::new("a").join_request();
+    request.subscribed_topic_names = None;
+    request.subscribed_topic_regex = Some("orders.*".to_owned());
+    let hidden: TopicFilter = Box::new(|topic| topic != "orders-secret");
+    bench.turn(|shard, now, effects| shard.consumer_heartbeat(request, client(), &hidden, 1, now, effects)).unwrap();
+    let group = describe(&bench);
+    let topics: Vec<_> = group.members[0].target_assignment.topic_partitions.iter().map(|t| &t.topic_name).collect();
+    assert_eq!(topics, ["orders"]);
+}
+
+#[test]
+fn a_groups_own_assignment_interval_is_kept_inside_the_brokers_bounds() {
+    let config = GroupConfig { consumer_assignment_interval_range_ms: (0, 2_000), ..GroupConfig::default() };
+    let topics = MapTopics::default();
+    let interval = |id: &str| ConsumerGroup::new(id.into()).assignment_interval_ms(&topics, &config);
+    assert_eq!((interval("patient"), interval("other")), (2_000, 1_000));
 }

@@ -171,7 +171,7 @@ async fn a_shard_that_cannot_be_read_is_tried_again_until_it_can() {
     let log: Arc<MemoryLog> = Arc::default();
     log.loads_fail.store(true, Ordering::SeqCst);
     let coordinator = coordinator(&log);
-    assert_eq!(coordinator.commit_offsets(commit("g", 1)).await, Err(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(coordinator.commit_offsets(commit("g", 1)).await, Err(ErrorCode::CoordinatorLoadInProgress));
     log.loads_fail.store(false, Ordering::SeqCst);
     retried(|| coordinator.commit_offsets(commit("g", 2))).await;
     assert_eq!(committed(&coordinator, "g").await, Ok(Some(2)));

@@ -13,7 +13,7 @@ use crate::group::classic::State;
 use crate::group::config::GroupConfig;
 use crate::group::embedded_protocol::{self, NamedPartitions};
 use crate::group::shard_offsets::{CommitRequest, PartitionCommit};
-use crate::group::testing::{Bench, answer, client, join_request, protocol, sync_request};
+use crate::group::testing::{Bench, answer, client, everything, join_request, protocol, sync_request};
 
 /// A bench with topic `orders` of four partitions.
 fn bench(adjust: impl FnOnce(&mut GroupConfig)) -> Bench {
@@ -63,7 +63,7 @@ fn orders(response: &SyncGroupResponse) -> Vec<i32> {
 }
 
 fn beat(bench: &mut Bench, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
-    bench.turn(|shard, now, effects| shard.consumer_heartbeat(request, client(), 1, now, effects))
+    bench.turn(|shard, now, effects| shard.consumer_heartbeat(request, client(), &everything(), 1, now, effects))
 }
 
 fn consumer_join(member_id: &str) -> ConsumerGroupHeartbeatRequest {

@@ -3,7 +3,7 @@
 use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, LeaveGroupRequest, leave_group_request};
 
 use super::*;
-use crate::group::testing::{Bench, answer, client, join_request, sync_request};
+use crate::group::testing::{Bench, answer, client, everything, join_request, sync_request};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const WEEK_MS: i64 = 7 * DAY_MS;
@@ -144,7 +144,7 @@ fn members_of_a_consumer_group_commit_and_fetch_with_their_epoch() {
         topic_partitions: Some(Vec::new()),
         ..ConsumerGroupHeartbeatRequest::default()
     };
-    bench.turn(|shard, now, effects| shard.consumer_heartbeat(join, client(), 1, now, effects)).unwrap();
+    bench.turn(|shard, now, effects| shard.consumer_heartbeat(join, client(), &everything(), 1, now, effects)).unwrap();
     let with_version = |version, epoch| CommitRequest { version, ..member_commit("m", epoch) };
     assert_eq!(commit(&mut bench, with_version(9, 1)), Ok(vec![ErrorCode::None]));
     assert_eq!(commit(&mut bench, with_version(9, 0)), Err(ErrorCode::StaleMemberEpoch));

@@ -3,7 +3,7 @@
 use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, LeaveGroupRequest, leave_group_request};
 
 use super::*;
-use crate::group::testing::{Bench, answer, client, join_request, sync_request};
+use crate::group::testing::{Bench, answer, client, everything, join_request, sync_request};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -126,7 +126,7 @@ fn an_epoch_that_is_not_the_consumer_members_is_an_illegal_generation() {
         topic_partitions: Some(Vec::new()),
         ..ConsumerGroupHeartbeatRequest::default()
     };
-    bench.turn(|shard, now, effects| shard.consumer_heartbeat(join, client(), 1, now, effects)).unwrap();
+    bench.turn(|shard, now, effects| shard.consumer_heartbeat(join, client(), &everything(), 1, now, effects)).unwrap();
     let with_epoch =
         |epoch| CommitRequest { member_id: "m".to_owned(), generation_id_or_member_epoch: epoch, ..request(0, 9) };
     assert_eq!(commit_in(&mut bench, 7, with_epoch(1)), Ok(vec![ErrorCode::None]));
