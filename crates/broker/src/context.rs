@@ -22,7 +22,8 @@ use crate::metrics::{Metrics, SlowRequests};
 use crate::partition::PartitionTable;
 use crate::producer_ids::ProducerIds;
 use crate::quota::{ConnectionQuotas, QuotaManager};
-use crate::security::{Authorizer, Principal};
+use crate::security::sasl::SaslSession;
+use crate::security::{Authorizer, ListenerSecurity, Principal};
 use crate::share::ShareGroups;
 use crate::telemetry::Telemetry;
 use crate::transaction::TransactionCoordinator;
@@ -61,6 +62,8 @@ pub struct Broker {
     pub(crate) connection_quotas: ConnectionQuotas,
     /// Settings that change while the broker runs.
     pub live_config: LiveConfig,
+    /// TLS and SASL of the listeners.
+    pub listener_security: Arc<ListenerSecurity>,
     /// The clock that every timeout and timestamp of the broker reads.
     pub clock: Arc<dyn Clock>,
     /// The listeners that accept clients, in the order of the configuration.
@@ -114,7 +117,7 @@ impl ListenerInfo {
 }
 
 /// The circumstances of one request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RequestContext {
     /// The listener the connection came in on; answers name this listener's addresses.
     pub listener: Arc<ListenerInfo>,
@@ -126,6 +129,8 @@ pub struct RequestContext {
     pub api_version: i16,
     /// What the client has been authenticated as; `User:ANONYMOUS` where a listener authenticates nobody.
     pub principal: Arc<Principal>,
+    /// The SASL state of the connection, on listeners with SASL.
+    pub(crate) sasl: Option<Arc<SaslSession>>,
     /// Name and version of the client library, once an ApiVersions request (v3+) told them; shared by the connection.
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
     /// Cancelled when the connection ends.

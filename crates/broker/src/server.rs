@@ -26,7 +26,7 @@ use crate::offsets_log::{ImageTopics, PartitionOffsetsLog};
 use crate::partition::{PartitionTable, log_config};
 use crate::producer_ids::{AllocatedIds, ProducerIds};
 use crate::quota::{ConnectionQuotas, QuotaManager, QuotaTable, QuotaWindows};
-use crate::security::{Authorizer, AuthorizerError};
+use crate::security::{self, Authorizer, AuthorizerError, ListenerSecurity, ListenerSecurityError};
 use crate::share::ShareGroups;
 use crate::stray;
 use crate::telemetry::Telemetry;
@@ -76,6 +76,9 @@ pub enum StartError {
     /// The configured authorizer cannot be used.
     #[error(transparent)]
     Authorizer(#[from] AuthorizerError),
+    /// A listener cannot be secured as configured.
+    #[error(transparent)]
+    ListenerSecurity(#[from] ListenerSecurityError),
     /// Opening was interrupted.
     #[error("the start was interrupted")]
     Aborted,
@@ -130,6 +133,7 @@ impl Broker {
         let parts = opening.await.map_err(|_| StartError::Aborted)??;
         let broker = parts.into_broker();
         follow_metadata(&broker);
+        security::follow_changes(&broker.listener_security, &broker.controller, shutdown.clone());
         broker.groups.start();
         tokio::spawn(delegation_tokens::forget_expired(
             Arc::downgrade(&broker),
@@ -258,6 +262,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     controller: Arc<Controller>,
     authorizer: Authorizer,
+    listener_security: ListenerSecurity,
     logs: Arc<LogManager>,
     partitions: Arc<PartitionTable>,
     listeners: Vec<Arc<ListenerInfo>>,
@@ -272,12 +277,13 @@ impl Parts {
     ) -> Result<Parts, StartError> {
         let controller: Arc<Controller> = Controller::open(config.clone(), clock.clone())?.into();
         let authorizer = Authorizer::new(&config, controller.clone())?;
+        let listener_security = ListenerSecurity::open(&config, &controller, &clock)?;
         let logs = LogManager::open(log_options(&config, &clock, &controller))?;
         stray::take_over(&config, &controller, &logs)?;
         let partitions = Arc::new(PartitionTable::open(logs.clone(), &controller.image()));
         apply_log_dir_settings(&logs, &controller.image());
         logs.start_background();
-        Ok(Parts { config, clock, controller, authorizer, logs, partitions, listeners })
+        Ok(Parts { config, clock, controller, authorizer, listener_security, logs, partitions, listeners })
     }
 
     fn into_broker(self) -> Arc<Broker> {
@@ -329,6 +335,7 @@ impl Parts {
             config: self.config,
             controller: self.controller,
             authorizer: self.authorizer,
+            listener_security: Arc::new(self.listener_security),
             logs: self.logs,
             partitions: self.partitions,
             clock: self.clock,

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use milena_protocol::header::RequestHeader;
-use milena_protocol::{ApiKey, Chunks, DecodeError, EncodeError, Message, Reader, Request, encode_response};
+use milena_protocol::{ApiKey, Chunk, Chunks, DecodeError, EncodeError, Message, Reader, Request, encode_response};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
 use crate::flow::{RequestFlow, measured};
-use crate::security::Principal;
+use crate::security::sasl::{SaslSession, Verdict};
+use crate::security::{self, Principal};
 
 /// The versions of one API that are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum Outcome {
     Later(PendingResponse),
     /// The request has no response (`acks=0`).
     Silent,
+    /// The response is ready and is the last one of the connection.
+    RespondAndClose(Chunks),
     /// The connection is to be closed without a response (`acks=0` that failed).
     Close,
 }
@@ -72,6 +75,15 @@ pub enum DispatchError {
         #[source]
         source: DecodeError,
     },
+    /// The client must authenticate first.
+    #[error("{} request before the client was authenticated", .0.map_or("unknown", |key| key.name()))]
+    NotAuthenticated(Option<ApiKey>),
+    /// The client had to authenticate again and did not.
+    #[error("the session of the client has expired")]
+    SessionExpired,
+    /// A token without a header was refused.
+    #[error("failed authentication: {0}")]
+    AuthenticationFailed(String),
     /// The header contradicts its schema.
     #[error("malformed request header")]
     MalformedHeader(#[source] DecodeError),
@@ -89,6 +101,8 @@ pub struct ClientConnection {
     pub peer: SocketAddr,
     /// What the client has been authenticated as; `User:ANONYMOUS` where a listener authenticates nobody.
     pub principal: Arc<Principal>,
+    /// The SASL state, on listeners with SASL.
+    pub(crate) sasl: Option<Arc<SaslSession>>,
     /// Filled by ApiVersions v3+.
     pub client_software: Arc<ArcSwapOption<ClientSoftware>>,
     /// Cancelled when the connection ends.
@@ -104,10 +118,21 @@ impl ClientConnection {
             listener,
             peer,
             principal: Arc::new(Principal::anonymous()),
+            sasl: None,
             client_software: Arc::new(ArcSwapOption::empty()),
             closed: CancellationToken::new(),
             flow: Arc::default(),
         }
+    }
+
+    /// Who the client is now: SASL may say so at any time.
+    fn current_principal(&self) -> Arc<Principal> {
+        self.sasl.as_ref().and_then(|sasl| sasl.principal()).unwrap_or_else(|| self.principal.clone())
+    }
+
+    /// The context of a frame that has no header.
+    fn bare_context(&self) -> RequestContext {
+        self.request_context(RequestHeader { api_key: ApiKey::SaslAuthenticate.code(), ..RequestHeader::default() })
     }
 
     fn request_context(&self, header: RequestHeader) -> RequestContext {
@@ -116,7 +141,8 @@ impl ClientConnection {
             client_id: header.client_id,
             peer: self.peer,
             api_version: header.api_version,
-            principal: self.principal.clone(),
+            principal: self.current_principal(),
+            sasl: self.sasl.clone(),
             client_software: self.client_software.clone(),
             closed: self.closed.clone(),
             flow: self.flow.clone(),
@@ -131,6 +157,35 @@ impl ClientConnection {
 /// # Errors
 /// Every error means that the connection must be closed.
 pub async fn dispatch(
+    broker: &Arc<Broker>,
+    connection: &ClientConnection,
+    frame: Bytes,
+) -> Result<Outcome, DispatchError> {
+    let Some(sasl) = &connection.sasl else { return dispatch_request(broker, connection, frame).await };
+    let key = peek_header(&frame).ok().and_then(|(key, ..)| ApiKey::try_from(key).ok());
+    match sasl.verdict(key) {
+        Verdict::Serve => {}
+        Verdict::RawToken => return raw_token(connection, &frame).await,
+        Verdict::OutOfOrder => return Err(DispatchError::NotAuthenticated(key)),
+        Verdict::Expired => return Err(DispatchError::SessionExpired),
+    }
+    match dispatch_request(broker, connection, frame).await? {
+        Outcome::Respond(response) if sasl.has_failed() => Ok(Outcome::RespondAndClose(response)),
+        outcome => Ok(outcome),
+    }
+}
+
+/// A token of SASL without a header, as it follows SaslHandshake v0. It is answered in kind.
+async fn raw_token(connection: &ClientConnection, token: &[u8]) -> Result<Outcome, DispatchError> {
+    let answer = security::take_token(&connection.bare_context(), token).await;
+    let answer = answer.map_err(|(_, message)| DispatchError::AuthenticationFailed(message))?;
+    let length = i32::try_from(answer.token.len()).unwrap_or_default();
+    let mut frame = length.to_be_bytes().to_vec();
+    frame.extend_from_slice(&answer.token);
+    Ok(Outcome::Respond(Chunks { len: frame.len(), chunks: vec![Chunk::Bytes(Bytes::from(frame))] }))
+}
+
+async fn dispatch_request(
     broker: &Arc<Broker>,
     connection: &ClientConnection,
     frame: Bytes,

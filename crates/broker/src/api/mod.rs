@@ -72,6 +72,8 @@ pub mod share_acknowledge;
 pub mod share_fetch;
 pub mod share_group_describe;
 pub mod share_group_heartbeat;
+pub mod sasl_authenticate;
+pub mod sasl_handshake;
 pub mod sync_group;
 pub mod txn_offset_commit;
 pub mod unregister_broker;
@@ -96,6 +98,7 @@ dispatch::api_table! {
     SyncGroup: SyncGroupRequest, 0..=5, sync_group;
     DescribeGroups: DescribeGroupsRequest, 0..=6, describe_groups;
     ListGroups: ListGroupsRequest, 0..=5, list_groups;
+    SaslHandshake: SaslHandshakeRequest, 0..=1, sasl_handshake;
     ApiVersions: ApiVersionsRequest, 0..=5, api_versions;
     CreateTopics: CreateTopicsRequest, 0..=7, create_topics;
     DeleteTopics: DeleteTopicsRequest, 0..=6, delete_topics;
@@ -114,6 +117,7 @@ dispatch::api_table! {
     AlterConfigs: AlterConfigsRequest, 0..=2, alter_configs;
     AlterReplicaLogDirs: AlterReplicaLogDirsRequest, 0..=2, alter_replica_log_dirs;
     DescribeLogDirs: DescribeLogDirsRequest, 0..=5, describe_log_dirs;
+    SaslAuthenticate: SaslAuthenticateRequest, 0..=2, sasl_authenticate;
     CreatePartitions: CreatePartitionsRequest, 0..=3, create_partitions;
     CreateDelegationToken: CreateDelegationTokenRequest, 0..=3, create_delegation_token;
     RenewDelegationToken: RenewDelegationTokenRequest, 0..=2, renew_delegation_token;

@@ -15,13 +15,17 @@ use tokio::sync::Notify;
 
 use super::frame::{FrameError, FrameReader};
 use super::responses::{ResponseQueue, SendError};
+use super::tls::{HandshakeError, TlsSession};
 use crate::api::{self, ClientConnection, DispatchError, Outcome};
 use crate::context::Broker;
 use crate::metrics::RequestTimer;
+use crate::security::SecuredListener;
+use crate::security::sasl::SaslSession;
 
 /// A client's socket and when it was last of use.
 pub(super) struct Socket {
     stream: TcpStream,
+    tls: Option<TlsSession>,
     opened: Instant,
     last_active_ms: AtomicU64,
     busy: AtomicBool,
@@ -30,9 +34,10 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Socket {
+    pub(super) fn new(stream: TcpStream, tls: Option<TlsSession>) -> Socket {
         Socket {
             stream,
+            tls,
             opened: Instant::now(),
             last_active_ms: AtomicU64::new(0),
             busy: AtomicBool::new(false),
@@ -43,6 +48,11 @@ impl Socket {
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// The TLS session, on listeners with TLS.
+    pub(super) fn tls(&self) -> Option<&TlsSession> {
+        self.tls.as_ref()
     }
 
     pub(super) async fn readable(&self) -> io::Result<()> {
@@ -100,12 +110,52 @@ enum Closed {
 }
 
 /// Serves the connection until either side closes it.
-pub(super) async fn serve(broker: Arc<Broker>, client: ClientConnection, socket: Arc<Socket>, reader: FrameReader) {
+pub(super) async fn serve(
+    broker: Arc<Broker>,
+    mut client: ClientConnection,
+    secured: Option<Arc<SecuredListener>>,
+    socket: Arc<Socket>,
+    mut reader: FrameReader,
+) {
+    if let Some(secured) = secured
+        && let Err(reason) = secure(&secured, &mut client, &socket, &mut reader).await
+    {
+        tracing::info!(
+            target: "milena.authentication",
+            peer = %client.peer, listener = %client.listener.name, %reason, "TLS handshake failed"
+        );
+        return socket.close();
+    }
     if let Err(reason) = serve_requests(&broker, &client, &socket, reader).await {
-        tracing::debug!(peer = %client.peer, listener = %client.listener.name, reason = %Chain(&reason), "connection closed");
+        let (peer, listener, reason) = (client.peer, &client.listener.name, Chain(&reason));
+        if reason.is_about_security() {
+            tracing::info!(target: "milena.authentication", %peer, %listener, %reason, "connection closed");
+        } else {
+            tracing::debug!(%peer, %listener, %reason, "connection closed");
+        }
+    }
+    if let Some(tls) = socket.tls() {
+        tls.close(socket.stream());
     }
     client.closed.cancel();
     socket.close();
+}
+
+/// Completes the TLS handshake, if there is one, and prepares for SASL, if there will be one.
+async fn secure(
+    secured: &SecuredListener,
+    client: &mut ClientConnection,
+    socket: &Socket,
+    reader: &mut FrameReader,
+) -> Result<(), HandshakeError> {
+    if let (Some(session), Some(listener)) = (socket.tls(), &secured.tls) {
+        let early = session.handshake(socket).await?;
+        reader.start_with(early);
+        let principal = listener.principal(session.peer_certificates().as_deref());
+        client.principal = Arc::new(principal.ok_or(HandshakeError::NoPrincipal)?);
+    }
+    client.sasl = secured.sasl.clone().map(|listener| Arc::new(SaslSession::new(listener)));
+    Ok(())
 }
 
 async fn serve_requests(
@@ -115,7 +165,11 @@ async fn serve_requests(
     mut reader: FrameReader,
 ) -> Result<(), Closed> {
     let mut responses = ResponseQueue::new(broker.clone(), client.clone());
+    let usual_max_frame_bytes = reader.max_frame_bytes();
     while !socket.stopping.load(Ordering::Relaxed) {
+        if let Some(sasl) = &client.sasl {
+            reader.set_max_frame_bytes(sasl.max_frame_bytes().unwrap_or(usual_max_frame_bytes));
+        }
         let frame = tokio::select! {
             biased;
             Err(error) = responses.pump(socket) => return Err(error.into()),
@@ -139,6 +193,10 @@ async fn serve_requests(
             Outcome::Respond(response) => responses.push(response, timer),
             Outcome::Later(response) => responses.push_later(response, timer),
             Outcome::Silent => responses.finished(&timer),
+            Outcome::RespondAndClose(response) => {
+                responses.push(response, timer);
+                break;
+            }
             Outcome::Close => return Err(Closed::SilentFailure),
         }
         responses.make_room(socket).await?;
@@ -165,12 +223,26 @@ async fn mute(socket: &Socket, responses: &mut ResponseQueue, pause: Duration) -
 }
 
 /// An error with its causes on one line.
-struct Chain<'a>(&'a dyn std::error::Error);
+struct Chain<'a>(&'a Closed);
+
+impl Chain<'_> {
+    /// Whether an operator who looks for intruders or for misconfigured clients wants to know.
+    fn is_about_security(&self) -> bool {
+        matches!(
+            self.0,
+            Closed::Request(
+                DispatchError::NotAuthenticated(_)
+                    | DispatchError::SessionExpired
+                    | DispatchError::AuthenticationFailed(_)
+            ) | Closed::Frame(FrameError::Tls)
+        )
+    }
+}
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
+        let mut cause = std::error::Error::source(self.0);
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();

@@ -13,6 +13,8 @@ use super::connection::Socket;
 use super::memory::{FrameMemory, Reservation};
 
 const LENGTH_BYTES: usize = 4;
+/// How every TLS connection begins; as a length it would be more than 300 MB.
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
 /// Room for the first read of a frame; most requests fit.
 const FIRST_READ_BYTES: usize = 8 * 1024;
 /// Room for a read when the one before was filled: one system call takes several requests of a client that pipelines.
@@ -36,6 +38,8 @@ pub(super) struct Frame {
 pub(super) enum FrameError {
     #[error("a frame of {announced} bytes was announced, at most {limit} are allowed")]
     Length { announced: i32, limit: usize },
+    #[error("the client speaks TLS, but the listener does not")]
+    Tls,
     #[error("the connection ended inside a frame")]
     Truncated,
     #[error("socket")]
@@ -56,6 +60,21 @@ impl FrameReader {
     pub(super) fn new(max_frame_bytes: usize, memory: FrameMemory) -> FrameReader {
         let reservation = Reservation::default();
         FrameReader { buffer: BytesMut::new(), max_frame_bytes, memory, reservation, flowing: false }
+    }
+
+    /// Puts bytes that were received already before everything else.
+    pub(super) fn start_with(&mut self, received: BytesMut) {
+        self.buffer = received;
+    }
+
+    /// The most bytes a frame may have.
+    pub(super) fn max_frame_bytes(&self) -> usize {
+        self.max_frame_bytes
+    }
+
+    /// Sets the most bytes a frame may have from now on.
+    pub(super) fn set_max_frame_bytes(&mut self, max_frame_bytes: usize) {
+        self.max_frame_bytes = max_frame_bytes;
     }
 
     /// The next frame, or `None` when the client closed the connection between two frames.
@@ -95,6 +114,7 @@ impl FrameReader {
         let announced = i32::from_be_bytes(*prefix);
         match usize::try_from(announced) {
             Ok(length) if length <= self.max_frame_bytes => Ok(Some(length)),
+            _ if prefix[..2] == TLS_HANDSHAKE => Err(FrameError::Tls),
             _ => Err(FrameError::Length { announced, limit: self.max_frame_bytes }),
         }
     }
@@ -130,6 +150,9 @@ impl FrameReader {
 ///
 /// A short read proves that the socket is empty, so readiness is cleared at once instead of by a second, futile read.
 fn read_available(socket: &Socket, buffer: &mut BytesMut, room: usize) -> io::Result<Option<usize>> {
+    if let Some(tls) = socket.tls() {
+        return tls.read_available(socket.stream(), buffer, room);
+    }
     let mut received = None;
     let result = socket.stream().try_io(Interest::READABLE, || {
         let bytes = socket.stream().try_read_buf(&mut buffer.limit(room))?;

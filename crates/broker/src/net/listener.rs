@@ -17,10 +17,12 @@ use tokio_util::task::TaskTracker;
 use super::connection::{self, Socket};
 use super::frame::FrameReader;
 use super::memory::FrameMemory;
+use super::tls::TlsSession;
 use crate::api::ClientConnection;
 use crate::context::{Broker, ListenerInfo};
 use crate::metrics::ListenerMeter;
 use crate::quota::Admission;
+use crate::security::tls::TlsListener;
 
 /// Pause after `accept` failed, for example because no file descriptor is free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -215,7 +217,13 @@ impl Connections {
             Ok(local) => info.as_seen_from(local),
             Err(error) => return tracing::debug!(%peer, %error, "connection lost while it was accepted"),
         };
-        let socket = Arc::new(Socket::new(stream));
+        let secured = broker.listener_security.of(&info.name).cloned();
+        let tls = secured.as_ref().and_then(|secured| secured.tls.as_ref()).map(TlsListener::accept).transpose();
+        let tls = match tls {
+            Ok(tls) => tls.map(TlsSession::new),
+            Err(error) => return tracing::error!(%peer, listener = %info.name, %error, "TLS cannot be started"),
+        };
+        let socket = Arc::new(Socket::new(stream, tls));
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let per_ip_max = broker.live_config.load().per_ip_max(peer.ip());
         if !self.register(id, peer.ip(), &info.name, per_ip_max, &socket) {
@@ -226,7 +234,8 @@ impl Connections {
         meter.opened();
         let (ip, listener, meter) = (peer.ip(), info.name.clone(), meter.clone());
         let registration = Registration { connections: self.clone(), id, ip, listener, meter };
-        let serving = connection::serve(broker.clone(), ClientConnection::new(info, peer), socket, reader);
+        let client = ClientConnection::new(info, peer);
+        let serving = connection::serve(broker.clone(), client, secured, socket, reader);
         let task = self.tasks.spawn(async move {
             let _registration = registration;
             serving.await;

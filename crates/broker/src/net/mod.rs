@@ -12,5 +12,6 @@ mod listener;
 mod memory;
 mod responses;
 mod send;
+mod tls;
 
 pub(crate) use listener::{ConnectionLimits, ListenOptions, bind, serve};

@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::task::JoinHandle;
 
 use super::connection::Socket;
+use super::tls::{FILE_PIECE_BYTES, TlsSession};
 
 /// Pieces of memory handed to one gathered write.
 const GATHER_MAX: usize = 32;
@@ -24,6 +25,9 @@ const INLINE_RANGE_BYTES: usize = 16 * 1024;
 const INLINE_TOTAL_BYTES: usize = 256 * 1024;
 /// How much of a file is probed and sent at once.
 const WINDOW_BYTES: usize = 512 * 1024;
+
+/// How much is encrypted before the socket is asked to take it.
+const ENCRYPT_AHEAD_BYTES: usize = 256 * 1024;
 
 /// A response on its way to the socket. Keeps its progress, so sending may be interrupted and continued.
 pub(super) struct Sending {
@@ -47,6 +51,9 @@ impl Sending {
 
     /// Sends the rest of the response.
     pub(super) async fn send(&mut self, socket: &Socket) -> io::Result<()> {
+        if let Some(tls) = socket.tls() {
+            return self.send_encrypted(socket, tls).await;
+        }
         if !self.inlined {
             self.inlined = true;
             self.inline_small_ranges();
@@ -64,6 +71,45 @@ impl Sending {
             socket.touch();
         }
         Ok(())
+    }
+
+    /// Sends the rest of the response through TLS: memory as it is, ranges of files piece by piece.
+    async fn send_encrypted(&mut self, socket: &Socket, tls: &TlsSession) -> io::Result<()> {
+        loop {
+            if !tls.flush(socket.stream())? {
+                socket.writable().await?;
+                continue;
+            }
+            socket.touch();
+            let mut room = ENCRYPT_AHEAD_BYTES;
+            while room > 0 {
+                let encrypted = match self.chunks.front() {
+                    None => break,
+                    Some(Chunk::Bytes(bytes)) => {
+                        let length = bytes.len().min(room);
+                        tls.encrypt(&bytes[..length])?;
+                        length
+                    }
+                    Some(Chunk::File(range)) if range.len == 0 => 0,
+                    Some(Chunk::File(_)) => {
+                        self.warm_up().await?;
+                        self.encrypt_file(tls, room)?
+                    }
+                };
+                room -= encrypted;
+                self.advance(encrypted);
+            }
+            if room == ENCRYPT_AHEAD_BYTES {
+                return Ok(());
+            }
+        }
+    }
+
+    fn encrypt_file(&self, tls: &TlsSession, room: usize) -> io::Result<usize> {
+        let Some(Chunk::File(range)) = self.chunks.front() else { return Ok(0) };
+        let length = range.len.min(self.warm_bytes).min(room).min(FILE_PIECE_BYTES);
+        tls.encrypt_file(range, length)?;
+        Ok(length)
     }
 
     fn inline_small_ranges(&mut self) {

@@ -11,14 +11,54 @@
 //! Deliberately absent: which API needs which right. Every handler says that itself, where it acts.
 
 mod authorizer;
+mod listeners;
 mod principal;
+pub(crate) mod sasl;
+mod settings;
+pub(crate) mod tls;
 
 use milena_metadata::acl::{AclOperation, CLUSTER_NAME, ResourceType};
+use milena_protocol::ErrorCode;
 
 pub use authorizer::{Authorizer, AuthorizerError};
+pub use listeners::{ListenerSecurity, ListenerSecurityError};
+pub(crate) use listeners::{SecuredListener, follow_changes};
 pub use principal::Principal;
+pub use sasl::SaslSetupError;
+pub use tls::TlsError;
+
+use self::sasl::TokenAnswer;
 
 use crate::context::{Broker, RequestContext};
+
+/// Hands a token of the client to its SASL session. A failure is logged and kept from the client for a while.
+///
+/// # Errors
+/// What the client is to be told.
+pub(crate) async fn take_token(context: &RequestContext, token: &[u8]) -> Result<TokenAnswer, (ErrorCode, String)> {
+    let Some(sasl) = &context.sasl else {
+        let message = "SaslAuthenticate request received on a listener without SASL";
+        return Err((ErrorCode::IllegalSaslState, message.to_owned()));
+    };
+    let answer = sasl.token(token).await;
+    match &answer {
+        Ok(_) => {
+            if let Some(principal) = sasl.principal().filter(|_| sasl.is_authenticated()) {
+                tracing::debug!(peer = %context.peer, listener = %context.listener.name, %principal, "authenticated");
+            }
+        }
+        Err((_, message)) => {
+            tracing::info!(
+                target: "milena.authentication",
+                peer = %context.peer, listener = %context.listener.name, %message, "failed authentication"
+            );
+            if sasl.has_failed() {
+                tokio::time::sleep(sasl.listener().failure_delay()).await;
+            }
+        }
+    }
+    answer
+}
 
 impl Broker {
     /// Whether the client may do `operation` to the resource; a refusal is written to the audit log.

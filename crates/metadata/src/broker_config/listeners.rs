@@ -117,14 +117,6 @@ fn to_listener(
         let expected = format!("an entry for listener {} (for example {0}:PLAINTEXT)", bound.name);
         settings.error("listener.security.protocol.map", &expected)
     })?;
-    if security_protocol != SecurityProtocol::Plaintext {
-        let expected = format!(
-            "PLAINTEXT for listener {}: {} is not available in this version",
-            bound.name,
-            security_protocol.name()
-        );
-        return Err(settings.error("listeners", &expected));
-    }
     let advertised = advertised
         .iter()
         .find(|endpoint| endpoint.name == bound.name)
