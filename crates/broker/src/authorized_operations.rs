@@ -1,41 +1,82 @@
 //! The operations a client may perform, as the bit fields of Metadata, DescribeCluster and DescribeGroups (KIP-430).
 //!
-//! Without an authorizer everybody may do everything that makes sense on the resource; these are Kafka's sets, bit n
-//! standing for ACL operation n (broker specification, section 18).
+//! Bit n stands for ACL operation n. Only operations that make sense on the resource are considered, and without an
+//! authorizer everybody may do all of them (broker specification, section 18).
+
+use milena_metadata::acl::{AclOperation, CLUSTER_NAME, ResourceType};
+
+use crate::context::{Broker, RequestContext};
 
 /// The answer when the client did not ask.
 pub(crate) const NOT_REQUESTED: i32 = i32::MIN;
 
-const READ: i32 = 1 << 3;
-const WRITE: i32 = 1 << 4;
-const CREATE: i32 = 1 << 5;
-const DELETE: i32 = 1 << 6;
-const ALTER: i32 = 1 << 7;
-const DESCRIBE: i32 = 1 << 8;
-const CLUSTER_ACTION: i32 = 1 << 9;
-const DESCRIBE_CONFIGS: i32 = 1 << 10;
-const ALTER_CONFIGS: i32 = 1 << 11;
-const IDEMPOTENT_WRITE: i32 = 1 << 12;
-
 /// Everything that can be done to a topic.
-const TOPIC: i32 = READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+const TOPIC: &[AclOperation] = &[
+    AclOperation::Read,
+    AclOperation::Write,
+    AclOperation::Create,
+    AclOperation::Delete,
+    AclOperation::Alter,
+    AclOperation::Describe,
+    AclOperation::DescribeConfigs,
+    AclOperation::AlterConfigs,
+];
 /// Everything that can be done to the cluster.
-const CLUSTER: i32 = CREATE | ALTER | DESCRIBE | CLUSTER_ACTION | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE;
-
+const CLUSTER: &[AclOperation] = &[
+    AclOperation::Create,
+    AclOperation::Alter,
+    AclOperation::Describe,
+    AclOperation::ClusterAction,
+    AclOperation::DescribeConfigs,
+    AclOperation::AlterConfigs,
+    AclOperation::IdempotentWrite,
+];
 /// Everything that can be done to a group.
-const GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+const GROUP: &[AclOperation] = &[
+    AclOperation::Read,
+    AclOperation::Delete,
+    AclOperation::Describe,
+    AclOperation::DescribeConfigs,
+    AclOperation::AlterConfigs,
+];
 
-/// The field for a group: all its operations when `requested`.
-pub(crate) fn of_group(requested: bool) -> i32 {
-    if requested { GROUP } else { NOT_REQUESTED }
+/// Which field of an answer is filled, for which client.
+#[derive(Clone, Copy)]
+pub(crate) struct AuthorizedOperations<'a> {
+    broker: &'a Broker,
+    context: &'a RequestContext,
+    requested: bool,
 }
 
-/// The field for a topic: all its operations when `requested`.
-pub(crate) fn of_topic(requested: bool) -> i32 {
-    if requested { TOPIC } else { NOT_REQUESTED }
-}
+impl<'a> AuthorizedOperations<'a> {
+    pub(crate) fn new(broker: &'a Broker, context: &'a RequestContext, requested: bool) -> AuthorizedOperations<'a> {
+        AuthorizedOperations { broker, context, requested }
+    }
 
-/// The field for the cluster: all its operations when `requested`.
-pub(crate) fn of_cluster(requested: bool) -> i32 {
-    if requested { CLUSTER } else { NOT_REQUESTED }
+    /// The field for a group.
+    pub(crate) fn of_group(self, group: &str) -> i32 {
+        self.of(GROUP, ResourceType::Group, group)
+    }
+
+    /// The field for a topic.
+    pub(crate) fn of_topic(self, topic: &str) -> i32 {
+        self.of(TOPIC, ResourceType::Topic, topic)
+    }
+
+    /// The field for the cluster; nothing for clients that may not describe it.
+    pub(crate) fn of_cluster(self) -> i32 {
+        if self.requested && !self.broker.allows_cluster(self.context, AclOperation::Describe) {
+            return 0;
+        }
+        self.of(CLUSTER, ResourceType::Cluster, CLUSTER_NAME)
+    }
+
+    fn of(self, operations: &[AclOperation], resource_type: ResourceType, name: &str) -> i32 {
+        if !self.requested {
+            return NOT_REQUESTED;
+        }
+        let allowed =
+            operations.iter().filter(|operation| self.broker.may(self.context, **operation, resource_type, name));
+        allowed.fold(0, |bits, operation| bits | 1 << operation.code())
+    }
 }

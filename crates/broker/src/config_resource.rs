@@ -1,7 +1,10 @@
 //! What can be configured, as DescribeConfigs, AlterConfigs and their relatives number it.
 
+use milena_metadata::acl::AclOperation;
 use milena_metadata::{ConfigResource, ControllerError};
 use milena_protocol::ErrorCode;
+
+use crate::context::{Broker, RequestContext};
 
 /// A topic.
 pub(crate) const TOPIC: i8 = 2;
@@ -20,6 +23,25 @@ pub(crate) fn unsupported(resource_type: i8) -> String {
         BROKER_LOGGER => "Unsupported resource type: BROKER_LOGGER".to_owned(),
         other => format!("Unsupported resource type: UNKNOWN ({other})"),
     }
+}
+
+/// Why the client may not do `operation` to the configuration of a resource, if it may not.
+pub(crate) fn refusal(
+    broker: &Broker,
+    context: &RequestContext,
+    operation: AclOperation,
+    resource_type: i8,
+    name: &str,
+) -> Option<(ErrorCode, String)> {
+    let (allowed, code) = match resource_type {
+        TOPIC => (broker.allows_topic(context, operation, name), ErrorCode::TopicAuthorizationFailed),
+        GROUP => (broker.allows_group(context, operation, name), ErrorCode::GroupAuthorizationFailed),
+        BROKER | BROKER_LOGGER | CLIENT_METRICS => {
+            (broker.allows_cluster(context, operation), ErrorCode::ClusterAuthorizationFailed)
+        }
+        _ => return None,
+    };
+    (!allowed).then(|| (code, code.message().to_owned()))
 }
 
 /// What `resource_type` and `name` of a request mean, or why they mean nothing here.

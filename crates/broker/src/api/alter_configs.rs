@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use milena_metadata::ConfigReplacement;
+use milena_metadata::acl::AclOperation;
 use milena_protocol::messages::alter_configs_response::Response;
 use milena_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
@@ -16,14 +17,18 @@ use crate::context::{Broker, RequestContext};
 /// Replaces the configuration of resources.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let mut named = Vec::with_capacity(request.resources.len());
     let mut refused = Vec::with_capacity(request.resources.len());
     let mut replacements = Vec::new();
     for resource in request.resources {
-        let parsed = config_resource::parse(resource.resource_type, &resource.resource_name);
+        let (resource_type, name) = (resource.resource_type, resource.resource_name.as_str());
+        let parsed = match config_resource::refusal(broker, context, AclOperation::AlterConfigs, resource_type, name) {
+            Some(refusal) => Err(refusal),
+            None => config_resource::parse(resource_type, name),
+        };
         named.push((resource.resource_type, resource.resource_name));
         refused.push(match parsed {
             Err(refusal) => Some(refusal),

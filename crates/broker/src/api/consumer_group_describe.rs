@@ -5,22 +5,28 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::consumer_group_describe_response::Group;
 use milena_protocol::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse};
 
-use crate::authorized_operations;
+use crate::authorized_operations::AuthorizedOperations;
 use crate::context::{Broker, RequestContext};
 use crate::group::shard::NotDescribed;
 
 /// Describes consumer groups.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
+    let operations = AuthorizedOperations::new(broker, context, request.include_authorized_operations);
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
+        if !broker.allows_group(context, AclOperation::Describe, &group_id) {
+            groups.push(refused(ErrorCode::GroupAuthorizationFailed, None, group_id));
+            continue;
+        }
         let mut group = match broker.groups.describe_consumer(group_id.clone()).await {
             Ok(Ok(group)) => group,
             Ok(Err(NotDescribed::Unknown)) => {
@@ -32,10 +38,25 @@ pub async fn handle(
             }
             Err(code) => refused(code, None, group_id),
         };
-        group.authorized_operations = authorized_operations::of_group(request.include_authorized_operations);
+        if !may_see_topics(broker, context, &group) {
+            let message = "The group has described topic(s) that the client is not authorized to describe.";
+            group = refused(ErrorCode::TopicAuthorizationFailed, Some(message.to_owned()), group.group_id);
+        }
+        group.authorized_operations = operations.of_group(&group.group_id);
         groups.push(group);
     }
     ConsumerGroupDescribeResponse { groups, ..ConsumerGroupDescribeResponse::default() }
+}
+
+/// Whether the client may know of every topic that a member reads.
+fn may_see_topics(broker: &Broker, context: &RequestContext, group: &Group) -> bool {
+    if !broker.authorizer.is_enabled() {
+        return true;
+    }
+    let assigned = group.members.iter().flat_map(|member| [&member.assignment, &member.target_assignment]);
+    let assigned = assigned.flat_map(|assignment| &assignment.topic_partitions).map(|topic| &topic.topic_name);
+    let subscribed = group.members.iter().flat_map(|member| &member.subscribed_topic_names);
+    assigned.chain(subscribed).all(|topic| broker.allows_topic(context, AclOperation::Describe, topic))
 }
 
 fn refused(code: ErrorCode, error_message: Option<String>, group_id: String) -> Group {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use milena_metadata::{AclOperation, ResourceType};
+use milena_protocol::ErrorCode;
 use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
 use crate::context::{Broker, RequestContext};
@@ -18,6 +19,9 @@ pub async fn handle(
     context: &RequestContext,
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
+    if let Some(code) = refusal(broker, context, &request) {
+        return ConsumerGroupHeartbeatResponse { error_code: code.code(), ..Default::default() };
+    }
     let client = ClientIdentity::new(context.client_id.as_deref(), context.peer.ip());
     let is_visible = visible_topics(broker, context);
     match broker.groups.consumer_heartbeat(request, client, is_visible, context.api_version).await {
@@ -37,4 +41,14 @@ fn visible_topics(broker: &Arc<Broker>, context: &RequestContext) -> TopicFilter
     }
     let (broker, context) = (broker.clone(), context.clone());
     Box::new(move |topic| broker.may(&context, AclOperation::Describe, ResourceType::Topic, topic))
+}
+
+/// Why the client may not be a member, if it may not.
+fn refusal(broker: &Broker, context: &RequestContext, request: &ConsumerGroupHeartbeatRequest) -> Option<ErrorCode> {
+    if !broker.allows_group(context, AclOperation::Read, &request.group_id) {
+        return Some(ErrorCode::GroupAuthorizationFailed);
+    }
+    let mut topics = request.subscribed_topic_names.iter().flatten();
+    let seen = topics.all(|topic| broker.allows_topic(context, AclOperation::Describe, topic));
+    (!seen).then_some(ErrorCode::TopicAuthorizationFailed)
 }

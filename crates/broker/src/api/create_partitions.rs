@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use milena_metadata::NewPartitions;
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::create_partitions_request::Topic as Asked;
 use milena_protocol::messages::create_partitions_response::Result as TopicResult;
@@ -23,6 +24,14 @@ pub async fn handle(
     context: &RequestContext,
     mut request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
+    let not_allowed = broker
+        .take_refused(&mut request.topics, |topic| broker.allows_topic(context, AclOperation::Alter, &topic.name))
+        .into_iter()
+        .map(|topic| TopicResult {
+            name: topic.name,
+            error_code: ErrorCode::TopicAuthorizationFailed.code(),
+            error_message: None,
+        });
     let mut quota = broker.quotas.mutations(context, context.api_version >= STRICT_QUOTA_SINCE);
     let throttled = quota.refuse(&mut request.topics, |topic| added_partitions(broker, topic));
     context.flow.throttle(quota.throttle_ms());
@@ -40,7 +49,7 @@ pub async fn handle(
         error_code: ErrorCode::ThrottlingQuotaExceeded.code(),
         error_message: Some(THROTTLED_MESSAGE.to_owned()),
     });
-    CreatePartitionsResponse { results: results.chain(throttled).collect(), ..Default::default() }
+    CreatePartitionsResponse { results: results.chain(throttled).chain(not_allowed).collect(), ..Default::default() }
 }
 
 fn added_partitions(broker: &Broker, asked: &Asked) -> usize {

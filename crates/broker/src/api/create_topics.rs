@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use milena_metadata::acl::{AclOperation, CLUSTER_NAME, ResourceType};
 use milena_metadata::{ClusterImage, ControllerError, EffectiveConfig, NewTopic, TopicImage};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::create_topics_request::Topic as Asked;
@@ -28,6 +29,7 @@ pub async fn handle(
     context: &RequestContext,
     mut request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
+    let not_allowed = take_refused(broker, context, &mut request.topics);
     let mut quota = broker.quotas.mutations(context, context.api_version >= STRICT_QUOTA_SINCE);
     let throttled = quota.refuse(&mut request.topics, |topic| new_partition_count(broker, topic));
     context.flow.throttle(quota.throttle_ms());
@@ -39,13 +41,16 @@ pub async fn handle(
     let topics =
         names.into_iter().zip(created).filter(|(name, _)| answered.insert(name.clone())).map(|(name, created)| {
             match created {
-                Ok(topic) => describe(&image, &topic, context.api_version, request.validate_only),
+                Ok(topic) => {
+                    let described = describe(&image, &topic, context.api_version, request.validate_only);
+                    with_configs_if_allowed(broker, context, described)
+                }
                 Err(error) => failed(name, &error),
             }
         });
     let throttled =
         throttled.into_iter().map(|topic| refused(topic.name, ErrorCode::ThrottlingQuotaExceeded, THROTTLED_MESSAGE));
-    CreateTopicsResponse { topics: topics.chain(throttled).collect(), ..Default::default() }
+    CreateTopicsResponse { topics: topics.chain(throttled).chain(not_allowed).collect(), ..Default::default() }
 }
 
 /// Partitions that creating the topic would add; none if it exists.
@@ -59,6 +64,35 @@ fn new_partition_count(broker: &Broker, topic: &Asked) -> usize {
     } else {
         topic.assignments.len()
     })
+}
+
+/// Takes out what the client may not create: it needs CREATE on the cluster or on the topic.
+fn take_refused(broker: &Broker, context: &RequestContext, topics: &mut Vec<Asked>) -> Vec<Topic> {
+    let anything = broker.may(context, AclOperation::Create, ResourceType::Cluster, CLUSTER_NAME);
+    let allowed = |topic: &Asked| anything || broker.allows_topic(context, AclOperation::Create, &topic.name);
+    let refused = broker.take_refused(topics, allowed).into_iter().map(|topic| Topic {
+        name: topic.name,
+        error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        error_message: Some("Authorization failed.".to_owned()),
+        ..Default::default()
+    });
+    refused.collect()
+}
+
+/// The answer without the topic's configuration when the client may not see it.
+fn with_configs_if_allowed(broker: &Broker, context: &RequestContext, topic: Topic) -> Topic {
+    if context.api_version < DESCRIBES_SINCE
+        || broker.may(context, AclOperation::DescribeConfigs, ResourceType::Topic, &topic.name)
+    {
+        return topic;
+    }
+    Topic {
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: None,
+        topic_config_error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        ..topic
+    }
 }
 
 fn new_topic(asked: Asked) -> NewTopic {

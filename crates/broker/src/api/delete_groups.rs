@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::delete_groups_response::Result as Deleted;
 use milena_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
@@ -14,12 +15,16 @@ use crate::share::offsets;
 /// Deletes groups.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: DeleteGroupsRequest,
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
     for group_id in request.groups_names {
-        let refused = delete(broker, &group_id).await.err();
+        let refused = if broker.allows_group(context, AclOperation::Delete, &group_id) {
+            delete(broker, &group_id).await.err()
+        } else {
+            Some(ErrorCode::GroupAuthorizationFailed)
+        };
         results.push(Deleted {
             group_id,
             error_code: refused.map_or(0, |code| code.code()),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::delete_records_request::Partition as PartitionDeletion;
 use milena_protocol::messages::delete_records_response::{Partition as PartitionResponse, Topic as TopicResponse};
@@ -18,14 +19,17 @@ use crate::partition::TopicPartitions;
 /// Deletes records below an offset.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
     let topics = request.topics.into_iter().map(|topic| {
+        let allowed = broker.allows_topic(context, AclOperation::Delete, &topic.name);
         let found = broker.partitions.topic(&topic.name);
         let partitions = topic.partitions.iter().map(|deletion| {
             let index = deletion.partition_index;
-            match delete(found.as_deref(), deletion) {
+            let answer =
+                if allowed { delete(found.as_deref(), deletion) } else { Err(ErrorCode::TopicAuthorizationFailed) };
+            match answer {
                 Ok(low_watermark) => PartitionResponse { partition_index: index, low_watermark, ..Default::default() },
                 Err(code) => PartitionResponse { partition_index: index, low_watermark: -1, error_code: code.code() },
             }

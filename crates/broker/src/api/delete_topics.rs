@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_metadata::{ControllerError, TopicSelector};
 use milena_protocol::messages::delete_topics_request::Topic as Asked;
 use milena_protocol::messages::delete_topics_response::Response;
@@ -33,6 +34,10 @@ pub async fn handle(
     } else {
         request.topics
     };
+    let not_allowed = broker
+        .take_refused(&mut asked, |topic| may_delete(broker, context, topic))
+        .into_iter()
+        .map(|topic| failed(topic, ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
     let mut quota = broker.quotas.mutations(context, context.api_version >= STRICT_QUOTA_SINCE);
     let throttled = quota.refuse(&mut asked, |topic| partition_count(broker, topic));
     context.flow.throttle(quota.throttle_ms());
@@ -52,6 +57,7 @@ pub async fn handle(
     };
     let code = ErrorCode::ThrottlingQuotaExceeded;
     responses.extend(throttled.into_iter().map(|asked| failed(asked, code, THROTTLED_MESSAGE.to_owned())));
+    responses.extend(not_allowed);
     DeleteTopicsResponse { responses, ..Default::default() }
 }
 
@@ -59,6 +65,20 @@ fn partition_count(broker: &Broker, asked: &Asked) -> usize {
     let image = broker.image();
     let topic = asked.name.as_ref().map_or_else(|| image.topic_by_id(&asked.topic_id), |name| image.topic(name));
     topic.map_or(0, |topic| topic.partitions.len())
+}
+
+/// Whether the client may delete a topic. What does not exist is not refused, so that the answer can say so; ids are no
+/// secret, but the name that belongs to one is.
+fn may_delete(broker: &Broker, context: &RequestContext, asked: &Asked) -> bool {
+    let image = broker.image();
+    let name = match &asked.name {
+        Some(name) => name.as_str(),
+        None => match image.topic_by_id(&asked.topic_id) {
+            Some(topic) => topic.name.as_str(),
+            None => return true,
+        },
+    };
+    broker.allows_topic(context, AclOperation::Delete, name)
 }
 
 fn selector(asked: &Asked) -> Result<TopicSelector, Response> {

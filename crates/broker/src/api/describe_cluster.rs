@@ -10,7 +10,7 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::describe_cluster_response::Broker as BrokerEntry;
 use milena_protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 
-use crate::authorized_operations;
+use crate::authorized_operations::AuthorizedOperations;
 use crate::context::{Broker, RequestContext};
 
 const ENDPOINT_BROKERS: i8 = 1;
@@ -44,7 +44,12 @@ pub async fn handle(
             rack: broker.config.broker_rack.clone(),
             is_fenced: false,
         }],
-        cluster_authorized_operations: authorized_operations::of_cluster(request.include_cluster_authorized_operations),
+        cluster_authorized_operations: AuthorizedOperations::new(
+            broker,
+            context,
+            request.include_cluster_authorized_operations,
+        )
+        .of_cluster(),
         ..Default::default()
     }
 }

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_metadata::config_def::is_dynamic_broker_config;
 use milena_metadata::{ClusterImage, ConfigSource, EffectiveConfig, topic_name};
 use milena_protocol::ErrorCode;
@@ -33,12 +34,25 @@ struct Refusal {
 /// Tells the configuration in force of topics, brokers and groups.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let image = broker.image();
     let detail = Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|resource| describe(&image, resource, &detail)).collect();
+    let results = request.resources.into_iter().map(|resource| {
+        let (resource_type, name) = (resource.resource_type, resource.resource_name.as_str());
+        match config_resource::refusal(broker, context, AclOperation::DescribeConfigs, resource_type, name) {
+            None => describe(&image, resource, &detail),
+            Some((code, message)) => ResourceResult {
+                error_code: code.code(),
+                error_message: Some(message),
+                resource_type,
+                resource_name: resource.resource_name,
+                configs: Vec::new(),
+            },
+        }
+    });
+    let results = results.collect();
     DescribeConfigsResponse { results, ..Default::default() }
 }
 

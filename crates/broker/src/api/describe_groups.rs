@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::describe_groups_response::Group;
 use milena_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
-use crate::authorized_operations;
+use crate::authorized_operations::AuthorizedOperations;
 use crate::context::{Broker, RequestContext};
 use crate::group::shard::NotDescribed;
 
@@ -19,14 +20,20 @@ pub async fn handle(
     context: &RequestContext,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
+    let operations = AuthorizedOperations::new(broker, context, request.include_authorized_operations);
     let mut groups = Vec::with_capacity(request.groups.len());
     for group_id in request.groups {
+        if !broker.allows_group(context, AclOperation::Describe, &group_id) {
+            let error_code = ErrorCode::GroupAuthorizationFailed.code();
+            groups.push(Group { error_code, group_id, ..Group::default() });
+            continue;
+        }
         let mut group = match broker.groups.describe_classic(group_id.clone()).await {
             Ok(Ok(group)) => group,
             Ok(Err(reason)) => dead(group_id, context.api_version, reason),
             Err(code) => Group { error_code: code.code(), group_id, ..Group::default() },
         };
-        group.authorized_operations = authorized_operations::of_group(request.include_authorized_operations);
+        group.authorized_operations = operations.of_group(&group.group_id);
         groups.push(group);
     }
     DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use milena_log::{LogDirDescription, LogManager};
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::describe_log_dirs_request::Topic as Asked;
 use milena_protocol::messages::describe_log_dirs_response::{Partition, Result as DirResult, Topic};
@@ -19,9 +20,13 @@ use crate::context::{Broker, RequestContext};
 /// Tells what each log directory holds.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
+    if !broker.allows_cluster(context, AclOperation::Describe) {
+        let error_code = ErrorCode::ClusterAuthorizationFailed.code();
+        return DescribeLogDirsResponse { error_code, ..Default::default() };
+    }
     let wanted = request.topics.map(partitions_asked_for);
     let results = broker.logs.log_dirs().into_iter().map(|dir| describe(&broker.logs, dir, wanted.as_ref())).collect();
     DescribeLogDirsResponse { results, ..Default::default() }

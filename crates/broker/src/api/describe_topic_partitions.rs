@@ -8,26 +8,54 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use milena_metadata::acl::{AclOperation, ResourceType};
 use milena_metadata::{ClusterImage, PartitionImage, TopicImage};
 use milena_protocol::messages::describe_topic_partitions_request::Cursor;
 use milena_protocol::messages::describe_topic_partitions_response::{NextCursor, Partition, Topic};
 use milena_protocol::messages::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 use milena_protocol::{ErrorCode, Uuid};
 
-use crate::authorized_operations;
+use crate::authorized_operations::AuthorizedOperations;
 use crate::context::{Broker, RequestContext};
 
 /// Describes the partitions of topics, one page of them.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let image = broker.image();
     let most = broker.config.max_request_partition_size_limit.max(1);
     let limit = request.response_partition_limit.clamp(1, most) as usize;
-    let names = names_from(&image, &request);
-    page(&image, &names, request.cursor.as_ref(), limit)
+    let mut names = names_from(&image, &request);
+    let refused = take_refused(broker, context, &mut names, request.topics.is_empty());
+    let mut response = page(&image, &names, request.cursor.as_ref(), limit);
+    let operations = AuthorizedOperations::new(broker, context, true);
+    for topic in &mut response.topics {
+        topic.topic_authorized_operations = operations.of_topic(topic.name.as_deref().unwrap_or_default());
+    }
+    response.topics.extend(refused);
+    response
+}
+
+/// Takes out what the client must not know: silently when it asked for all, and else to be answered with an error.
+fn take_refused(broker: &Broker, context: &RequestContext, names: &mut BTreeSet<String>, all: bool) -> Vec<Topic> {
+    if !broker.authorizer.is_enabled() {
+        return Vec::new();
+    }
+    let mut refused = Vec::new();
+    names.retain(|name| {
+        if all {
+            return broker.may(context, AclOperation::Describe, ResourceType::Topic, name);
+        }
+        let allowed = broker.allows_topic(context, AclOperation::Describe, name);
+        if !allowed {
+            let error_code = ErrorCode::TopicAuthorizationFailed.code();
+            refused.push(Topic { error_code, name: Some(name.clone()), topic_id: Uuid::ZERO, ..Default::default() });
+        }
+        allowed
+    });
+    refused
 }
 
 /// The topics to describe, sorted, without those before the cursor.
@@ -79,7 +107,6 @@ fn describe(topic: &TopicImage, first: usize, room: usize) -> Topic {
         topic_id: topic.id,
         is_internal: topic.is_internal(),
         partitions: partitions.map(|(index, partition)| describe_partition(index, partition)).collect(),
-        topic_authorized_operations: authorized_operations::of_topic(true),
         ..Default::default()
     }
 }

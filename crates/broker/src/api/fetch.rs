@@ -35,8 +35,9 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Fet
         Ok(plan) => plan,
         Err(code) => return FetchResponse { error_code: code.code(), ..Default::default() },
     };
+    let refused = read::not_authorized(broker, context, &plan.partitions);
     let quota_bytes_max = broker.quotas.fetch_bytes_max(context).map_or(usize::MAX, |bytes| bytes as usize);
-    let limits = Limits::of(&request, version, broker.config.fetch_max_bytes.min(quota_bytes_max));
+    let limits = Limits::of(&request, version, broker.config.fetch_max_bytes.min(quota_bytes_max), refused);
     let round = read_when_complete(broker, &plan.partitions, &limits, &request).await;
     let throttle_ms = broker.quotas.fetched(context, usize::try_from(round.bytes()).unwrap_or(0));
     if throttle_ms > 0 {

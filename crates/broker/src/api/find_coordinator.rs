@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::{AclOperation, ResourceType};
 use milena_protocol::messages::find_coordinator_response::Coordinator;
 use milena_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use milena_protocol::{ErrorCode, Uuid};
@@ -30,6 +31,7 @@ pub async fn handle(
 ) -> FindCoordinatorResponse {
     let available = coordinator_available(broker, request.key_type).await;
     let answer = |key: String| match &available {
+        _ if !may_find(broker, context, request.key_type, &key) => nowhere(key, &not_authorized(request.key_type)),
         Ok(()) if request.key_type == KEY_TYPE_SHARE && !is_share_partition(&key) => {
             let message = "share coordinators are asked for by group:topicId:partition".to_owned();
             nowhere(key, &Refusal { code: ErrorCode::InvalidRequest, message })
@@ -58,6 +60,28 @@ fn is_share_partition(key: &str) -> bool {
     let partition = parts.next().is_some_and(|text| text.parse::<i32>().is_ok_and(|index| index >= 0));
     let topic_id = parts.next().is_some_and(|text| text.parse::<Uuid>().is_ok());
     partition && topic_id && parts.next().is_some_and(|group| !group.is_empty())
+}
+
+/// Whether the client may know of the group or transactional id that it looks for.
+fn may_find(broker: &Broker, context: &RequestContext, key_type: i8, key: &str) -> bool {
+    match key_type {
+        KEY_TYPE_GROUP => broker.allows_group(context, AclOperation::Describe, key),
+        KEY_TYPE_TRANSACTION => broker.allows(context, AclOperation::Describe, ResourceType::TransactionalId, key),
+        // Share coordinators are found by group, topic id and partition.
+        KEY_TYPE_SHARE => {
+            let group = key.rsplitn(3, ':').nth(2).unwrap_or(key);
+            broker.allows_group(context, AclOperation::Describe, group)
+        }
+        _ => true,
+    }
+}
+
+fn not_authorized(key_type: i8) -> Refusal {
+    let code = match key_type {
+        KEY_TYPE_TRANSACTION => ErrorCode::TransactionalIdAuthorizationFailed,
+        _ => ErrorCode::GroupAuthorizationFailed,
+    };
+    Refusal { code, message: code.message().to_owned() }
 }
 
 struct Refusal {

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_metadata::{ConfigAlteration, ConfigOp, ConfigOpKind};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::incremental_alter_configs_request::{Config, Resource};
@@ -19,7 +20,7 @@ use crate::{broker_loggers, config_resource};
 /// Changes single keys of resources.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let mut named = Vec::with_capacity(request.resources.len());
@@ -27,6 +28,13 @@ pub async fn handle(
     let mut alterations = Vec::new();
     for resource in request.resources {
         named.push((resource.resource_type, resource.resource_name.clone()));
+        let (resource_type, name) = (resource.resource_type, resource.resource_name.as_str());
+        if let Some(refusal) =
+            config_resource::refusal(broker, context, AclOperation::AlterConfigs, resource_type, name)
+        {
+            refused.push(Some(refusal));
+            continue;
+        }
         if resource.resource_type == config_resource::BROKER_LOGGER {
             refused.push(Some(alter_loggers(broker, resource, request.validate_only)));
             continue;

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use milena_metadata::acl::{AclOperation, ResourceType};
+use milena_metadata::acl::{AclOperation, CLUSTER_NAME, ResourceType};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
@@ -28,6 +28,7 @@ pub async fn handle(
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
     let producer = match request.transactional_id.as_deref() {
+        None if !may_produce_idempotently(broker, context) => Err(ErrorCode::ClusterAuthorizationFailed),
         None => new_producer_id(broker).await,
         Some(transactional_id)
             if !broker.allows(context, AclOperation::Write, ResourceType::TransactionalId, transactional_id) =>
@@ -55,6 +56,12 @@ async fn new_producer_id(broker: &Broker) -> Result<ProducerIdAndEpoch, ErrorCod
             Err(ErrorCode::CoordinatorNotAvailable)
         }
     }
+}
+
+/// Whoever may write to some topic may write idempotently (KIP-679).
+fn may_produce_idempotently(broker: &Broker, context: &RequestContext) -> bool {
+    broker.may(context, AclOperation::IdempotentWrite, ResourceType::Cluster, CLUSTER_NAME)
+        || broker.authorizer.authorize_any_of_type(context, AclOperation::Write, ResourceType::Topic)
 }
 
 async fn transactional(

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
@@ -15,6 +16,10 @@ use crate::group::ClientIdentity;
 /// Makes the client a member of the group's next generation.
 pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: JoinGroupRequest) -> JoinGroupResponse {
     let member_id = request.member_id.clone();
+    if !broker.allows_group(context, AclOperation::Read, &request.group_id) {
+        let code = ErrorCode::GroupAuthorizationFailed;
+        return JoinGroupResponse { error_code: code.code(), generation_id: -1, ..JoinGroupResponse::default() };
+    }
     let client = ClientIdentity::new(context.client_id.as_deref(), context.peer.ip());
     match broker.groups.join(request, client, context.api_version).await {
         Ok(response) => response,

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
+use milena_protocol::ErrorCode;
 use milena_protocol::messages::leave_group_request::Member;
 use milena_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
@@ -16,6 +18,10 @@ pub async fn handle(
     context: &RequestContext,
     mut request: LeaveGroupRequest,
 ) -> LeaveGroupResponse {
+    if !broker.allows_group(context, AclOperation::Read, &request.group_id) {
+        let error_code = ErrorCode::GroupAuthorizationFailed.code();
+        return LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() };
+    }
     let single = context.api_version < 3;
     if single {
         let member_id = std::mem::take(&mut request.member_id);

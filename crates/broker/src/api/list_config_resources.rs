@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::list_config_resources_response::ConfigResource;
 use milena_protocol::messages::{ListConfigResourcesRequest, ListConfigResourcesResponse};
@@ -20,6 +21,10 @@ pub async fn handle(
     context: &RequestContext,
     request: ListConfigResourcesRequest,
 ) -> ListConfigResourcesResponse {
+    if !broker.allows_cluster(context, AclOperation::DescribeConfigs) {
+        let error_code = ErrorCode::ClusterAuthorizationFailed.code();
+        return ListConfigResourcesResponse { error_code, ..Default::default() };
+    }
     let types = match (context.api_version, request.resource_types.as_slice()) {
         (0, _) => &[CLIENT_METRICS],
         (_, []) => ALL,

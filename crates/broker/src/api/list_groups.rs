@@ -5,19 +5,22 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::{AclOperation, CLUSTER_NAME, ResourceType};
 use milena_protocol::messages::list_groups_response::Group;
 use milena_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 
 use crate::context::{Broker, RequestContext};
 
 /// Lists the groups of this broker.
-pub async fn handle(broker: &Arc<Broker>, _context: &RequestContext, request: ListGroupsRequest) -> ListGroupsResponse {
+pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: ListGroupsRequest) -> ListGroupsResponse {
     let groups = match broker.groups.list().await {
         Ok(groups) => groups,
         Err(code) => return ListGroupsResponse { error_code: code.code(), ..ListGroupsResponse::default() },
     };
+    let all = broker.may(context, AclOperation::Describe, ResourceType::Cluster, CLUSTER_NAME);
     let groups = groups
         .into_iter()
+        .filter(|group| all || broker.may(context, AclOperation::Describe, ResourceType::Group, &group.group_id))
         .filter(|group| passes(&request.states_filter, group.state))
         .filter(|group| passes(&request.types_filter, group.group_type))
         .map(|group| Group {

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use milena_log::{FoundTimestamp, Log, ReadError};
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::list_offsets_request::{Partition as PartitionQuery, Topic as TopicQuery};
 use milena_protocol::messages::list_offsets_response::{Partition as PartitionResponse, Topic as TopicResponse};
@@ -45,7 +46,7 @@ pub async fn handle(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let query = Query { version: context.api_version, read_committed: request.isolation_level == 1 };
-    let topics = request.topics.into_iter().map(|topic| query.topic(broker, topic)).collect();
+    let topics = request.topics.into_iter().map(|topic| query.topic(broker, context, topic)).collect();
     ListOffsetsResponse { topics, ..Default::default() }
 }
 
@@ -56,10 +57,16 @@ struct Query {
 }
 
 impl Query {
-    fn topic(&self, broker: &Broker, topic: TopicQuery) -> TopicResponse {
+    fn topic(&self, broker: &Broker, context: &RequestContext, topic: TopicQuery) -> TopicResponse {
+        let allowed = broker.allows_topic(context, AclOperation::Describe, &topic.name);
         let found = broker.partitions.topic(&topic.name);
         let partitions = topic.partitions.iter().map(|query| {
-            self.partition(found.as_deref(), query).unwrap_or_else(|code| PartitionResponse {
+            let answer = if allowed {
+                self.partition(found.as_deref(), query)
+            } else {
+                Err(ErrorCode::TopicAuthorizationFailed)
+            };
+            answer.unwrap_or_else(|code| PartitionResponse {
                 partition_index: query.partition_index,
                 error_code: code.code(),
                 ..Default::default()

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::messages::offset_commit_request as requested;
 use milena_protocol::messages::offset_commit_response::{Partition, Topic};
 use milena_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
@@ -23,11 +24,18 @@ pub async fn handle(
 ) -> OffsetCommitResponse {
     let version = context.api_version;
     let mut response = OffsetCommitResponse::default();
+    if !broker.allows_group(context, AclOperation::Read, &request.group_id) {
+        response.topics = request.topics.into_iter().map(not_authorized).collect();
+        return response;
+    }
     let mut offsets = Vec::new();
     // Where in the response the codes of `offsets` go: topic and partition.
     let mut places = Vec::new();
     for topic in request.topics {
         let resolved = resolve(&topic, version, broker.groups.topics());
+        let name = resolved.as_ref().map_or(topic.name.as_str(), |(name, _)| name.as_str());
+        let refused = (!name.is_empty() || version < 10) && !broker.allows_topic(context, AclOperation::Read, name);
+        let resolved = if refused { Err(ErrorCode::TopicAuthorizationFailed) } else { resolved };
         let mut answered = Topic { name: topic.name, topic_id: topic.topic_id, ..Topic::default() };
         for partition in topic.partitions {
             let partition_index = partition.partition_index;
@@ -61,6 +69,15 @@ pub async fn handle(
         response.topics[topic].partitions[partition].error_code = code.code();
     }
     response
+}
+
+/// The answer to a client that may not read in the group.
+fn not_authorized(topic: requested::Topic) -> Topic {
+    let partitions = topic.partitions.into_iter().map(|partition| Partition {
+        partition_index: partition.partition_index,
+        error_code: ErrorCode::GroupAuthorizationFailed.code(),
+    });
+    Topic { partitions: partitions.collect(), name: topic.name, topic_id: topic.topic_id }
 }
 
 /// The name and the present state of a topic given by name or, from v10 on, by id.

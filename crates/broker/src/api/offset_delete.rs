@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
+use milena_protocol::messages::offset_delete_request as requested;
 use milena_protocol::messages::offset_delete_response::{Partition, Topic};
 use milena_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
@@ -13,9 +15,15 @@ use crate::context::{Broker, RequestContext};
 /// Deletes committed offsets.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
-    request: OffsetDeleteRequest,
+    context: &RequestContext,
+    mut request: OffsetDeleteRequest,
 ) -> OffsetDeleteResponse {
+    if !broker.allows_group(context, AclOperation::Delete, &request.group_id) {
+        let error_code = ErrorCode::GroupAuthorizationFailed.code();
+        return OffsetDeleteResponse { error_code, ..OffsetDeleteResponse::default() };
+    }
+    let refused =
+        broker.take_refused(&mut request.topics, |topic| broker.allows_topic(context, AclOperation::Read, &topic.name));
     let topics: Vec<(String, Vec<i32>)> = request
         .topics
         .into_iter()
@@ -24,11 +32,24 @@ pub async fn handle(
     let known: Vec<(String, Vec<i32>)> = topics.iter().map(|topic| existing(broker, topic)).collect();
     match broker.groups.delete_offsets(request.group_id, known).await {
         Ok(codes) => OffsetDeleteResponse {
-            topics: topics.into_iter().zip(codes).map(|(topic, code)| answered(broker, topic, code)).collect(),
+            topics: topics
+                .into_iter()
+                .zip(codes)
+                .map(|(topic, code)| answered(broker, topic, code))
+                .chain(refused.into_iter().map(not_authorized))
+                .collect(),
             ..OffsetDeleteResponse::default()
         },
         Err(code) => OffsetDeleteResponse { error_code: code.code(), ..OffsetDeleteResponse::default() },
     }
+}
+
+fn not_authorized(topic: requested::Topic) -> Topic {
+    let partitions = topic.partitions.into_iter().map(|partition| Partition {
+        partition_index: partition.partition_index,
+        error_code: ErrorCode::TopicAuthorizationFailed.code(),
+    });
+    Topic { partitions: partitions.collect(), name: topic.name }
 }
 
 /// The partitions of a topic that exist.

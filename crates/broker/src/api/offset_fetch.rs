@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::{AclOperation, ResourceType};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::offset_fetch_request as requested;
 use milena_protocol::messages::offset_fetch_response::{Group, GroupTopic, GroupTopicPartition, Partition, Topic};
@@ -22,19 +23,33 @@ pub async fn handle(
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
     if context.api_version < 8 {
-        return single_group(broker, context.api_version, request).await;
+        return single_group(broker, context, request).await;
     }
     let require_stable = request.require_stable;
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
-        groups.push(one_of_many(broker, context.api_version, group, require_stable).await);
+        groups.push(one_of_many(broker, context, group, require_stable).await);
     }
     OffsetFetchResponse { groups, ..OffsetFetchResponse::default() }
 }
 
-async fn single_group(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest) -> OffsetFetchResponse {
-    let topics: Option<Vec<_>> =
+async fn single_group(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    request: OffsetFetchRequest,
+) -> OffsetFetchResponse {
+    let version = context.api_version;
+    let mut topics: Option<Vec<_>> =
         request.topics.map(|topics| topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect());
+    if !broker.allows_group(context, AclOperation::Describe, &request.group_id) {
+        let code = ErrorCode::GroupAuthorizationFailed;
+        let topics = topics.unwrap_or_default();
+        let error_code = if version >= 2 { code.code() } else { 0 };
+        let topics = topics.into_iter().map(|(name, partitions)| refused_topic(name, partitions, code)).collect();
+        return OffsetFetchResponse { error_code, topics, ..OffsetFetchResponse::default() };
+    }
+    let refused = take_refused_topics(broker, context, topics.as_mut());
+    let refused = refused.into_iter().map(|(name, p)| refused_topic(name, p, ErrorCode::TopicAuthorizationFailed));
     let fetch = FetchRequest {
         group_id: request.group_id,
         member: None,
@@ -43,7 +58,12 @@ async fn single_group(broker: &Arc<Broker>, version: i16, request: OffsetFetchRe
     };
     match broker.groups.fetch_offsets(fetch).await {
         Ok(offsets) => OffsetFetchResponse {
-            topics: offsets.into_iter().map(|(name, offsets)| single_topic(name, offsets)).collect(),
+            topics: offsets
+                .into_iter()
+                .filter(|(name, _)| may_see(broker, context, name))
+                .map(|(name, offsets)| single_topic(name, offsets))
+                .chain(refused)
+                .collect(),
             ..OffsetFetchResponse::default()
         },
         Err(code) if version >= 2 => OffsetFetchResponse { error_code: code.code(), ..OffsetFetchResponse::default() },
@@ -80,15 +100,42 @@ fn refused_topic(name: String, partitions: Vec<i32>, code: ErrorCode) -> Topic {
     Topic { name, partitions: partitions.collect() }
 }
 
-async fn one_of_many(broker: &Arc<Broker>, version: i16, group: requested::Group, require_stable: bool) -> Group {
+/// Takes out what was asked for by a name that the client must not know.
+fn take_refused_topics(
+    broker: &Broker,
+    context: &RequestContext,
+    topics: Option<&mut Vec<(String, Vec<i32>)>>,
+) -> Vec<(String, Vec<i32>)> {
+    let allowed = |(name, _): &(String, Vec<i32>)| broker.allows_topic(context, AclOperation::Describe, name);
+    topics.map(|topics| broker.take_refused(topics, allowed)).unwrap_or_default()
+}
+
+/// Whether a topic is shown to a client that asked for everything.
+fn may_see(broker: &Broker, context: &RequestContext, topic: &str) -> bool {
+    broker.may(context, AclOperation::Describe, ResourceType::Topic, topic)
+}
+
+async fn one_of_many(
+    broker: &Arc<Broker>,
+    context: &RequestContext,
+    group: requested::Group,
+    require_stable: bool,
+) -> Group {
+    let version = context.api_version;
     let group_id = group.group_id;
+    if !broker.allows_group(context, AclOperation::Describe, &group_id) {
+        return Group { group_id, topics: Vec::new(), error_code: ErrorCode::GroupAuthorizationFailed.code() };
+    }
     let mut unknown = Vec::new();
     let topics = group.topics.map(|topics| {
         let mut named = Vec::with_capacity(topics.len());
         for topic in topics {
             match topic_name(broker, version, &topic) {
+                Some(name) if !broker.allows_topic(context, AclOperation::Describe, &name) => {
+                    unknown.push(refused_group_topic(&topic, ErrorCode::TopicAuthorizationFailed));
+                }
                 Some(name) => named.push((name, topic.partition_indexes)),
-                None => unknown.push(unknown_topic(&topic)),
+                None => unknown.push(refused_group_topic(&topic, ErrorCode::UnknownTopicId)),
             }
         }
         named
@@ -97,6 +144,7 @@ async fn one_of_many(broker: &Arc<Broker>, version: i16, group: requested::Group
     let fetch = FetchRequest { group_id: group_id.clone(), member, topics, require_stable };
     match broker.groups.fetch_offsets(fetch).await {
         Ok(offsets) => {
+            let offsets = offsets.into_iter().filter(|(name, _)| may_see(broker, context, name)).collect();
             let mut topics = answered_topics(broker, version, offsets);
             topics.extend(unknown);
             Group { group_id, topics, error_code: 0 }
@@ -125,11 +173,11 @@ fn answered_topics(broker: &Arc<Broker>, version: i16, offsets: FetchedOffsets) 
     topics.collect()
 }
 
-fn unknown_topic(topic: &requested::GroupTopic) -> GroupTopic {
-    let partitions = topic.partition_indexes.iter().map(|partition| GroupTopicPartition {
-        error_code: ErrorCode::UnknownTopicId.code(),
-        ..fetched(*partition, Ok(None))
-    });
+fn refused_group_topic(topic: &requested::GroupTopic, code: ErrorCode) -> GroupTopic {
+    let partitions = topic
+        .partition_indexes
+        .iter()
+        .map(|partition| GroupTopicPartition { error_code: code.code(), ..fetched(*partition, Ok(None)) });
     GroupTopic { name: topic.name.clone(), topic_id: topic.topic_id, partitions: partitions.collect() }
 }
 

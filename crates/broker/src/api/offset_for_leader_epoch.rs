@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use milena_metadata::acl::AclOperation;
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::offset_for_leader_epoch_request::Partition as PartitionQuery;
 use milena_protocol::messages::offset_for_leader_epoch_response::{
@@ -18,10 +19,11 @@ use crate::partition::TopicPartitions;
 /// Tells where leader epochs ended.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.into_iter().map(|topic| {
+        let allowed = broker.allows_topic(context, AclOperation::Describe, &topic.topic);
         let found = broker.partitions.topic(&topic.topic);
         let partitions = topic.partitions.iter().map(|query| {
             let unknown = PartitionResponse {
@@ -30,7 +32,9 @@ pub async fn handle(
                 end_offset: -1,
                 ..Default::default()
             };
-            match end_offset(found.as_deref(), query) {
+            let answer =
+                if allowed { end_offset(found.as_deref(), query) } else { Err(ErrorCode::TopicAuthorizationFailed) };
+            match answer {
                 Ok((leader_epoch, end_offset)) => PartitionResponse { leader_epoch, end_offset, ..unknown },
                 Err(code) => PartitionResponse { error_code: code.code(), ..unknown },
             }

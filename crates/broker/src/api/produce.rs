@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use milena_log::{AppendError, AppendInfo, AppendOptions, AppendOrigin};
+use milena_metadata::acl::{AclOperation, ResourceType};
 use milena_protocol::messages::ProduceRequest;
 use milena_protocol::messages::ProduceResponse;
 use milena_protocol::messages::produce_request::{PartitionData, TopicData};
@@ -64,11 +65,15 @@ pub(super) fn start(
     let began = Instant::now();
     let acks = Acks::from_wire(request.acks);
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).max(ACKS_WAIT_MIN);
+    let transactional_id = request.transactional_id.as_deref();
     let mut append = Append {
         broker,
+        context,
+        transaction_refused: transactional_id
+            .is_some_and(|id| !broker.allows(context, AclOperation::Write, ResourceType::TransactionalId, id)),
         version: context.api_version,
         acks,
-        transactional_id: request.transactional_id.as_deref(),
+        transactional_id,
         place: Place::default(),
         appends: Vec::new(),
         deferred: Vec::new(),
@@ -128,6 +133,9 @@ struct Place {
 /// One produce request while its batches are appended.
 struct Append<'a> {
     broker: &'a Broker,
+    context: &'a RequestContext,
+    /// Whether the client may not use the transactional id of the request.
+    transaction_refused: bool,
     version: i16,
     acks: Result<Acks, ErrorCode>,
     transactional_id: Option<&'a str>,
@@ -142,11 +150,13 @@ struct Append<'a> {
 
 impl Append<'_> {
     fn topic(&mut self, topic: TopicData) -> Response {
+        let not_allowed = self.refusal(&topic);
         let found = if self.version >= TOPIC_IDS_SINCE {
             self.broker.partitions.topic_by_id(&topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
         } else {
             self.broker.partitions.topic(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
         };
+        let found = not_allowed.map_or(found, Err);
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let index = data.index;
@@ -161,6 +171,24 @@ impl Append<'_> {
         }
         self.place = Place { topic: self.place.topic + 1, partition: 0 };
         Response { partition_responses, name: topic.name, topic_id: topic.topic_id }
+    }
+
+    /// Why the client may not write to the topic, if it may not.
+    fn refusal(&self, topic: &TopicData) -> Option<ErrorCode> {
+        if !self.broker.authorizer.is_enabled() {
+            return None;
+        }
+        if self.transaction_refused {
+            return Some(ErrorCode::TransactionalIdAuthorizationFailed);
+        }
+        let image = self.broker.image();
+        let name = match image.topic_by_id(&topic.topic_id) {
+            Some(topic) => topic.name.as_str(),
+            None if self.version >= TOPIC_IDS_SINCE => return None,
+            None => topic.name.as_str(),
+        };
+        let allowed = self.broker.allows_topic(self.context, AclOperation::Write, name);
+        (!allowed).then_some(ErrorCode::TopicAuthorizationFailed)
     }
 
     fn partition(&mut self, partition: &Arc<Partition>, data: PartitionData) -> PartitionResponse {

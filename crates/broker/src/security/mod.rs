@@ -91,6 +91,14 @@ impl Broker {
         self.authorizer.authorize(context, operation, ResourceType::Group, group)
     }
 
+    /// Takes out of `asked` what `allowed` refuses. Without an authorizer that is nothing, and nobody is asked.
+    pub(crate) fn take_refused<T>(&self, asked: &mut Vec<T>, mut allowed: impl FnMut(&T) -> bool) -> Vec<T> {
+        if !self.authorizer.is_enabled() {
+            return Vec::new();
+        }
+        asked.extract_if(.., |one| !allowed(one)).collect()
+    }
+
     /// Like [`Broker::allows`], but a refusal is nobody's fault and not logged: for filtering what a client did not name.
     #[inline]
     pub fn may(

@@ -187,10 +187,6 @@ fn listeners_that_cannot_be_are_refused() {
     starts(&[("listeners", "PLAINTEXT://h:99999")], "Invalid value PLAINTEXT://h:99999 for configuration listeners");
     starts(&[("listeners", "PLAINTEXT://::1:9092")], "Invalid value PLAINTEXT://::1:9092 for configuration listeners");
     starts(
-        &[("listeners", "SSL://:9093")],
-        "Invalid value SSL://:9093 for configuration listeners: expected PLAINTEXT for listener SSL",
-    );
-    starts(
         &[("listeners", "A://:1,A://:2"), ("listener.security.protocol.map", "A:PLAINTEXT")],
         "Invalid value A://:1",
     );

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use milena_log::{CompressionType, FetchData, Log, ReadError, ReadLimit};
+use milena_metadata::acl::AclOperation;
 use milena_protocol::compression::Compression;
 use milena_protocol::messages::FetchRequest;
 use milena_protocol::messages::fetch_response::{AbortedTransaction, DivergingEpoch, Partition as PartitionResponse};
 use milena_protocol::{ErrorCode, Records};
 
 use super::refused;
-use crate::context::Broker;
+use crate::context::{Broker, RequestContext};
 use crate::error_code;
 use crate::fetch_session::{PartitionFetch, PartitionKey, TopicKey};
 use crate::partition::Partition;
@@ -23,23 +24,25 @@ const RESPONSE_LIMIT_SINCE: i16 = 3;
 const ZSTD_SINCE: i16 = 10;
 
 /// What applies to every partition of one request.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Limits {
     /// Bytes of records in the whole response.
     pub(super) max_bytes: i32,
     pub(super) upto: ReadLimit,
     version: i16,
+    /// For each partition of the fetch whether the client may not read it; empty when it may read all.
+    refused: Vec<bool>,
 }
 
 impl Limits {
-    pub(super) fn of(request: &FetchRequest, version: i16, broker_max_bytes: usize) -> Limits {
+    pub(super) fn of(request: &FetchRequest, version: i16, broker_max_bytes: usize, refused: Vec<bool>) -> Limits {
         let upto = match request.isolation_level {
             1 => ReadLimit::LastStable,
             _ => ReadLimit::HighWatermark,
         };
         let broker_max_bytes = i32::try_from(broker_max_bytes).unwrap_or(i32::MAX);
         let max_bytes = if version < RESPONSE_LIMIT_SINCE { i32::MAX } else { request.max_bytes.min(broker_max_bytes) };
-        Limits { max_bytes, upto, version }
+        Limits { max_bytes, upto, version, refused }
     }
 
     fn frontier(&self, log: &Log) -> i64 {
@@ -74,7 +77,7 @@ impl Round {
         if let Some(round) = Round::read_with(broker, fetches, limits, Log::read_cached) {
             return round;
         }
-        let (broker, waiting, limits_copy) = (broker.clone(), fetches.to_vec(), *limits);
+        let (broker, waiting, limits_copy) = (broker.clone(), fetches.to_vec(), limits.clone());
         let reading = tokio::task::spawn_blocking(move || Round::read_with(&broker, &waiting, &limits_copy, Log::read));
         // Nothing is there only when the read panicked or the process ends.
         reading.await.ok().flatten().unwrap_or_else(|| Round::refused(fetches, limits))
@@ -84,7 +87,11 @@ impl Round {
     fn read_with(broker: &Broker, fetches: &[PartitionFetch], limits: &Limits, read: ReadLog) -> Option<Round> {
         let mut bytes = 0i64;
         let mut reads = Vec::with_capacity(fetches.len());
-        for fetch in fetches {
+        for (position, fetch) in fetches.iter().enumerate() {
+            if limits.refused.get(position) == Some(&true) {
+                reads.push(PartitionRead::refused(fetch.key.index, ErrorCode::TopicAuthorizationFailed));
+                continue;
+            }
             let left = (i64::from(limits.max_bytes) - bytes).max(0);
             let read = read_partition(broker, fetch, limits, (left, bytes == 0), read)?;
             bytes += read.response.records.as_ref().map_or(0, |records| records.len() as i64);
@@ -113,7 +120,7 @@ impl Round {
 
     /// True when a partition has moved on since it was read.
     pub(super) fn is_outdated(&self) -> bool {
-        let limits = Limits { max_bytes: 0, upto: self.upto, version: 0 };
+        let limits = Limits { max_bytes: 0, upto: self.upto, version: 0, refused: Vec::new() };
         self.reads.iter().any(|read| {
             read.partition.as_ref().is_some_and(|partition| limits.frontier(partition.log()) != read.frontier)
         })
@@ -139,6 +146,30 @@ impl Round {
 
 /// [`Log::read`] or [`Log::read_cached`].
 type ReadLog = fn(&Log, i64, usize, bool, ReadLimit) -> Result<FetchData, ReadError>;
+
+/// For each partition whether the client may not read it; empty without an authorizer.
+pub(super) fn not_authorized(broker: &Broker, context: &RequestContext, fetches: &[PartitionFetch]) -> Vec<bool> {
+    if !broker.authorizer.is_enabled() {
+        return Vec::new();
+    }
+    let image = broker.image();
+    let mut last: Option<(&TopicKey, bool)> = None;
+    let refused = fetches.iter().map(|fetch| {
+        if let Some((topic, refused)) = last
+            && *topic == fetch.key.topic
+        {
+            return refused;
+        }
+        let name = match &fetch.key.topic {
+            TopicKey::Name(name) => Some(&**name),
+            TopicKey::Id(id) => image.topic_by_id(id).map(|topic| topic.name.as_str()),
+        };
+        let refused = name.is_some_and(|name| !broker.allows_topic(context, AclOperation::Read, name));
+        last = Some((&fetch.key.topic, refused));
+        refused
+    });
+    refused.collect()
+}
 
 /// Reads at most `left` bytes, but one batch at least if this is the `first_with_data`. `None` when `read` would have to wait.
 fn read_partition(
