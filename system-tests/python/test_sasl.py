@@ -56,8 +56,10 @@ class Node:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     made = Node(tmp_path_factory.mktemp("sasl"))
-    for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
-        change = UserScramCredentialUpsertion("scram,=user", ScramCredentialInfo(mechanism, 8192), b"scram-secret")
+    users = [(user, mechanism) for user in ("scram,=user", "scram-user")
+             for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)]
+    for user, mechanism in users:
+        change = UserScramCredentialUpsertion(user, ScramCredentialInfo(mechanism, 8192), b"scram-secret")
         for future in librdkafka.admin(made.server).alter_user_scram_credentials([change]).values():
             future.result()
     yield made
@@ -136,13 +138,14 @@ def test_unsigned_tokens_only_where_they_are_asked_for(node):
 
 
 def test_kcat(node):
-    options = [f"-X{key}={value}" for key, value in password("SCRAM-SHA-512", "scram,=user", "scram-secret").items()]
+    # An older librdkafka, which repeats its part of the nonce.
+    options = [f"-X{key}={value}" for key, value in password("SCRAM-SHA-512", "scram-user", "scram-secret").items()]
     secured.kcat(at(node.passwords), "-P", "-t", "kcat-sasl", *options, stdin="a\nb\n")
     assert secured.kcat(at(node.passwords), "-C", "-t", "kcat-sasl", "-e", "-q", *options).split() == ["a", "b"]
 
 
 @pytest.mark.parametrize("python", sorted(paths.KAFKA_PYTHONS))
-@pytest.mark.parametrize("mechanism, user, secret", [("PLAIN", "alice", "alice-secret"), ("SCRAM-SHA-256", "scram,=user", "scram-secret")])
+@pytest.mark.parametrize("mechanism, user, secret", [("PLAIN", "alice", "alice-secret"), ("SCRAM-SHA-256", "scram-user", "scram-secret")])
 def test_kafka_python(node, python, mechanism, user, secret):
     run([paths.KAFKA_PYTHONS[python], paths.CLIENTS / "kafka_python_sasl.py", at(node.passwords), mechanism, user, secret,
          f"t-{uuid.uuid4().hex[:8]}"])

@@ -83,7 +83,6 @@ async fn is_refused(broker: &TestBroker, key: ApiKey, min: i16, max: i16) -> boo
 async fn answer_to_sample(broker: &TestBroker, key: ApiKey, version: i16, seed: u64) -> Option<Value> {
     let (request, response) = messages_of(key);
     let mut writer = Writer::with_capacity(256);
-    writer.i32(0);
     let header = RequestHeader {
         api_key: key.code(),
         api_version: version,
@@ -96,9 +95,9 @@ async fn answer_to_sample(broker: &TestBroker, key: ApiKey, version: i16, seed: 
     } else {
         (request.encode_sample)(&mut Samples::new(seed), &mut writer, version).ok()?;
     }
-    let length = i32::try_from(writer.len() - 4).expect("a small request");
-    writer.patch_first_i32(length);
-    let frame = writer.finish().to_bytes().expect("in memory");
+    let message = writer.finish().to_bytes().expect("in memory");
+    let length = i32::try_from(message.len()).expect("a small request");
+    let frame = [&length.to_be_bytes()[..], &message].concat();
     let mut client = RawClient::connect(broker.address()).await;
     client.try_send_bytes(&frame).await.ok()?;
     let answer = tokio::time::timeout(PATIENCE, client.receive_frame()).await.ok()??;

@@ -41,6 +41,7 @@ def refusal(address, settings):
         admin.list_topics(timeout=5)
     except KafkaException as failure:
         errors.append(failure.args[0])
+    admin.poll(0.2)
     assert errors, "the client could connect"
     return " | ".join(str(error) for error in errors)
 

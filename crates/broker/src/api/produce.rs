@@ -150,7 +150,7 @@ struct Append<'a> {
 
 impl Append<'_> {
     fn topic(&mut self, topic: TopicData) -> Response {
-        let not_allowed = self.refusal(&topic);
+        let not_allowed = self.not_allowed(&topic);
         let found = if self.version >= TOPIC_IDS_SINCE {
             self.broker.partitions.topic_by_id(&topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
         } else {
@@ -174,7 +174,7 @@ impl Append<'_> {
     }
 
     /// Why the client may not write to the topic, if it may not.
-    fn refusal(&self, topic: &TopicData) -> Option<ErrorCode> {
+    fn not_allowed(&self, topic: &TopicData) -> Option<ErrorCode> {
         if !self.broker.authorizer.is_enabled() {
             return None;
         }

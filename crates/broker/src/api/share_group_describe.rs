@@ -9,7 +9,7 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::share_group_describe_response::Group;
 use milena_protocol::messages::{ShareGroupDescribeRequest, ShareGroupDescribeResponse};
 
-use crate::authorized_operations;
+use crate::authorized_operations::AuthorizedOperations;
 use crate::context::{Broker, RequestContext};
 use crate::group::shard::NotDescribed;
 
@@ -19,6 +19,7 @@ pub async fn handle(
     context: &RequestContext,
     request: ShareGroupDescribeRequest,
 ) -> ShareGroupDescribeResponse {
+    let operations = AuthorizedOperations::new(broker, context, request.include_authorized_operations);
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
         if !broker.allows_group(context, AclOperation::Describe, &group_id) {
@@ -41,7 +42,7 @@ pub async fn handle(
             groups.push(refused(ErrorCode::TopicAuthorizationFailed, Some(message), group.group_id));
             continue;
         }
-        group.authorized_operations = authorized_operations::of_group(request.include_authorized_operations);
+        group.authorized_operations = operations.of_group(&group.group_id);
         groups.push(group);
     }
     ShareGroupDescribeResponse { groups, ..ShareGroupDescribeResponse::default() }

@@ -8,8 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use milena_metadata::ClusterImage;
 use milena_metadata::config_def::BROKER_CONFIGS;
+use milena_metadata::{ClusterImage, SecurityProtocol};
 
 /// A text that no log and no error message shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl ListenerSettings {
         value.filter(|value| !value.is_empty())
     }
 
+    /// What is set for this listener itself.
+    pub(crate) fn own(&self, key: &str) -> Option<&str> {
+        self.set(&format!("{}{key}", self.prefix)).filter(|value| !value.is_empty())
+    }
+
     /// Like [`ListenerSettings::get`], preferring what is set for one SASL mechanism.
     pub(crate) fn of_mechanism(&self, mechanism: &str, key: &str) -> Option<&str> {
         self.only_for_mechanism(mechanism, key).or_else(|| self.get(key))
@@ -79,6 +84,15 @@ impl ListenerSettings {
     /// A number, or `default` when it is not one.
     pub(crate) fn number<T: FromStr>(&self, key: &str, default: T) -> T {
         self.get(key).and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+    }
+
+    /// Whether clients of the listener authenticate with SASL.
+    pub(crate) fn uses_sasl(&self) -> bool {
+        let mut listeners = self.image.static_config.listeners.iter();
+        listeners.any(|listener| {
+            listener.name == self.listener
+                && matches!(listener.security_protocol, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl)
+        })
     }
 
     /// The name of the listener.

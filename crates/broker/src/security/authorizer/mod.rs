@@ -153,13 +153,13 @@ impl StandardAuthorizer {
         if allowed {
             tracing::trace!(
                 target: "milena.authorizer",
-                %principal, operation = operation.name(), resource = %format_args!("{}:{name}", resource_type.name()), host = %host(context),
+                %principal, operation = %operation.name(), resource = %format_args!("{}:{name}", resource_type.name()), host = %host(context),
                 "allowed"
             );
         } else if audit {
             tracing::info!(
                 target: "milena.authorizer",
-                %principal, operation = operation.name(), resource = %format_args!("{}:{name}", resource_type.name()), host = %host(context),
+                %principal, operation = %operation.name(), resource = %format_args!("{}:{name}", resource_type.name()), host = %host(context),
                 client_id = context.client_id.as_deref().unwrap_or(""),
                 "denied"
             );
@@ -176,7 +176,7 @@ impl StandardAuthorizer {
         if !allowed {
             tracing::info!(
                 target: "milena.authorizer",
-                %principal, operation = operation.name(), resource = %format_args!("{}:<any>", resource_type.name()), host = %host(context),
+                %principal, operation = %operation.name(), resource = %format_args!("{}:<any>", resource_type.name()), host = %host(context),
                 client_id = context.client_id.as_deref().unwrap_or(""),
                 "denied"
             );

@@ -46,7 +46,8 @@ struct Challenge {
     /// Whom the credential belongs to; `None` when there is no such user.
     identity: Option<Identity>,
     gs2_header: String,
-    nonce: String,
+    /// The server's part of the nonce, which no other exchange has.
+    server_nonce: String,
     /// The client's first message without its header, a comma, the server's first message, and a comma.
     messages: String,
 }
@@ -193,10 +194,19 @@ fn challenge(
     identity: Option<Identity>,
     server_nonce: &str,
 ) -> (Challenge, String) {
-    let nonce = format!("{}{server_nonce}", first.nonce);
-    let answer = format!("r={nonce},s={},i={}", BASE64.encode(&credential.salt), credential.iterations);
+    let answer =
+        format!("r={}{server_nonce},s={},i={}", first.nonce, BASE64.encode(&credential.salt), credential.iterations);
     let messages = format!("{},{answer},", first.bare);
-    (Challenge { credential, identity, gs2_header: first.gs2_header.to_owned(), nonce, messages }, answer)
+    (
+        Challenge {
+            credential,
+            identity,
+            gs2_header: first.gs2_header.to_owned(),
+            server_nonce: server_nonce.to_owned(),
+            messages,
+        },
+        answer,
+    )
 }
 
 fn finish(
@@ -213,8 +223,9 @@ fn finish(
     if BASE64.decode(binding).ok().as_deref() != Some(challenge.gs2_header.as_bytes()) {
         return Err(malformed("the channel binding is another than at first"));
     }
-    // A replayed message carries the nonce of the exchange that it was made for.
-    if nonce != challenge.nonce {
+    // A replayed message carries the nonce of the exchange that it was made for. Only the server's part is compared, as in
+    // Kafka: librdkafka before 2.6.1 repeats its own part.
+    if !nonce.ends_with(&challenge.server_nonce) {
         return Err(malformed("the nonce is not that of this exchange"));
     }
     let proof = BASE64.decode(proof).map_err(|_| malformed("the proof is not base64"))?;
@@ -314,7 +325,7 @@ mod tests {
     #[test]
     fn a_proof_for_another_nonce_is_refused() {
         let (mut challenge, _) = start(FIRST);
-        challenge.nonce = "rOprNGfwEbeRWgbNEkqOanother".to_owned();
+        challenge.server_nonce = "another".to_owned();
         let replayed = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                         p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
         assert!(finish(ScramMechanism::Sha256, challenge, replayed).is_err());

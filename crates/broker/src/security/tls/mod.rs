@@ -251,7 +251,10 @@ fn client_verifier(
     settings: &ListenerSettings,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>, TlsError> {
-    let mode = settings.get("ssl.client.auth").unwrap_or("none").to_lowercase();
+    // Where SASL says who a client is, certificates are asked for only if the listener itself wants them (KIP-684).
+    let key = "ssl.client.auth";
+    let mode = if settings.uses_sasl() { settings.own(key) } else { settings.get(key) };
+    let mode = mode.unwrap_or("none").to_lowercase();
     if mode == "none" {
         return Ok(None);
     }
