@@ -36,7 +36,7 @@ pub(crate) struct ScramExchange {
 
 enum State {
     First,
-    Final(Challenge),
+    Final(Box<Challenge>),
     Over,
 }
 
@@ -69,11 +69,11 @@ impl ScramExchange {
                 let first = ClientFirst::parse(message)?;
                 let (credential, identity) = self.credential_of(listener, &first);
                 let (challenge, answer) = challenge(&first, credential, identity, &server_nonce()?);
-                self.state = State::Final(challenge);
+                self.state = State::Final(Box::new(challenge));
                 Ok(Step::Continue(answer.into_bytes()))
             }
             State::Final(challenge) => {
-                let (identity, answer) = finish(self.mechanism, challenge, message)?;
+                let (identity, answer) = finish(self.mechanism, *challenge, message)?;
                 Ok(Step::Done(Authenticated {
                     token: answer.into_bytes(),
                     principal: identity.principal,
