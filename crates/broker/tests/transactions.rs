@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use milena_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use milena_protocol::messages::{
@@ -13,6 +15,7 @@ use support::{RawClient, TestBroker, produce_outcome, produce_request};
 
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 const INVALID_TXN_STATE: i16 = 48;
+const CONCURRENT_TRANSACTIONS: i16 = 51;
 const PRODUCER_FENCED: i16 = 90;
 const TRANSACTION_ABORTABLE: i16 = 120;
 /// Versions of EndTxn before and with transactions v2.
@@ -39,7 +42,14 @@ async fn end(client: &mut RawClient, version: i16, producer: &InitProducerIdResp
         producer_epoch: epoch,
         committed: true,
     };
-    client.send(version, &request).await
+    loop {
+        // While the markers of a decision are being written, clients are told to ask again.
+        let answer: EndTxnResponse = client.send(version, &request).await;
+        if answer.error_code != CONCURRENT_TRANSACTIONS {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 async fn add(client: &mut RawClient, version: i16, producer: &InitProducerIdResponse) -> i16 {

@@ -29,7 +29,12 @@ pub async fn handle(
     context: &RequestContext,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let available = coordinator_available(broker, request.key_type).await;
+    let keys = if context.api_version >= BATCH_SINCE { &request.coordinator_keys[..] } else { &[request.key.clone()] };
+    // A client without rights creates no topics.
+    let available = match keys.iter().any(|key| may_find(broker, context, request.key_type, key)) {
+        true => coordinator_available(broker, request.key_type).await,
+        false => Ok(()),
+    };
     let answer = |key: String| match &available {
         _ if !may_find(broker, context, request.key_type, &key) => nowhere(key, &not_authorized(request.key_type)),
         Ok(()) if request.key_type == KEY_TYPE_SHARE && !is_share_partition(&key) => {

@@ -133,13 +133,13 @@ dispatch::api_table! {
     AlterClientQuotas: AlterClientQuotasRequest, 0..=1, alter_client_quotas;
     DescribeUserScramCredentials: DescribeUserScramCredentialsRequest, 0..=0, describe_user_scram_credentials;
     AlterUserScramCredentials: AlterUserScramCredentialsRequest, 0..=0, alter_user_scram_credentials;
-    UpdateFeatures: UpdateFeaturesRequest, 0..=2, update_features;
     DescribeQuorum: DescribeQuorumRequest, 0..=2, describe_quorum;
+    UpdateFeatures: UpdateFeaturesRequest, 0..=2, update_features;
     DescribeCluster: DescribeClusterRequest, 0..=2, describe_cluster;
     DescribeProducers: DescribeProducersRequest, 0..=0, describe_producers;
+    UnregisterBroker: UnregisterBrokerRequest, 0..=0, unregister_broker;
     DescribeTransactions: DescribeTransactionsRequest, 0..=0, describe_transactions;
     ListTransactions: ListTransactionsRequest, 0..=2, list_transactions;
-    UnregisterBroker: UnregisterBrokerRequest, 0..=0, unregister_broker;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, 0..=1, consumer_group_heartbeat;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest, 0..=1, consumer_group_describe;
     GetTelemetrySubscriptions: GetTelemetrySubscriptionsRequest, 0..=0, get_telemetry_subscriptions;
