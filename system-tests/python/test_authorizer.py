@@ -244,6 +244,8 @@ def test_denials_are_logged_with_all_that_is_needed(node):
 def test_authorized_operations_as_java_shows_them(node):
     topic = node.create_topic()
     node.allow("bob", AclOperation.READ, ResourceType.TOPIC, topic)
+    # The tool shows the topic's configuration too.
+    node.allow("bob", AclOperation.DESCRIBE_CONFIGS, ResourceType.TOPIC, topic)
     file = node.directory / "bob.properties"
     file.write_text("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=org.apache.kafka.common.security.plain."
                     'PlainLoginModule required username="bob" password="bob-secret";\n')
