@@ -5,6 +5,8 @@
 //!   REBOOTSTRAP_REQUIRED
 //! - features: clients switch behaviour on them, so only what exists is named ([`milena_metadata::feature`]);
 //!   `metadata.version` tells admin clients which Kafka we resemble
+//! - the telemetry APIs are shown once somebody subscribed to metrics of clients: every client that sees them asks and logs,
+//!   as Apache Kafka shows them only with a receiver (KIP-714)
 
 use std::sync::Arc;
 
@@ -41,8 +43,9 @@ pub async fn handle(
     }
     let image = broker.image();
     let features = FEATURES.iter().filter(|feature| feature.min > 0 || context.api_version >= ZERO_MINIMUM_SINCE);
+    let telemetry = !image.client_metrics_configs.is_empty();
     ApiVersionsResponse {
-        api_keys: API_VERSIONS.iter().map(entry).collect(),
+        api_keys: API_VERSIONS.iter().filter(|range| telemetry || !is_telemetry(range.key)).map(entry).collect(),
         supported_features: features.map(supported).collect(),
         finalized_features: image.finalized_features().into_iter().map(finalized).collect(),
         finalized_features_epoch: image.revision as i64,
@@ -58,6 +61,10 @@ pub(super) fn unsupported_version() -> ApiVersionsResponse {
         api_keys: own.map(entry).collect(),
         ..Default::default()
     }
+}
+
+fn is_telemetry(key: ApiKey) -> bool {
+    matches!(key, ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry)
 }
 
 fn entry(range: &ApiVersionRange) -> Entry {
