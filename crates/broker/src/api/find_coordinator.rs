@@ -29,7 +29,11 @@ pub async fn handle(
     context: &RequestContext,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let keys = if context.api_version >= BATCH_SINCE { &request.coordinator_keys[..] } else { &[request.key.clone()] };
+    let keys = if context.api_version >= BATCH_SINCE {
+        &request.coordinator_keys[..]
+    } else {
+        std::slice::from_ref(&request.key)
+    };
     // A client without rights creates no topics.
     let available = match keys.iter().any(|key| may_find(broker, context, request.key_type, key)) {
         true => coordinator_available(broker, request.key_type).await,

@@ -1,3 +1,5 @@
+//! What clients are asked for and what they may push.
+
 use std::sync::Arc;
 
 use milena_metadata::{BrokerConfig, ClusterImage, ConfigMap, Controller};

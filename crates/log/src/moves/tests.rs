@@ -1,3 +1,5 @@
+//! Moves between log directories: under writes, interrupted, and given up.
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
