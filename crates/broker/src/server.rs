@@ -141,6 +141,10 @@ impl Broker {
         ));
         broker.share.start();
         broker.transactions.start();
+        // Metrics name every listener from the first scrape on, not only once its task has run.
+        for (_, info) in &listeners {
+            broker.metrics.listener(&info.name);
+        }
         let limits = connection_limits(&broker.config);
         let serving = tokio::spawn(serve(broker.clone(), listeners, limits, shutdown));
         Ok(RunningBroker { broker, serving })
