@@ -13,6 +13,7 @@
 //! Deliberately absent: HTTP and storage of a registry; no crate of the broker is used.
 
 pub mod avro;
+pub mod codec;
 pub mod contract;
 pub mod document;
 pub mod identity;

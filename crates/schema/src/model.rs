@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::SchemaError;
 use crate::avro::AvroSchema;
+use crate::codec::{CodecError, Payload};
 use crate::json::JsonSchema;
 use crate::protobuf::ProtobufSchema;
 
@@ -112,7 +113,7 @@ pub enum CompatibilityPolicy {
 pub struct Incompatibility {
     /// The rule that is broken, as `READER_FIELD_MISSING_DEFAULT_VALUE`.
     pub error_type: String,
-    /// A sentence that names the place.
+    /// A sentence that names the place. `{reader}` and `{writer}` in it stand for what the two schemas are called.
     pub description: String,
     /// A JSON pointer (Avro) or path (JSON Schema, Protobuf) into the reader's schema.
     pub location: String,
@@ -120,9 +121,18 @@ pub struct Incompatibility {
     pub additional_info: Option<String>,
 }
 
+impl Incompatibility {
+    /// With the reader's schema called `reader` (as `new`) and the writer's called `writer` (as `old`).
+    #[must_use]
+    pub fn told_as(&self, reader: &str, writer: &str) -> Incompatibility {
+        let description = self.description.replace("{reader}", reader).replace("{writer}", writer);
+        Incompatibility { description, ..self.clone() }
+    }
+}
+
 impl fmt::Display for Incompatibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Incompatibility { error_type, description, additional_info, .. } = self;
+        let Incompatibility { error_type, description, additional_info, .. } = self.told_as("reader", "writer");
         match additional_info {
             Some(info) => {
                 write!(f, "{{errorType:'{error_type}', description:'{description}', additionalInfo:'{info}'}}")
@@ -245,7 +255,26 @@ impl ParsedSchema {
         each!(self, schema => schema.with_tags(edit))
     }
 
+    /// Writes `value`: Avro's JSON encoding as Avro binary, what a JSON Schema allows as JSON text, the JSON form of a
+    /// Protobuf message as that message. `message` names the Protobuf message; the first one of the file otherwise.
+    ///
+    /// # Errors
+    /// A value that is not one of the schema.
+    pub fn encode(&self, value: &serde_json::Value, message: Option<&str>) -> Result<Payload, CodecError> {
+        each!(self, schema => schema.encode_payload(value, message))
+    }
+
+    /// The reverse of [`ParsedSchema::encode`]. `message_indexes` is the path of the Protobuf message.
+    ///
+    /// # Errors
+    /// Bytes that were not written with the schema.
+    pub fn decode(&self, bytes: &[u8], message_indexes: Option<&[i32]>) -> Result<serde_json::Value, CodecError> {
+        each!(self, schema => schema.decode_payload(bytes, message_indexes))
+    }
+
     /// What forbids `self`, the reader, to read what `writer` wrote; empty when nothing does.
+    ///
+    /// Descriptions speak of the `reader` and the `writer` schema; [`Incompatibility::told_as`] gives them other names.
     pub fn incompatibilities(&self, writer: &ParsedSchema, policy: CompatibilityPolicy) -> Vec<Incompatibility> {
         match (&self.0, &writer.0) {
             (Format::Avro(reader), Format::Avro(writer)) => reader.incompatibilities(writer, policy),
@@ -309,5 +338,7 @@ mod tests {
         assert_eq!(finding.to_string(), "{errorType:'NAME_MISMATCH', description:'at path '/'', additionalInfo:'b'}");
         finding.additional_info = None;
         assert_eq!(finding.to_string(), "{errorType:\"NAME_MISMATCH\", description:\"at path '/'\"}");
+        finding.description = "the {reader} schema lacks what the {writer} schema has".to_owned();
+        assert_eq!(finding.told_as("new", "old").description, "the new schema lacks what the old schema has");
     }
 }

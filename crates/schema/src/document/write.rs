@@ -49,7 +49,8 @@ fn number(text: &str, spelling: Spelling, output: &mut String) {
     match spelling {
         Spelling::Java if text == "-0" => output.push('0'),
         Spelling::Java if text.contains(['.', 'e', 'E']) => match text.parse::<f64>() {
-            Ok(double) => output.push_str(&double_text(double)),
+            Ok(double) if double.is_finite() => output.push_str(&double_text(double)),
+            Ok(double) => quoted(&double_text(double), output),
             Err(_) => output.push_str(text),
         },
         _ => output.push_str(text),

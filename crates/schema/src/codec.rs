@@ -1,0 +1,115 @@
+//! Records of any format between JSON and the bytes of a payload.
+//!
+//! The bytes have no prefix: how a record names its schema is in [`wire`](crate::wire).
+
+use prost_reflect::prost::Message as _;
+use prost_reflect::{DeserializeOptions, DynamicMessage, FileDescriptor, MessageDescriptor, SerializeOptions};
+use serde_json::Value;
+
+use crate::avro::AvroSchema;
+use crate::json::JsonSchema;
+use crate::protobuf::ProtobufSchema;
+
+/// Why a value cannot be written or bytes cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// The value is not one of the schema.
+    #[error("{message}{}{location}", if location.is_empty() { "" } else { " at " })]
+    Value {
+        /// What was expected.
+        message: String,
+        /// A JSON pointer into the value; empty at its root or when the place is not known.
+        location: String,
+    },
+    /// The bytes were not written with the schema.
+    #[error("invalid record: {0}")]
+    Bytes(String),
+    /// A Protobuf file without the message that is meant.
+    #[error("no message {0} in the schema")]
+    NoMessage(String),
+}
+
+impl CodecError {
+    fn value(message: impl Into<String>) -> Self {
+        CodecError::Value { message: message.into(), location: String::new() }
+    }
+}
+
+/// A record as its format writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Payload {
+    /// Protobuf: the path of the message within its file. It goes before the bytes, or into the header with the GUID.
+    pub message_indexes: Option<Vec<i32>>,
+    /// The record.
+    pub bytes: Vec<u8>,
+}
+
+impl AvroSchema {
+    pub(crate) fn encode_payload(&self, value: &Value, _message: Option<&str>) -> Result<Payload, CodecError> {
+        Ok(Payload { message_indexes: None, bytes: self.encode(value)? })
+    }
+
+    pub(crate) fn decode_payload(&self, bytes: &[u8], _indexes: Option<&[i32]>) -> Result<Value, CodecError> {
+        self.decode(bytes)
+    }
+}
+
+impl JsonSchema {
+    pub(crate) fn encode_payload(&self, value: &Value, _message: Option<&str>) -> Result<Payload, CodecError> {
+        self.validate(value).map_err(CodecError::value)?;
+        Ok(Payload { message_indexes: None, bytes: value.to_string().into_bytes() })
+    }
+
+    pub(crate) fn decode_payload(&self, bytes: &[u8], _indexes: Option<&[i32]>) -> Result<Value, CodecError> {
+        serde_json::from_slice(bytes).map_err(|error| CodecError::Bytes(error.to_string()))
+    }
+}
+
+impl ProtobufSchema {
+    pub(crate) fn encode_payload(&self, value: &Value, message: Option<&str>) -> Result<Payload, CodecError> {
+        let message = message_by_name(self.descriptor(), message)?;
+        let options = DeserializeOptions::new().deny_unknown_fields(true);
+        let dynamic = DynamicMessage::deserialize_with_options(message.clone(), value, &options)
+            .map_err(|error| CodecError::value(error.to_string()))?;
+        Ok(Payload { message_indexes: Some(message_indexes(&message)), bytes: dynamic.encode_to_vec() })
+    }
+
+    pub(crate) fn decode_payload(&self, bytes: &[u8], indexes: Option<&[i32]>) -> Result<Value, CodecError> {
+        let message = message_by_indexes(self.descriptor(), indexes.unwrap_or(&[0]))?;
+        let dynamic = DynamicMessage::decode(message, bytes).map_err(|error| CodecError::Bytes(error.to_string()))?;
+        // Fields without presence are always shown, as the original's tools do.
+        let options = SerializeOptions::new().skip_default_fields(false);
+        dynamic
+            .serialize_with_options(serde_json::value::Serializer, &options)
+            .map_err(|error| CodecError::Bytes(error.to_string()))
+    }
+}
+
+/// The message called `name`, in full or within the package; the first one of the file without a name.
+fn message_by_name(file: &FileDescriptor, name: Option<&str>) -> Result<MessageDescriptor, CodecError> {
+    let Some(name) = name else {
+        return file.messages().next().ok_or_else(|| CodecError::NoMessage("at all".to_owned()));
+    };
+    let within = format!("{}.{name}", file.package_name());
+    let pool = file.parent_pool();
+    let found = pool.get_message_by_name(name).or_else(|| pool.get_message_by_name(&within));
+    found.filter(|message| message.parent_file() == *file).ok_or_else(|| CodecError::NoMessage(name.to_owned()))
+}
+
+fn message_by_indexes(file: &FileDescriptor, indexes: &[i32]) -> Result<MessageDescriptor, CodecError> {
+    let missing = || CodecError::NoMessage(format!("with indexes {indexes:?}"));
+    let mut steps = indexes.iter().map(|index| usize::try_from(*index).ok());
+    let first = steps.next().flatten().ok_or_else(missing)?;
+    let mut message = file.messages().nth(first).ok_or_else(missing)?;
+    for step in steps {
+        let next = step.and_then(|step| message.child_messages().nth(step));
+        message = next.ok_or_else(missing)?;
+    }
+    Ok(message)
+}
+
+/// The path of `message` from the outermost one inwards.
+fn message_indexes(message: &MessageDescriptor) -> Vec<i32> {
+    // A descriptor's path alternates field numbers of the descriptor's own messages and indexes.
+    message.path().iter().skip(1).step_by(2).copied().collect()
+}
