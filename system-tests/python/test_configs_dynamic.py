@@ -86,4 +86,4 @@ def test_every_value_is_shown_with_its_sources(broker):
 def test_what_is_static_cannot_be_changed(broker):
     refused = configs(broker, "--alter", "--broker", "1", "--add-config", "node.id=5", check=False)
     assert refused.returncode == 1
-    assert "Cannot update these configs dynamically: Set(node.id)" in refused.stdout + refused.stderr
+    assert "Cannot update these configs dynamically: [node.id]" in refused.stdout + refused.stderr

@@ -17,6 +17,7 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Server {
     process: Child,
     port: u16,
+    settings: Vec<(String, String)>,
     directory: tempfile::TempDir,
 }
 
@@ -28,8 +29,9 @@ impl Server {
     pub fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let process = spawn(directory.path(), port, settings)?;
-        let mut server = Self { process, port, directory };
+        let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let process = spawn(directory.path(), port, &settings)?;
+        let mut server = Self { process, port, settings, directory };
         server.wait_until_it_listens()?;
         Ok(server)
     }
@@ -40,14 +42,14 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// kill -9, then a new process on the same port and directory.
+    /// kill -9, then a new process on the same port and directory, with the same settings.
     ///
     /// # Errors
     /// As [`Server::start`].
     pub fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.process.kill()?;
         self.process.wait()?;
-        self.process = spawn(self.directory.path(), self.port, &[])?;
+        self.process = spawn(self.directory.path(), self.port, &self.settings)?;
         self.wait_until_it_listens()
     }
 
@@ -74,7 +76,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn(directory: &Path, port: u16, settings: &[(&str, &str)]) -> anyhow::Result<Child> {
+fn spawn(directory: &Path, port: u16, settings: &[(String, String)]) -> anyhow::Result<Child> {
     let mut command = Command::new(binary()?);
     command.arg("server").arg("--data-dir").arg(directory.join("data"));
     command.args(["--override", &format!("listeners=PLAINTEXT://127.0.0.1:{port}")]);

@@ -37,6 +37,6 @@ mod telemetry;
 pub mod transaction;
 
 pub use context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
-pub use live_config::{LiveConfig, LiveValues};
+pub use live_config::{ListenerLimits, LiveConfig, LiveValues};
 pub use metrics::Metrics;
 pub use server::{RunningBroker, StartError};

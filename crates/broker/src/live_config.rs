@@ -18,7 +18,7 @@ use milena_log::{CleanerOptions, LogManager};
 use milena_metadata::{ClusterImage, MetadataChange};
 
 /// The values in force.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LiveValues {
     /// `max.connections`
     pub max_connections: usize,
@@ -28,6 +28,29 @@ pub struct LiveValues {
     pub max_connections_per_ip_overrides: HashMap<IpAddr, usize>,
     /// `max.connection.creation.rate`, connections per second; `None` for no limit.
     pub max_connection_creation_rate: Option<f64>,
+    /// Limits of single listeners, by name.
+    pub listeners: HashMap<String, ListenerLimits>,
+}
+
+/// What one listener may take (`listener.name.<name>.` before the key); `None` for no limit of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ListenerLimits {
+    /// `max.connections`
+    pub max_connections: Option<usize>,
+    /// `max.connection.creation.rate`, connections per second.
+    pub max_connection_creation_rate: Option<f64>,
+}
+
+impl ListenerLimits {
+    /// The limits of the listener called `name`: what was set while the broker runs comes before its file.
+    fn of(image: &ClusterImage, name: &str) -> ListenerLimits {
+        let setting = |key: &str| image.broker_setting(&format!("listener.name.{}.{key}", name.to_lowercase()));
+        let rate = setting("max.connection.creation.rate").and_then(|rate| rate.trim().parse::<i32>().ok());
+        ListenerLimits {
+            max_connections: setting("max.connections").and_then(|max| max.trim().parse().ok()),
+            max_connection_creation_rate: rate.filter(|rate| *rate < i32::MAX).map(f64::from),
+        }
+    }
 }
 
 /// The newest [`LiveValues`].
@@ -57,6 +80,9 @@ impl LiveConfig {
             self.values.store(Arc::new(values));
         }
         logs.set_cleaner(cleaner_options(image));
+        if let Some(expiration_ms) = number(image, "producer.id.expiration.ms") {
+            logs.set_producer_id_expiration_ms(expiration_ms);
+        }
     }
 }
 
@@ -70,7 +96,18 @@ impl LiveValues {
                 &image.broker_value("max.connections.per.ip.overrides").unwrap_or_default(),
             ),
             max_connection_creation_rate: rate.filter(|rate| *rate < f64::from(i32::MAX)),
+            listeners: image
+                .static_config
+                .listeners
+                .iter()
+                .map(|listener| (listener.name.clone(), ListenerLimits::of(image, &listener.name)))
+                .collect(),
         }
+    }
+
+    /// What the listener called `name` may take.
+    pub fn listener(&self, name: &str) -> ListenerLimits {
+        self.listeners.get(name).copied().unwrap_or_default()
     }
 
     /// Connections that `address` may have at a time.
@@ -141,6 +178,11 @@ mod tests {
         assert_eq!(values().max_connections, 8);
         set(&controller, ConfigResource::Broker(1), "max.connections", "9").await;
         set(&controller, ConfigResource::Broker(1), "max.connection.creation.rate", "5").await;
+        assert_eq!(values().listener("PLAINTEXT"), ListenerLimits::default());
+        set(&controller, ConfigResource::Broker(1), "listener.name.plaintext.max.connections", "3").await;
+        set(&controller, ConfigResource::Broker(1), "listener.name.plaintext.max.connection.creation.rate", "4").await;
+        let limits = ListenerLimits { max_connections: Some(3), max_connection_creation_rate: Some(4.0) };
+        assert_eq!(values().listener("PLAINTEXT"), limits);
         set(&controller, ConfigResource::Broker(1), "log.cleaner.backoff.ms", "123").await;
         assert_eq!((values().max_connections, values().max_connection_creation_rate), (9, Some(5.0)));
         assert_eq!(cleaner_options(&controller.image()).backoff, Duration::from_millis(123));

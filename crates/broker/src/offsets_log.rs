@@ -184,4 +184,8 @@ impl TopicsView for ImageTopics {
     fn group_config(&self, group: &str, key: &str) -> Option<String> {
         self.controller.image().group_config(group, key)
     }
+
+    fn broker_ms(&self, key: &str) -> Option<i32> {
+        self.controller.image().broker_value(key)?.trim().parse().ok()
+    }
 }

@@ -323,7 +323,7 @@ impl Parts {
         let windows = QuotaWindows::of(&self.config);
         let quotas = Arc::new(QuotaManager::new(windows, self.clock.clone()));
         quotas.follow(QuotaTable::of(&self.controller.image().client_quotas));
-        let connection_quotas = ConnectionQuotas::new(&self.config, windows, quotas.clone(), self.clock.clone());
+        let connection_quotas = ConnectionQuotas::new(windows, quotas.clone(), self.clock.clone());
         Arc::new(Broker {
             share,
             metrics: Arc::new(Metrics::new(self.partitions.meters().clone())),

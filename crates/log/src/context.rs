@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use milena_stdx::Clock;
 use parking_lot::Mutex;
@@ -17,8 +18,6 @@ pub(crate) struct Tuning {
     pub early_writeback_bytes: u64,
     /// Disk space reserved at a time for a growing segment; 0 for none.
     pub preallocate_bytes: u64,
-    /// Milliseconds after which a silent producer is forgotten.
-    pub producer_id_expiration_ms: i64,
 }
 
 pub(crate) struct LogContext {
@@ -26,10 +25,16 @@ pub(crate) struct LogContext {
     pub clock: Arc<dyn Clock>,
     pub flusher: Arc<Flusher>,
     pub tuning: Tuning,
+    /// Milliseconds after which a silent producer is forgotten.
+    pub producer_id_expiration_ms: AtomicI64,
     pub trash: Trash,
 }
 
 impl LogContext {
+    pub fn producer_id_expiration_ms(&self) -> i64 {
+        self.producer_id_expiration_ms.load(Relaxed)
+    }
+
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
     }

@@ -480,7 +480,7 @@ impl Log {
 
     /// Forgets producers that have been silent for too long.
     pub(crate) fn expire_producers(&self, now_ms: i64) {
-        self.state.lock().producers.expire(now_ms, self.context.tuning.producer_id_expiration_ms);
+        self.state.lock().producers.expire(now_ms, self.context.producer_id_expiration_ms());
     }
 }
 

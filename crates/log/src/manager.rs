@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -190,8 +191,8 @@ impl LogManager {
             tuning: Tuning {
                 early_writeback_bytes: options.early_writeback_bytes,
                 preallocate_bytes: options.preallocate_bytes,
-                producer_id_expiration_ms: options.producer_id_expiration_ms,
             },
+            producer_id_expiration_ms: AtomicI64::new(options.producer_id_expiration_ms),
             trash: Trash::default(),
         });
         let manager = LogManager {
@@ -395,6 +396,11 @@ impl LogManager {
 
     pub(crate) fn dirs(&self) -> &[Arc<LogDir>] {
         &self.dirs
+    }
+
+    /// From now on producers are forgotten that have been silent for this long.
+    pub fn set_producer_id_expiration_ms(&self, expiration_ms: i64) {
+        self.context.producer_id_expiration_ms.store(expiration_ms, Relaxed);
     }
 
     /// From now on new partitions are not put into these directories, unless there is no other.

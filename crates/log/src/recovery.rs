@@ -425,7 +425,7 @@ impl Loader<'_> {
                 rewrite().at("write", segment.txn_index.path())?;
             }
         }
-        producers.expire(self.context.now_ms(), self.context.tuning.producer_id_expiration_ms);
+        producers.expire(self.context.now_ms(), self.context.producer_id_expiration_ms());
         Ok(Replayed { producers, snapshot_offset })
     }
 }

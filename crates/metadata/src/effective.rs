@@ -107,6 +107,14 @@ impl ClusterImage {
         BROKER_CONFIGS.get(key).and_then(|def| self.broker_config(def).value)
     }
 
+    /// What was set under `key` for this broker, for all brokers, or in its file, strongest first; also for keys of one
+    /// listener, which no table has.
+    pub fn broker_setting(&self, key: &str) -> Option<&str> {
+        let own = self.broker_configs.get(&self.node_id).and_then(|configs| configs.get(key));
+        let dynamic = own.or_else(|| self.default_broker_config.get(key)).map(String::as_str);
+        dynamic.or_else(|| self.static_config.setting(key))
+    }
+
     /// Every key of groups with its value in force for `group`, sorted by name.
     pub fn group_configs<'a>(&'a self, group: &'a str) -> impl Iterator<Item = EffectiveConfig> + 'a {
         GROUP_CONFIGS.iter().map(move |def| {

@@ -249,7 +249,7 @@ pub(super) async fn served<M: Message>(
     handler: Pin<Box<impl Future<Output = M>>>,
 ) -> M {
     let mut response = measured(&context.flow, handler).await;
-    context.flow.throttle(broker.quotas.worked(context, context.flow.local()));
+    context.flow.throttle(broker.quotas.worked(context, context.flow.charge()));
     response.raise_throttle_time_ms(i32::try_from(context.flow.throttle_ms()).unwrap_or(i32::MAX));
     response
 }

@@ -1,7 +1,7 @@
 //! UnregisterBroker (key 64), version 0.
 //!
-//! - the only broker there is answers, so it is running and cannot be given up; Kafka would let a running broker come back
-//!   under another registration, which here would change nothing
+//! - accepted for the broker itself, as in Kafka. There it then serves no partitions until it registers again at its next start;
+//!   here it counts as registered again at once, because the cluster has no other broker
 //! - every other id is not registered
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use milena_protocol::messages::{UnregisterBrokerRequest, UnregisterBrokerRespons
 
 use crate::context::{Broker, RequestContext};
 
-/// Refuses, and says why.
+/// Accepts the only broker there is, refuses every other.
 pub async fn handle(
     broker: &Arc<Broker>,
     context: &RequestContext,
@@ -23,10 +23,11 @@ pub async fn handle(
         return UnregisterBrokerResponse { error_code, ..Default::default() };
     }
     let id = request.broker_id;
-    let (code, message) = if id == broker.node_id() {
-        (ErrorCode::InvalidRequest, format!("Broker ID {id} is the broker that serves this request"))
-    } else {
-        (ErrorCode::BrokerIdNotRegistered, format!("Broker ID {id} is not currently registered"))
-    };
-    UnregisterBrokerResponse { error_code: code.code(), error_message: Some(message), ..Default::default() }
+    if id == broker.node_id() {
+        tracing::info!(broker = id, "unregistered on request, and registered again");
+        return UnregisterBrokerResponse::default();
+    }
+    let message = format!("Broker ID {id} is not currently registered");
+    let error_code = ErrorCode::BrokerIdNotRegistered.code();
+    UnregisterBrokerResponse { error_code, error_message: Some(message), ..Default::default() }
 }

@@ -75,6 +75,8 @@ pub struct GroupConfig {
     pub share_max_size: usize,
     /// Shortest time between two assignments of one share group, in ms (`group.share.assignment.interval.ms`).
     pub share_assignment_interval_ms: i32,
+    /// Bounds of a group's own `share.assignment.interval.ms` (`group.share.{min,max}.assignment.interval.ms`).
+    pub share_assignment_interval_range_ms: (i32, i32),
     /// Bounds of a group's own `consumer.assignment.interval.ms` (`group.consumer.{min,max}.assignment.interval.ms`).
     pub consumer_assignment_interval_range_ms: (i32, i32),
     /// How long a regular expression's topics stay valid, in ms (`group.consumer.regex.refresh.interval.ms`).
@@ -108,6 +110,7 @@ impl Default for GroupConfig {
             share_heartbeat_interval_range_ms: (5_000, 15_000),
             share_max_size: 200,
             share_assignment_interval_ms: 1_000,
+            share_assignment_interval_range_ms: (0, 15_000),
         }
     }
 }
@@ -173,6 +176,10 @@ impl GroupConfig {
             share_assignment_interval_ms: int(
                 "group.share.assignment.interval.ms",
                 default.share_assignment_interval_ms,
+            ),
+            share_assignment_interval_range_ms: (
+                int("group.share.min.assignment.interval.ms", default.share_assignment_interval_range_ms.0),
+                int("group.share.max.assignment.interval.ms", default.share_assignment_interval_range_ms.1),
             ),
             consumer_assignment_interval_range_ms: (
                 int("group.consumer.min.assignment.interval.ms", default.consumer_assignment_interval_range_ms.0),

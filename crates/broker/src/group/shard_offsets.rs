@@ -202,7 +202,9 @@ impl Shard {
                 generation_id,
                 &mut turn,
             ),
-            Some(Group::Consumer(group)) => group.check_transactional_commit(&request.member_id, generation_id),
+            Some(Group::Consumer(group)) => {
+                group.check_transactional_commit(&request.member_id, generation_id, &request.offsets)
+            }
         }
     }
 
@@ -222,7 +224,9 @@ impl Shard {
             Some(Group::Classic(group)) => {
                 group.check_commit(&request.member_id, request.instance_id.as_deref(), generation_id, &mut turn)
             }
-            Some(Group::Consumer(group)) => group.check_commit(&request.member_id, generation_id, request.version),
+            Some(Group::Consumer(group)) => {
+                group.check_commit(&request.member_id, generation_id, request.version, &request.offsets)
+            }
             Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
         }
     }

@@ -40,6 +40,10 @@ impl TopicsView for VisibleTopics<'_> {
     fn group_config(&self, group: &str, key: &str) -> Option<String> {
         self.all.group_config(group, key)
     }
+
+    fn broker_ms(&self, key: &str) -> Option<i32> {
+        self.all.broker_ms(key)
+    }
 }
 
 /// The cluster's topics; implemented over the cluster image, and by a map in tests.
@@ -56,6 +60,12 @@ pub trait TopicsView: Send + Sync {
     /// A dynamic config of group `group`, such as `consumer.session.timeout.ms`.
     fn group_config(&self, group: &str, key: &str) -> Option<String> {
         let _ = (group, key);
+        None
+    }
+
+    /// The broker's dynamic setting `key` in force now, in ms; `None` where nothing can change while the broker runs.
+    fn broker_ms(&self, key: &str) -> Option<i32> {
+        let _ = key;
         None
     }
 }

@@ -19,6 +19,7 @@ use super::process::ProcessStatus;
 use super::requests::ApiMeter;
 use super::topics::TopicCounts;
 use crate::context::Broker;
+use crate::quota::{QuotaKey, QuotaUse};
 
 /// Partitions that are told one by one; above it only sums by topic are.
 const PARTITIONS_MAX: usize = 20_000;
@@ -58,6 +59,7 @@ impl Collector for Scrape {
         self.topics(page)?;
         self.requests(page)?;
         self.connections(page)?;
+        self.quotas(page)?;
         self.replicas(page)?;
         self.logs(page)?;
         self.waiting(page)?;
@@ -165,6 +167,33 @@ impl Scrape {
             "milena_server_socket_server_metrics_connection_refused",
             "Connections closed because of a limit",
             listeners.iter().map(|(name, meter)| (labels(name), meter.refused.load(Relaxed))),
+        )
+    }
+
+    /// Who uses how much of a quota, named as the usual configuration of the JMX exporter does.
+    fn quotas(&self, page: &mut Page<'_>) -> fmt::Result {
+        let uses = self.broker.quotas.uses();
+        let samples = |wanted: fn(&QuotaUse) -> bool, value: fn(&QuotaUse) -> f64| {
+            let wanted = uses.iter().filter(move |used| wanted(used));
+            wanted.map(move |used| {
+                let labels = [("resource", used.key.resource()), ("user", &used.user), ("clientId", &used.client_id)];
+                (labels.map(|(name, label)| (name, label.to_owned())).to_vec(), value(used))
+            })
+        };
+        page.gauges(
+            "kafka_server_quota_byte_rate",
+            "Bytes a second of those who share a quota",
+            samples(|used| used.key != QuotaKey::Request, |used| used.rate),
+        )?;
+        page.gauges(
+            "kafka_server_quota_request_time",
+            "Percent of a thread that those who share a quota occupy",
+            samples(|used| used.key == QuotaKey::Request, |used| used.rate),
+        )?;
+        page.gauges(
+            "kafka_server_quota_throttle_time",
+            "Milliseconds of the mean pause that those who share a quota are told",
+            samples(|_| true, |used| used.throttle_ms),
         )
     }
 

@@ -108,9 +108,7 @@ async fn accept_loop(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let pause = broker
-                    .connection_quotas
-                    .accepted(&info.name, broker.live_config.load().max_connection_creation_rate);
+                let pause = broker.connection_quotas.accepted(&info.name, &broker.live_config.load());
                 connections.admit(&broker, &info, &meter, stream, peer);
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
@@ -183,8 +181,9 @@ impl Connections {
             let has_room = {
                 let open = self.open.lock();
                 let on_listener = open.per_listener.get(listener).copied().unwrap_or(0);
-                open.sockets.len() < broker.live_config.load().max_connections
-                    && on_listener < broker.connection_quotas.listener_max(listener)
+                let live = broker.live_config.load();
+                open.sockets.len() < live.max_connections
+                    && on_listener < live.listener(listener).max_connections.unwrap_or(usize::MAX)
             };
             if has_room {
                 return;

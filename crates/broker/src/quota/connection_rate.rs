@@ -4,7 +4,7 @@
 //!   accepting; what waits in its backlog comes in when somebody leaves
 //! - `max.connections.per.ip` with its overrides: one connection too many is closed at once
 //! - `max.connection.creation.rate`, for the broker and for listeners: accepting pauses
-//! - the limits of the whole broker change while it runs ([`crate::live_config`]); those of listeners do not
+//! - all of them change while the broker runs ([`crate::live_config`])
 //! - `connection_creation_rate` of an address (KIP-612): the connection is held without being served, then closed
 
 use std::collections::HashMap;
@@ -12,12 +12,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_metadata::BrokerConfig;
 use milena_stdx::Clock;
 use parking_lot::Mutex;
 
 use super::manager::QuotaManager;
 use super::rate_window::{RateWindow, Windows};
+use crate::live_config::LiveValues;
 
 /// Addresses whose rate is measured; idle ones go when there are more.
 const ADDRESSES_MAX: usize = 10_000;
@@ -38,59 +38,40 @@ pub(crate) struct ConnectionQuotas {
     clock: Arc<dyn Clock>,
     windows: Windows,
     quotas: Arc<QuotaManager>,
-    listener_max: HashMap<String, usize>,
-    listener_rates: HashMap<String, f64>,
     broker: Mutex<RateWindow>,
     listeners: Mutex<HashMap<String, RateWindow>>,
     addresses: Mutex<HashMap<IpAddr, RateWindow>>,
 }
 
 impl ConnectionQuotas {
-    /// The limits of `config`; rates of addresses come from `quotas`.
+    /// Meters of an idle broker; rates of addresses come from `quotas`.
     pub(crate) fn new(
-        config: &BrokerConfig,
         windows: super::QuotaWindows,
         quotas: Arc<QuotaManager>,
         clock: Arc<dyn Clock>,
     ) -> ConnectionQuotas {
         let windows = windows.of_clients();
-        let names = || config.listeners.iter().map(|listener| listener.name.clone());
-        let setting = |listener: &str, key: &str| {
-            config.setting(&format!("listener.name.{}.{key}", listener.to_lowercase())).map(str::to_owned)
-        };
         ConnectionQuotas {
             clock,
             windows,
             quotas,
-            listener_max: names()
-                .filter_map(|name| Some((name.clone(), setting(&name, "max.connections")?.parse().ok()?)))
-                .collect(),
-            listener_rates: names()
-                .filter_map(|name| Some((name.clone(), rate(&setting(&name, "max.connection.creation.rate")?)?)))
-                .collect(),
             broker: Mutex::new(RateWindow::new(windows)),
             listeners: Mutex::default(),
             addresses: Mutex::default(),
         }
     }
 
-    /// Connections that a listener may have at a time.
-    pub(crate) fn listener_max(&self, listener: &str) -> usize {
-        self.listener_max.get(listener).copied().unwrap_or(usize::MAX)
-    }
-
-    /// A connection was accepted: how long to wait before the next one is, when the whole broker may accept `broker_rate` a
-    /// second.
-    pub(crate) fn accepted(&self, listener: &str, broker_rate: Option<f64>) -> Duration {
+    /// A connection was accepted: how long to wait before the next one is, as the whole broker and the listener are limited.
+    pub(crate) fn accepted(&self, listener: &str, live: &LiveValues) -> Duration {
         let now_ms = self.clock.now_ms();
         let mut wait_ms = 0;
-        if let Some(limit) = broker_rate {
+        if let Some(limit) = live.max_connection_creation_rate {
             wait_ms = count(&mut self.broker.lock(), limit, now_ms);
         }
-        if let Some(limit) = self.listener_rates.get(listener) {
+        if let Some(limit) = live.listener(listener).max_connection_creation_rate {
             let mut listeners = self.listeners.lock();
             let window = listeners.entry(listener.to_owned()).or_insert_with(|| RateWindow::new(self.windows));
-            wait_ms = wait_ms.max(count(window, *limit, now_ms));
+            wait_ms = wait_ms.max(count(window, limit, now_ms));
         }
         pause(wait_ms)
     }
@@ -123,33 +104,35 @@ fn pause(wait_ms: i64) -> Duration {
     Duration::from_millis(wait_ms.max(0).unsigned_abs()).min(PAUSE_MAX)
 }
 
-/// A rate if it limits anything; Kafka's default is the largest integer.
-fn rate(value: &str) -> Option<f64> {
-    value.trim().parse::<i32>().ok().filter(|rate| *rate < i32::MAX).map(f64::from)
-}
-
 #[cfg(test)]
 mod tests {
+    use milena_metadata::BrokerConfig;
     use milena_stdx::SystemClock;
 
     use super::super::table::EntityName;
     use super::super::{QuotaTable, QuotaWindows};
     use super::*;
+    use crate::live_config::ListenerLimits;
 
-    fn quotas(settings: &[(&str, &str)], table: QuotaTable) -> ConnectionQuotas {
-        let config = BrokerConfig::from_pairs(settings).unwrap();
-        let windows = QuotaWindows::of(&config);
+    fn quotas(table: QuotaTable) -> ConnectionQuotas {
+        let windows = QuotaWindows::of(&BrokerConfig::default());
         let manager = Arc::new(QuotaManager::new(windows, Arc::new(SystemClock)));
         manager.follow(table);
-        ConnectionQuotas::new(&config, windows, manager, Arc::new(SystemClock))
+        ConnectionQuotas::new(windows, manager, Arc::new(SystemClock))
     }
 
     #[test]
     fn accepting_pauses_when_connections_come_too_fast() {
-        let quotas = quotas(&[], QuotaTable::default());
-        let waits: Vec<Duration> = (0..12).map(|_| quotas.accepted("PLAINTEXT", Some(1.0))).collect();
-        assert_eq!(waits[0], Duration::ZERO);
-        assert!(waits[11] > Duration::ZERO, "ten a ten seconds are allowed: {waits:?}");
+        let slow = ListenerLimits { max_connection_creation_rate: Some(1.0), ..ListenerLimits::default() };
+        let broker = LiveValues { max_connection_creation_rate: Some(1.0), ..LiveValues::default() };
+        let listener = LiveValues { listeners: HashMap::from([("PLAINTEXT".to_owned(), slow)]), ..LiveValues::default() };
+        for live in [broker, listener] {
+            let quotas = quotas(QuotaTable::default());
+            let waits: Vec<Duration> = (0..12).map(|_| quotas.accepted("PLAINTEXT", &live)).collect();
+            assert_eq!(waits[0], Duration::ZERO);
+            assert!(waits[11] > Duration::ZERO, "ten a ten seconds are allowed: {waits:?}");
+            assert_eq!(quotas.accepted("PLAINTEXT", &LiveValues::default()), Duration::ZERO);
+        }
     }
 
     #[test]
@@ -157,7 +140,7 @@ mod tests {
         let mut table = QuotaTable::default();
         let ip = EntityName::Named("10.0.0.1".to_owned());
         table.insert(EntityName::Absent, EntityName::Absent, ip, "connection_creation_rate", 1.0);
-        let quotas = quotas(&[], table);
+        let quotas = quotas(table);
         let admissions: Vec<Admission> = (0..12).map(|_| quotas.admit("10.0.0.1".parse().unwrap())).collect();
         assert_eq!(admissions[0], Admission::Serve);
         assert!(matches!(admissions[11], Admission::CloseAfter(_)));

@@ -58,6 +58,42 @@ pub struct QuotaManager {
     meters: Mutex<HashMap<MeterKey, Arc<Mutex<Meter>>>>,
 }
 
+/// How long those were told to pause who were above their quota lately.
+struct Throttles {
+    total_ms: RateWindow,
+    count: RateWindow,
+}
+
+impl Throttles {
+    fn new(windows: Windows) -> Throttles {
+        Throttles { total_ms: RateWindow::new(windows), count: RateWindow::new(windows) }
+    }
+
+    fn record(&mut self, throttle_ms: u32, now_ms: i64) {
+        self.total_ms.record(f64::from(throttle_ms), now_ms);
+        self.count.record(1.0, now_ms);
+    }
+
+    fn average_ms(&mut self, now_ms: i64) -> f64 {
+        let count = self.count.rate(now_ms);
+        if count > 0.0 { self.total_ms.rate(now_ms) / count } else { 0.0 }
+    }
+}
+
+/// What those who share a quota have used of it lately.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct QuotaUse {
+    pub(crate) key: QuotaKey,
+    /// The user, empty when users share the quota.
+    pub(crate) user: String,
+    /// The client id, empty when client ids share the quota.
+    pub(crate) client_id: String,
+    /// Bytes a second, or percent of a thread.
+    pub(crate) rate: f64,
+    /// The mean pause of answers that asked for one.
+    pub(crate) throttle_ms: f64,
+}
+
 /// Who shares one measurement.
 type MeterKey = (QuotaKey, String, String);
 
@@ -67,7 +103,7 @@ struct ClientQuotas {
 }
 
 enum Meter {
-    Rate(RateWindow),
+    Rate(RateWindow, Throttles),
     Tokens(TokenBucket),
 }
 
@@ -103,9 +139,10 @@ impl QuotaManager {
         self.record(QuotaKey::Produce, context, bytes as f64)
     }
 
-    /// The client is about to get `bytes` of records. When it has to pause it gets none, so they do not count.
-    pub(crate) fn fetched(&self, context: &RequestContext, bytes: usize) -> u32 {
-        let throttle_ms = self.record(QuotaKey::Fetch, context, bytes as f64);
+    /// The client is about to get `bytes` of records, on which threads have worked for `time`. When it has to pause for
+    /// either it gets none, so they do not count.
+    pub(crate) fn fetched(&self, context: &RequestContext, bytes: usize, time: Duration) -> u32 {
+        let throttle_ms = self.record(QuotaKey::Fetch, context, bytes as f64).max(self.worked(context, time));
         if throttle_ms > 0 {
             self.record(QuotaKey::Fetch, context, -(bytes as f64));
         }
@@ -138,9 +175,13 @@ impl QuotaManager {
         let Some((limit, meter)) = &client.limits[key.index()] else { return 0 };
         let now_ms = self.clock.now_ms();
         match &mut *meter.lock() {
-            Meter::Rate(window) => {
+            Meter::Rate(window, throttles) => {
                 window.record(value, now_ms);
-                saturated(window.throttle_ms(*limit, now_ms))
+                let throttle_ms = saturated(window.throttle_ms(*limit, now_ms));
+                if throttle_ms > 0 {
+                    throttles.record(throttle_ms, now_ms);
+                }
+                throttle_ms
             }
             Meter::Tokens(_) => 0,
         }
@@ -173,15 +214,35 @@ impl QuotaManager {
         let windows = self.windows.clients;
         let new = match key.0 {
             QuotaKey::ControllerMutation => Meter::Tokens(TokenBucket::new()),
-            QuotaKey::Produce | QuotaKey::Fetch | QuotaKey::Request => Meter::Rate(RateWindow::new(windows)),
+            QuotaKey::Produce | QuotaKey::Fetch | QuotaKey::Request => {
+                Meter::Rate(RateWindow::new(windows), Throttles::new(windows))
+            }
         };
         self.meters.lock().entry(key).or_insert_with(|| Arc::new(Mutex::new(new))).clone()
+    }
+
+    /// Rates and pauses of everybody with a quota who was seen lately, by kind, user and client id.
+    pub(crate) fn uses(&self) -> Vec<QuotaUse> {
+        let now_ms = self.clock.now_ms();
+        let meters = self.meters.lock();
+        let mut uses: Vec<QuotaUse> = meters
+            .iter()
+            .filter_map(|((key, user, client_id), meter)| {
+                let mut meter = meter.lock();
+                let Meter::Rate(window, throttles) = &mut *meter else { return None };
+                let rate = (!window.is_idle(now_ms)).then(|| window.rate(now_ms))?;
+                let throttle_ms = throttles.average_ms(now_ms);
+                Some(QuotaUse { key: *key, user: user.clone(), client_id: client_id.clone(), rate, throttle_ms })
+            })
+            .collect();
+        uses.sort_by(|a, b| (a.key.index(), &a.user, &a.client_id).cmp(&(b.key.index(), &b.user, &b.client_id)));
+        uses
     }
 
     fn forget_idle_meters(&self) {
         let now_ms = self.clock.now_ms();
         self.meters.lock().retain(|_, meter| match &mut *meter.lock() {
-            Meter::Rate(window) => !window.is_idle(now_ms),
+            Meter::Rate(window, _) => !window.is_idle(now_ms),
             Meter::Tokens(_) => true,
         });
     }

@@ -20,5 +20,5 @@ mod table;
 mod token_bucket;
 
 pub(crate) use connection_rate::{Admission, ConnectionQuotas};
-pub(crate) use manager::{QuotaManager, QuotaWindows, THROTTLED_MESSAGE};
-pub(crate) use table::QuotaTable;
+pub(crate) use manager::{QuotaManager, QuotaUse, QuotaWindows, THROTTLED_MESSAGE};
+pub(crate) use table::{QuotaKey, QuotaTable};

@@ -46,6 +46,16 @@ impl QuotaKey {
         }
     }
 
+    /// What Kafka's metrics call the kind.
+    pub(crate) fn resource(self) -> &'static str {
+        match self {
+            QuotaKey::Produce => "Produce",
+            QuotaKey::Fetch => "Fetch",
+            QuotaKey::Request => "Request",
+            QuotaKey::ControllerMutation => "ControllerMutation",
+        }
+    }
+
     fn from_name(name: &str) -> Option<QuotaKey> {
         Some(match name {
             "producer_byte_rate" => QuotaKey::Produce,

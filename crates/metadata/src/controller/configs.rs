@@ -402,9 +402,9 @@ fn check_dynamic(configs: &ConfigMap, for_all: bool) -> Result<(), ControllerErr
     if !refused.is_empty() {
         let names = refused.join(", ");
         let reason = if for_all && refused.iter().all(|name| is_dynamic_broker_config(name, false)) {
-            format!("Cannot update these per-broker configs at default cluster level: Set({names})")
+            format!("Cannot update these per-broker configs at default cluster level: [{names}]")
         } else {
-            format!("Cannot update these configs dynamically: Set({names})")
+            format!("Cannot update these configs dynamically: [{names}]")
         };
         return Err(ControllerError::InvalidRequest(reason));
     }

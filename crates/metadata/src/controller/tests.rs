@@ -325,7 +325,7 @@ fn alterations_that_cannot_be_are_refused() {
     assert_eq!(refuse(named("u"), &[("retention.ms", Set, Some("1"))]).0, ErrorCode::UnknownTopicOrPartition);
     assert_eq!(
         refuse(ConfigResource::Broker(1), &[("node.id", Set, Some("2"))]),
-        says(ErrorCode::InvalidRequest, "Cannot update these configs dynamically: Set(node.id)")
+        says(ErrorCode::InvalidRequest, "Cannot update these configs dynamically: [node.id]")
     );
     assert_eq!(
         refuse(ConfigResource::Broker(9), &[("log.cleaner.threads", Set, Some("2"))]).0,

@@ -12,6 +12,7 @@ use crate::group::assignor::{Assignment, ServerAssignor};
 use crate::group::config::GroupConfig;
 use crate::group::effects::Turn;
 use crate::group::records;
+use crate::group::shard_offsets::PartitionCommit;
 use crate::group::timers::TimerKey;
 use crate::group::topics::TopicsView;
 
@@ -130,11 +131,18 @@ impl ConsumerGroup {
             .unwrap_or(ServerAssignor::Uniform)
     }
 
-    /// Checks a commit of offsets (spec sections 9 and 11).
+    /// Checks a commit of offsets (spec sections 9 and 11). An older epoch of the member is good enough for partitions
+    /// that it has held since (KIP-1251).
     ///
     /// # Errors
     /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, or UNSUPPORTED_VERSION for requests that know no member epochs.
-    pub fn check_commit(&self, member_id: &str, member_epoch: i32, version: i16) -> Result<(), ErrorCode> {
+    pub fn check_commit(
+        &self,
+        member_id: &str,
+        member_epoch: i32,
+        version: i16,
+        offsets: &[PartitionCommit],
+    ) -> Result<(), ErrorCode> {
         if member_epoch < 0 && self.members.is_empty() {
             return Ok(());
         }
@@ -142,19 +150,24 @@ impl ConsumerGroup {
         if version < 9 && member.classic.is_none() {
             return Err(ErrorCode::UnsupportedVersion);
         }
-        check_epoch_is_current(member, member_epoch)
+        check_epoch_of_commit(member, member_epoch, offsets)
     }
 
     /// Checks a commit of offsets in a transaction by a named member.
     ///
     /// # Errors
     /// UNKNOWN_MEMBER_ID, or ILLEGAL_GENERATION for an epoch that is not the member's: the API knows no other code.
-    pub fn check_transactional_commit(&self, member_id: &str, member_epoch: i32) -> Result<(), ErrorCode> {
+    pub fn check_transactional_commit(
+        &self,
+        member_id: &str,
+        member_epoch: i32,
+        offsets: &[PartitionCommit],
+    ) -> Result<(), ErrorCode> {
         if member_epoch < 0 && self.members.is_empty() {
             return Ok(());
         }
         let member = self.members.get(member_id).ok_or(ErrorCode::UnknownMemberId)?;
-        check_epoch_is_current(member, member_epoch).map_err(|_| ErrorCode::IllegalGeneration)
+        check_epoch_of_commit(member, member_epoch, offsets).map_err(|_| ErrorCode::IllegalGeneration)
     }
 
     /// Checks a fetch of offsets that names a member (v9+).
@@ -201,7 +214,7 @@ impl ConsumerGroup {
         self.dynamic_ms(
             topics,
             "consumer.assignment.interval.ms",
-            config.consumer_assignment_interval_ms,
+            topics.broker_ms("group.consumer.assignment.interval.ms").unwrap_or(config.consumer_assignment_interval_ms),
             config.consumer_assignment_interval_range_ms,
         )
     }
@@ -340,6 +353,21 @@ impl ConsumerGroup {
             turn.effects.record(records::consumer_member(&self.id, member_id, None));
         }
         turn.effects.record(records::consumer_group(&self.id, None));
+    }
+}
+
+fn check_epoch_of_commit(
+    member: &ConsumerMember,
+    member_epoch: i32,
+    offsets: &[PartitionCommit],
+) -> Result<(), ErrorCode> {
+    let holding = &member.holding;
+    let held = |offset: &PartitionCommit| {
+        holding.held_since(&offset.topic_id, offset.partition).is_some_and(|since| since <= member_epoch)
+    };
+    match member_epoch < holding.member_epoch && offsets.iter().all(held) {
+        true => Ok(()),
+        false => check_epoch_is_current(member, member_epoch),
     }
 }
 

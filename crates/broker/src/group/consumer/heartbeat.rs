@@ -288,10 +288,16 @@ impl ConsumerGroup {
         let member_id = member.member_id.clone();
         if request.member_epoch == STATIC_LEAVE_EPOCH {
             // The seat and its partitions stay reserved until the session ends.
+            let kept = &member.holding.assigned;
+            let held = kept.iter().flat_map(|(topic, of_topic)| of_topic.iter().map(|partition| (*topic, *partition)));
+            let since = held.filter_map(|(topic, partition)| {
+                Some(((topic, partition), member.holding.held_since(&topic, partition)?))
+            });
             let holding = Holding {
                 member_epoch: STATIC_LEAVE_EPOCH,
                 pending_revocation: Assignment::new(),
                 state: MemberState::Stable,
+                since: since.collect(),
                 ..member.holding.clone()
             };
             turn.timers.cancel(&self.revocation_key(&member_id));

@@ -1,7 +1,9 @@
 //! One member of a consumer group: what it told about itself and what it holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use milena_protocol::Uuid;
 
 use super::classic_member::ClassicMembership;
 use crate::group::assignor::{Assignment, ServerAssignor};
@@ -43,6 +45,17 @@ pub struct Holding {
     pub assigned: Assignment,
     /// What it must give up and still blocks for others.
     pub pending_revocation: Assignment,
+    /// Since which member epoch it holds each partition, where that is not the present one (KIP-1251).
+    pub since: BTreeMap<(Uuid, i32), i32>,
+}
+
+impl Holding {
+    /// The member epoch since which a partition is held, also one that must be given up; `None` when it is not held.
+    pub fn held_since(&self, topic: &Uuid, partition: i32) -> Option<i32> {
+        let has = |partitions: &Assignment| partitions.get(topic).is_some_and(|of_topic| of_topic.contains(&partition));
+        let held = has(&self.assigned) || has(&self.pending_revocation);
+        held.then(|| self.since.get(&(*topic, partition)).copied().unwrap_or(self.member_epoch))
+    }
 }
 
 impl Default for Holding {
@@ -53,6 +66,7 @@ impl Default for Holding {
             state: MemberState::Stable,
             assigned: Assignment::new(),
             pending_revocation: Assignment::new(),
+            since: BTreeMap::new(),
         }
     }
 }

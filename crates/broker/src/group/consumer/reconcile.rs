@@ -1,6 +1,6 @@
 //! The step of one member towards its target, taken at each of its heartbeats. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use milena_protocol::Uuid;
 
@@ -42,6 +42,7 @@ fn next_step(
             ..current.clone()
         };
     }
+    let since = since_of(current, &kept, target_epoch);
     let mut assigned = kept;
     let mut unreleased = false;
     for (topic, partitions) in target {
@@ -61,7 +62,17 @@ fn next_step(
         state: if unreleased { MemberState::UnreleasedPartitions } else { MemberState::Stable },
         assigned,
         pending_revocation: Assignment::new(),
+        since,
     }
+}
+
+/// Since when partitions are held that are kept into `target_epoch`.
+fn since_of(current: &Holding, kept: &Assignment, target_epoch: i32) -> BTreeMap<(Uuid, i32), i32> {
+    let partitions = kept.iter().flat_map(|(topic, of_topic)| of_topic.iter().map(|partition| (*topic, *partition)));
+    partitions
+        .filter_map(|(topic, partition)| Some(((topic, partition), current.held_since(&topic, partition)?)))
+        .filter(|(_, since)| *since != target_epoch)
+        .collect()
 }
 
 /// Whether the client may still hold some of `partitions`.
@@ -128,6 +139,20 @@ mod tests {
         assert_eq!((done.member_epoch, done.previous_member_epoch), (2, 1));
         assert_eq!(done.assigned, partitions(&[0, 3]));
         assert!(done.pending_revocation.is_empty());
+    }
+
+    #[test]
+    fn a_kept_partition_is_held_since_the_epoch_that_brought_it() {
+        let first = reconcile(&holding(0, &[]), 2, &partitions(&[0, 1]), Some(&partitions(&[])), |_, _| false);
+        let second = reconcile(&first, 3, &partitions(&[0, 1, 2]), Some(&partitions(&[0, 1])), |_, _| false);
+        let since = |holding: &Holding| [0, 1, 2].map(|partition| holding.held_since(&TOPIC, partition));
+        assert_eq!(since(&second), [Some(2), Some(2), Some(3)]);
+        let told = reconcile(&second, 5, &partitions(&[0]), None, |_, _| false);
+        assert_eq!(since(&told), [Some(2), Some(2), Some(3)], "until it has given them up");
+        let done = reconcile(&told, 5, &partitions(&[0]), Some(&partitions(&[0])), |_, _| false);
+        assert_eq!(since(&done), [Some(2), None, None]);
+        let again = reconcile(&done, 6, &partitions(&[0, 1]), Some(&partitions(&[0])), |_, _| false);
+        assert_eq!(since(&again), [Some(2), Some(6), None]);
     }
 
     #[test]

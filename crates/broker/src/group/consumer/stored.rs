@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use milena_protocol::Uuid;
 use milena_protocol::messages::consumer_group_current_member_assignment_value::TopicPartitions;
 use milena_protocol::messages::consumer_group_member_metadata_value::{ClassicMemberMetadata, SupportedProtocol};
 use milena_protocol::messages::{
@@ -53,21 +54,31 @@ impl ConsumerMember {
             member_epoch: holding.member_epoch,
             previous_member_epoch: holding.previous_member_epoch,
             state: holding.state as i8,
-            assigned_partitions: stored_partitions(&holding.assigned),
-            partitions_pending_revocation: stored_partitions(&holding.pending_revocation),
+            assigned_partitions: stored_partitions(&holding.assigned, holding),
+            partitions_pending_revocation: stored_partitions(&holding.pending_revocation, holding),
         }
     }
 }
 
-fn stored_partitions(assignment: &Assignment) -> Vec<TopicPartitions> {
-    assignment
-        .iter()
-        .map(|(topic, partitions)| TopicPartitions {
+fn stored_partitions(assignment: &Assignment, holding: &Holding) -> Vec<TopicPartitions> {
+    let stored = assignment.iter().map(|(topic, partitions)| {
+        let since = partitions.iter().filter_map(|partition| holding.held_since(topic, *partition));
+        TopicPartitions {
             topic_id: *topic,
             partitions: partitions.iter().copied().collect(),
-            ..TopicPartitions::default()
-        })
-        .collect()
+            assignment_epochs: Some(since.collect()),
+        }
+    });
+    stored.collect()
+}
+
+/// Since when partitions are held; records of older versions do not tell, which means since the member's epoch.
+fn loaded_since(stored: &[TopicPartitions], member_epoch: i32) -> impl Iterator<Item = ((Uuid, i32), i32)> {
+    let with_epochs = stored.iter().flat_map(|topic| {
+        let epochs = topic.assignment_epochs.iter().flatten();
+        topic.partitions.iter().zip(epochs).map(|(partition, epoch)| ((topic.topic_id, *partition), *epoch))
+    });
+    with_epochs.filter(move |(_, epoch)| *epoch != member_epoch)
 }
 
 fn loaded_partitions(stored: Vec<TopicPartitions>) -> Assignment {
@@ -184,7 +195,10 @@ impl ConsumerGroup {
     /// Type 8.
     pub fn load_holding(&mut self, member_id: &str, value: Option<ConsumerGroupCurrentMemberAssignmentValue>) {
         let Some(value) = value else { return self.restore_holding(member_id, Holding::default()) };
+        let stored = [&value.assigned_partitions, &value.partitions_pending_revocation];
+        let since = stored.into_iter().flat_map(|partitions| loaded_since(partitions, value.member_epoch)).collect();
         let holding = Holding {
+            since,
             member_epoch: value.member_epoch,
             previous_member_epoch: value.previous_member_epoch,
             state: MemberState::from_stored(value.state),

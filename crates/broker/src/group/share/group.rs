@@ -162,6 +162,15 @@ impl ShareGroup {
         )
     }
 
+    pub(super) fn assignment_interval_ms(&self, topics: &dyn TopicsView, config: &GroupConfig) -> i32 {
+        self.dynamic_ms(
+            topics,
+            "share.assignment.interval.ms",
+            topics.broker_ms("group.share.assignment.interval.ms").unwrap_or(config.share_assignment_interval_ms),
+            config.share_assignment_interval_range_ms,
+        )
+    }
+
     /// A setting of this group, kept inside the broker's bounds; the broker's own value when the group has none.
     fn dynamic_ms(&self, topics: &dyn TopicsView, key: &str, default: i32, (min, max): (i32, i32)) -> i32 {
         let configured = topics.group_config(&self.id, key).and_then(|value| value.trim().parse::<i32>().ok());

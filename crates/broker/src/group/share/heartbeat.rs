@@ -203,7 +203,7 @@ impl ShareGroup {
 
     /// Brings the target to the group's epoch, unless the last one is younger than the assignment interval.
     fn update_target(&mut self, topics: &dyn TopicsView, turn: &mut Turn<'_>) {
-        let interval = i64::from(turn.config.share_assignment_interval_ms);
+        let interval = i64::from(self.assignment_interval_ms(topics, turn.config));
         let is_too_early = self.target_timestamp.is_some_and(|last| (0..interval).contains(&(turn.now.unix_ms - last)));
         if self.target_epoch >= self.group_epoch || is_too_early {
             return;
