@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import rebalance
 import report
 import scenarios
 import transactions
@@ -44,6 +45,11 @@ class Part:
     repeat: bool = False
 
 
+def measure_rebalances(broker: Broker, scale: Scale, clients: Clients) -> Iterator[Result]:
+    """How long groups take to agree on a warm broker."""
+    scenarios.warm_up(broker, clients)
+    yield from rebalance.rebalances(scenarios.BOOTSTRAP, scenarios.create_topic, 2 if scale is QUICK else 4)
+
 
 def measure_transactions(broker: Broker, scale: Scale, clients: Clients) -> Iterator[Result]:
     """As many transactions as a warm broker commits."""
@@ -59,6 +65,7 @@ PARTS = {
     "partitions": Part(scenarios.many_partitions, starts=True),
     "connections": Part(scenarios.connections, systems=("kafka", "milena")),
     "transactions": Part(measure_transactions),
+    "rebalance": Part(measure_rebalances, systems=("kafka", "milena")),
     "java": Part(scenarios.java_tools, systems=("kafka", "milena")),
 }
 

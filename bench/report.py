@@ -69,6 +69,7 @@ SECTIONS = (
     Section("Consume throughput of the Java perf tool, MB/s", "java consume MB/s", True),
     Section("Broker CPU seconds per GB under the Java perf tools", "java CPU s/GB", False),
     Section("Latency seen by the Java perf tool, milliseconds", "java latency ms", False, "The tool counts whole milliseconds."),
+    Section("Rebalances, milliseconds", "rebalance ms", False, "Members beat every 100 ms; offsets are in the page cache."),
     Section("Transactions per second", "transactions/s", True, "librdkafka, one transaction after the other."),
     Section("A commit, milliseconds", "commit ms", False),
     Section("Start, seconds", "start s", False),

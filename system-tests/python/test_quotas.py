@@ -1,11 +1,15 @@
 """Quotas: clients above their rate are told to pause, and are paused."""
 
+import re
+import struct
 import time
+import urllib.request
 
 import pytest
 from confluent_kafka import Producer
-from harness import scripts
+from harness import scripts, wire
 from harness.paths import MILENA
+from harness.server import free_port
 
 
 @pytest.fixture
@@ -63,3 +67,39 @@ def test_an_address_with_too_many_connections_is_turned_away(new_server):
     assert extra.recv(1) == b"", "closed by the broker"
     for connection in connections:
         connection.close()
+
+
+def fetch(connection):
+    """Throttle time in ms and bytes of records of a Fetch v4 for everything, and how long its answer took in seconds."""
+    began = time.monotonic()
+    body = connection.ask(wire.fetch("limited", 0, max_wait=100))
+    (throttle_ms, topics) = struct.unpack_from(">ii", body, 0)
+    return throttle_ms, len(wire.fetch_result(body)[2]) if topics else 0, time.monotonic() - began
+
+
+@pytest.mark.parametrize("quota, pause_ms", [("consumer_byte_rate=10000", 10_000), ("request_percentage=0.01", 1000)])
+def test_a_fetch_above_a_quota_is_answered_at_once_without_records(server, quota, pause_ms):
+    with wire.Connection(server.port, timeout=30) as connection:
+        produce(server, 5, 20_000)
+        assert fetch(connection)[:2] == (0, len(records := wire.fetch_result(connection.ask(wire.fetch("limited", 0)))[2]))
+        configs(server, "--entity-type", "clients", "--entity-name", "raw", "--add-config", quota)
+        answers = [fetch(connection)]
+        while not answers[-1][0]:
+            answers.append(fetch(connection))
+            assert len(answers) < 50, answers
+        throttle_ms, size, seconds = answers[-1]
+        assert 0 < throttle_ms <= pause_ms and size == 0 and seconds < 0.9, answers
+        assert all(size == len(records) for _, size, _ in answers[:-1])
+        # The connection is not read before the pause is over.
+        assert fetch(connection)[2] > throttle_ms / 1000 - 0.1
+
+
+def test_who_uses_which_quota_is_among_the_metrics(new_server):
+    console = free_port()
+    server = new_server({"milena.console.listener": f"127.0.0.1:{console}"}).start()
+    configs(server, "--entity-type", "clients", "--entity-name", "greedy", "--add-config", "producer_byte_rate=10000")
+    produce(server, 12, 10_000, **{"client.id": "greedy", "batch.size": 20_000, "linger.ms": 0})
+    page = urllib.request.urlopen(f"http://127.0.0.1:{console}/metrics", timeout=10).read().decode()
+    labels = '{resource="Produce",user="",clientId="greedy"}'
+    values = {name: float(value) for name, value in re.findall(rf"^kafka_server_quota_(\w+){re.escape(labels)} (\S+)$", page, re.M)}
+    assert values["byte_rate"] > 5000 and values["throttle_time"] > 0, values

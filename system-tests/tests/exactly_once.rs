@@ -194,7 +194,8 @@ async fn copies_through_kills(transactional: bool) -> anyhow::Result<Vec<String>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transactional_copy_is_exact_however_often_client_and_server_are_killed() -> anyhow::Result<()> {
-    let mut copies: Vec<usize> = copies_through_kills(true).await?.iter().map(|copy| copy.parse()).collect::<Result<_, _>>()?;
+    let mut copies: Vec<usize> =
+        copies_through_kills(true).await?.iter().map(|copy| copy.parse()).collect::<Result<_, _>>()?;
     copies.sort_unstable();
     assert_eq!(copies, (0..RECORDS).collect::<Vec<_>>());
     Ok(())

@@ -43,8 +43,7 @@ async fn reader(address: &str, group: &str, instance: Option<&str>) -> Outcome<C
 
 async fn send(producer: &Producer, topic: &str, partition: i32, value: &[u8]) -> Outcome {
     let queue = producer.topic(topic).await?;
-    let record =
-        Outgoing { partition: Some(partition), timestamp: 1, key: None, value: Some(value), headers: &[] };
+    let record = Outgoing { partition: Some(partition), timestamp: 1, key: None, value: Some(value), headers: &[] };
     producer.append(&queue, &record, 0).await?;
     Ok(())
 }

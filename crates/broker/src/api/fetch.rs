@@ -39,7 +39,8 @@ pub async fn handle(broker: &Arc<Broker>, context: &RequestContext, request: Fet
     let quota_bytes_max = broker.quotas.fetch_bytes_max(context).map_or(usize::MAX, |bytes| bytes as usize);
     let limits = Limits::of(&request, version, broker.config.fetch_max_bytes.min(quota_bytes_max), refused);
     let round = read_when_complete(broker, &plan.partitions, &limits, &request).await;
-    let throttle_ms = broker.quotas.fetched(context, usize::try_from(round.bytes()).unwrap_or(0), context.flow.charge());
+    let throttle_ms =
+        broker.quotas.fetched(context, usize::try_from(round.bytes()).unwrap_or(0), context.flow.charge());
     if throttle_ms > 0 {
         // Records are kept back until the client is within its quota again; it asks for the same offsets then.
         context.flow.throttle(throttle_ms);

@@ -125,7 +125,8 @@ mod tests {
     fn accepting_pauses_when_connections_come_too_fast() {
         let slow = ListenerLimits { max_connection_creation_rate: Some(1.0), ..ListenerLimits::default() };
         let broker = LiveValues { max_connection_creation_rate: Some(1.0), ..LiveValues::default() };
-        let listener = LiveValues { listeners: HashMap::from([("PLAINTEXT".to_owned(), slow)]), ..LiveValues::default() };
+        let listener =
+            LiveValues { listeners: HashMap::from([("PLAINTEXT".to_owned(), slow)]), ..LiveValues::default() };
         for live in [broker, listener] {
             let quotas = quotas(QuotaTable::default());
             let waits: Vec<Duration> = (0..12).map(|_| quotas.accepted("PLAINTEXT", &live)).collect();
