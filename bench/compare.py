@@ -23,6 +23,7 @@ from pathlib import Path
 import rebalance
 import report
 import scenarios
+import tls
 import transactions
 from brokers import Broker, DurableMilena, Kafka, Milena, port_answers
 from report import Measured, Run
@@ -43,7 +44,8 @@ class Part:
     # Whether the scenario starts the broker itself.
     starts: bool = False
     repeat: bool = False
-
+    # What the part needs of a broker besides the usual.
+    equip: Callable[[Broker], Broker] = lambda broker: broker
 
 def measure_rebalances(broker: Broker, scale: Scale, clients: Clients) -> Iterator[Result]:
     """How long groups take to agree on a warm broker."""
@@ -58,6 +60,11 @@ def measure_transactions(broker: Broker, scale: Scale, clients: Clients) -> Iter
     yield from transactions.transactions(scenarios.BOOTSTRAP, scenarios.create_topic, 1 if scale is QUICK else 2)
 
 
+def measure_tls(broker: Broker, scale: Scale, _clients: Clients) -> Iterator[Result]:
+    """As much over TLS as the throughput rows move without."""
+    yield from tls.throughput(broker, scenarios.create_topic, scale.large_bytes / 1e9)
+
+
 PARTS = {
     "throughput": Part(scenarios.throughput, repeat=True),
     "latency": Part(scenarios.latency, repeat=True),
@@ -66,6 +73,7 @@ PARTS = {
     "connections": Part(scenarios.connections, systems=("kafka", "milena")),
     "transactions": Part(measure_transactions),
     "rebalance": Part(measure_rebalances, systems=("kafka", "milena")),
+    "tls": Part(measure_tls, systems=("kafka", "milena"), equip=tls.with_tls),
     "java": Part(scenarios.java_tools, systems=("kafka", "milena")),
 }
 
@@ -130,6 +138,7 @@ class Comparison:
 
     def measure(self, broker: Broker, name: str, part: Part) -> None:
         begin = time.monotonic()
+        broker = part.equip(broker)
         try:
             broker.reset()
             if not part.starts:

@@ -72,6 +72,13 @@ SECTIONS = (
     Section("Rebalances, milliseconds", "rebalance ms", False, "Members beat every 100 ms; offsets are in the page cache."),
     Section("Transactions per second", "transactions/s", True, "librdkafka, one transaction after the other."),
     Section("A commit, milliseconds", "commit ms", False),
+    Section(
+        "Throughput over TLS 1.3, MB/s",
+        "tls MB/s",
+        True,
+        "librdkafka, two clients at a time, records that do not compress, a certificate with an RSA key of 2048 bits.",
+    ),
+    Section("Broker CPU seconds per GB over TLS 1.3", "tls CPU s/GB", False),
     Section("Start, seconds", "start s", False),
     Section("Creating and filling partitions, seconds", "partitions s", False),
     Section("Orderly stop, seconds", "stop s", False),

@@ -1,6 +1,6 @@
 """TLS beside Apache Kafka: throughput and the broker's CPU per GB, produced and consumed over one TLS listener.
 
-Usage: python bench/tls.py --kafka-libs DIRECTORY [--milena BINARY] [--gigabytes N] [--rounds N]
+A part of bench/compare.py (`--parts tls`). Run as a program this file is one client: `tls.py OPTIONS-AS-JSON`.
 
 Both brokers show the same certificate (RSA 2048) and speak TLS 1.3; clients are librdkafka, two producers and then two
 consumers of records of 1 KiB that do not compress. Milena answers acks=all from the page cache, as Kafka does.
@@ -8,31 +8,28 @@ consumers of records of 1 KiB that do not compress. Milena answers acks=all from
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from brokers import BOOTSTRAP, CONTROLLER_PORT, PORT, Broker, Kafka, Milena
-from scenarios import create_topic
+from brokers import CONTROLLER_PORT, PORT, Broker, Kafka, Milena
 
-ROOT = Path(__file__).resolve().parent.parent
 TLS_PORT = 19394
 TLS_ADDRESS = f"localhost:{TLS_PORT}"
 SIZE = 1024
 CLIENTS = 2
+# Files in a broker's directory.
+AUTHORITY, KEY_STORE = "ca.crt", "broker.pem"
 
 
-def make_certificates(directory: Path) -> tuple[Path, Path]:
+def make_certificates(directory: Path) -> None:
     """A certificate authority and a key store for the broker, both PEM."""
-    authority, store = directory / "ca.crt", directory / "broker.pem"
     steps = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=bench-ca -keyout ca.key -out ca.crt",
         "openssl req -newkey rsa:2048 -nodes -subj /CN=broker -keyout broker.key -out broker.csr",
@@ -41,36 +38,45 @@ def make_certificates(directory: Path) -> tuple[Path, Path]:
     (directory / "broker.ext").write_text("basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n")
     for step in steps:
         subprocess.run(step.split(), cwd=directory, check=True, capture_output=True)
-    store.write_text("".join((directory / name).read_text() for name in ("broker.key", "broker.crt", "ca.crt")))
-    return authority, store
+    store = "".join((directory / name).read_text() for name in ("broker.key", "broker.crt", AUTHORITY))
+    (directory / KEY_STORE).write_text(store)
+
+
+def with_tls(broker: Broker) -> Broker:
+    """A broker of the same kind and place with a TLS listener."""
+    workspace = broker.directory.parent
+    if isinstance(broker, Kafka):
+        return TlsKafka(workspace, broker.libs)
+    assert isinstance(broker, Milena)
+    return TlsMilena(workspace, broker.binary)
 
 
 class TlsKafka(Kafka):
     """Apache Kafka with one more listener."""
 
-    store: Path
-
     def format(self) -> None:
         super().format()
+        make_certificates(self.directory)
         text = self.properties().read_text()
         for key in ("listeners=", "advertised.listeners="):
             plain = f"{key}PLAINTEXT://127.0.0.1:{PORT}"
             text = text.replace(f"\n{plain}", f"\n{plain},SSL://127.0.0.1:{TLS_PORT}")
         text = text.replace("=CONTROLLER:PLAINTEXT", "=SSL:SSL,CONTROLLER:PLAINTEXT")
         assert str(CONTROLLER_PORT) in text
-        self.properties().write_text(f"{text}ssl.keystore.type=PEM\nssl.keystore.location={self.store}\n")
+        self.properties().write_text(f"{text}ssl.keystore.type=PEM\nssl.keystore.location={self.directory / KEY_STORE}\n")
 
 
 class TlsMilena(Milena):
     """Milena with one more listener."""
 
-    store: Path
+    def format(self) -> None:
+        make_certificates(self.directory)
 
     def command(self) -> list[str]:
         overrides = {
             "listeners": f"PLAINTEXT://127.0.0.1:{PORT},SSL://127.0.0.1:{TLS_PORT}",
             "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(self.store),
+            "ssl.keystore.location": str(self.directory / KEY_STORE),
         }
         flags = [word for key, value in overrides.items() for word in ("--override", f"{key}={value}")]
         return [*super().command(), *flags]
@@ -114,20 +120,22 @@ def consume(settings: dict[str, Any], options: dict[str, Any]) -> list[float]:
     consumer.assign([TopicPartition(options["topic"], options["number"], 0)])
     read = 0
     while read < options["count"]:
-        messages = consumer.consume(10_000, 60)
+        # Returns when it has as many as asked for, or after a minute.
+        messages = consumer.consume(min(10_000, options["count"] - read), 60)
         if not messages or any(message.error() for message in messages):
             raise RuntimeError(f"{read} of {options['count']} records")
         read += len(messages)
     return [begin, time.monotonic()]
 
 
-def measure(broker: Broker, mode: str, authority: Path, topic: str, gigabytes: float) -> tuple[float, float]:
+def measure(broker: Broker, mode: str, topic: str, gigabytes: float) -> tuple[float, float]:
     """MB/s and CPU seconds of the broker per GB."""
     count = int(gigabytes * 1e9 / SIZE / CLIENTS)
     clients = []
     for number in range(CLIENTS):
-        options = {"mode": mode, "authority": str(authority), "topic": topic, "number": number, "count": count}
-        command = [sys.executable, __file__, "--client", json.dumps(options)]
+        authority = str(broker.directory / AUTHORITY)
+        options = {"mode": mode, "authority": authority, "topic": topic, "number": number, "count": count}
+        command = [sys.executable, __file__, json.dumps(options)]
         clients.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
     for client in clients:
         assert client.stdout and client.stdout.readline() == "ready\n"
@@ -145,38 +153,17 @@ def measure(broker: Broker, mode: str, authority: Path, topic: str, gigabytes: f
     return moved * 1e3 / seconds, (broker.cpu_seconds() - cpu) / moved
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kafka-libs", type=Path, default=ROOT / ".cache/kafka/libs")
-    parser.add_argument("--milena", type=Path, default=ROOT / "target/release/milena")
-    parser.add_argument("--gigabytes", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--client", type=json.loads, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.client:
-        return run_client(arguments.client)
-    with tempfile.TemporaryDirectory(prefix="bench-tls-") as directory:
-        workspace = Path(directory)
-        authority, store = make_certificates(workspace)
-        brokers: list[Broker] = [TlsKafka(workspace, arguments.kafka_libs), TlsMilena(workspace, arguments.milena)]
-        print("| broker | produce MB/s | CPU s/GB | consume MB/s | CPU s/GB |\n|---|---|---|---|---|")
-        for broker in brokers:
-            broker.store = store  # type: ignore[attr-defined]
-            broker.reset()
-            broker.start()
-            try:
-                rounds = []
-                # The first round lets the JVM compile what the others run.
-                for number in range(arguments.rounds + 1):
-                    topic = f"tls-{number}"
-                    create_topic(topic, CLIENTS)
-                    figures = [measure(broker, mode, authority, topic, arguments.gigabytes) for mode in ("produce", "consume")]
-                    rounds.append([figure for pair in figures for figure in pair])
-                middle = [statistics.median(column) for column in zip(*rounds[1:], strict=True)]
-                print(f"| {broker.name} | " + " | ".join(f"{figure:.2f}" for figure in middle) + " |", flush=True)
-            finally:
-                broker.kill()
+def throughput(broker: Broker, create_topic, gigabytes: float) -> Iterator[tuple[str, float]]:
+    """What two clients move over TLS, once the JVM has compiled what it takes."""
+    for topic in ("tls-warm-up", "tls"):
+        create_topic(topic, CLIENTS)
+        for mode in ("produce", "consume"):
+            megabytes, cpu = measure(broker, mode, topic, gigabytes)
+            if topic == "tls":
+                label = f"{SIZE} B, {CLIENTS} clients, {mode}d"
+                yield f"tls MB/s | {label}", megabytes
+                yield f"tls CPU s/GB | {label}", cpu
 
 
 if __name__ == "__main__":
-    main()
+    run_client(json.loads(sys.argv[1]))

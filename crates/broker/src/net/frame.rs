@@ -15,12 +15,15 @@ use super::memory::{FrameMemory, Reservation};
 const LENGTH_BYTES: usize = 4;
 /// How every TLS connection begins; as a length it would be more than 300 MB.
 const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
-/// Room for the first read of a frame; most requests fit.
+/// Room for the first read of a frame at least; most requests fit.
 const FIRST_READ_BYTES: usize = 8 * 1024;
-/// Room for a read when the one before was filled: one system call takes several requests of a client that pipelines.
+/// Room for a first read at most, and for every one after one that was filled: one system call takes several requests of a
+/// client that pipelines.
 const FLOWING_READ_BYTES: usize = 64 * 1024;
 /// Up to here a frame gets its buffer at once.
 const TRUSTED_FRAME_BYTES: usize = 64 * 1024;
+/// Up to here it does when the connection's frame before was as large.
+const REPEATED_FRAME_BYTES: usize = 2 * 1024 * 1024;
 /// Above it the buffer grows by this factor when it is full: a frame of 1 MiB, as large as most clients make them, moves once.
 const GROWTH: usize = 20;
 /// Frames up to this size are not counted against the memory of all connections.
@@ -54,12 +57,15 @@ pub(super) struct FrameReader {
     reservation: Reservation,
     /// The last read took all that it had room for, so more is likely to be there.
     flowing: bool,
+    /// Size of the last frame: the next one is likely to be alike.
+    last_frame_bytes: usize,
 }
 
 impl FrameReader {
     pub(super) fn new(max_frame_bytes: usize, memory: FrameMemory) -> FrameReader {
         let reservation = Reservation::default();
-        FrameReader { buffer: BytesMut::new(), max_frame_bytes, memory, reservation, flowing: false }
+        let buffer = BytesMut::new();
+        FrameReader { buffer, max_frame_bytes, memory, reservation, flowing: false, last_frame_bytes: 0 }
     }
 
     /// Puts bytes that were received already before everything else.
@@ -106,6 +112,7 @@ impl FrameReader {
             return Ok(None);
         }
         let frame = self.buffer.split_to(LENGTH_BYTES + length).freeze();
+        self.last_frame_bytes = frame.len();
         Ok(Some(Frame { payload: frame.slice(LENGTH_BYTES..), memory: std::mem::take(&mut self.reservation) }))
     }
 
@@ -124,7 +131,7 @@ impl FrameReader {
     /// Large frames are read exactly to their end, so that the next frame starts in a buffer of its own and nothing has
     /// to be moved.
     async fn make_room(&mut self) -> Result<usize, FrameError> {
-        let ahead = if self.flowing { FLOWING_READ_BYTES } else { FIRST_READ_BYTES };
+        let ahead = self.first_read_bytes();
         let frame_bytes = self.announced_length()?.map_or(LENGTH_BYTES, |length| LENGTH_BYTES + length);
         if frame_bytes <= ahead {
             let missing = frame_bytes - self.buffer.len();
@@ -135,7 +142,8 @@ impl FrameReader {
             return Ok(ahead);
         }
         let missing = frame_bytes - self.buffer.len();
-        let target = frame_bytes.min(TRUSTED_FRAME_BYTES.max(self.buffer.len() * GROWTH));
+        let trusted = self.last_frame_bytes.clamp(TRUSTED_FRAME_BYTES, REPEATED_FRAME_BYTES);
+        let target = frame_bytes.min(trusted.max(self.buffer.len() * GROWTH));
         if target > UNCOUNTED_FRAME_BYTES {
             self.memory.grow(&mut self.reservation, target).await;
         }
@@ -143,6 +151,18 @@ impl FrameReader {
             self.buffer.reserve(target - self.buffer.len());
         }
         Ok(missing)
+    }
+
+    /// Room for a read that does not know yet how long its frame is.
+    ///
+    /// A frame as long as the one before comes with one read, and some room is left over, which shows that the socket is
+    /// empty. Where frames are large, little of the next one is read before it has its own buffer, because that has to move.
+    fn first_read_bytes(&self) -> usize {
+        match self.last_frame_bytes {
+            large if large > FLOWING_READ_BYTES => FIRST_READ_BYTES,
+            _ if self.flowing => FLOWING_READ_BYTES,
+            last => (last + last / 4).clamp(FIRST_READ_BYTES, FLOWING_READ_BYTES),
+        }
     }
 }
 

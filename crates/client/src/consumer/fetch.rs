@@ -82,6 +82,14 @@ impl Consumer {
         });
     }
 
+    /// How long the broker may keep a fetch that finds nothing new.
+    ///
+    /// Not at all while records are buffered: their partitions are missing from the request, and a request that is parked at
+    /// the end of the others would keep them from being fetched once the caller has taken what is buffered.
+    fn max_wait(&self) -> Duration {
+        if self.buffered.is_empty() { self.config.fetch_max_wait } else { Duration::ZERO }
+    }
+
     fn fetch_request(&self, asked: &[Asked]) -> FetchRequest {
         let mut topics: Vec<fetch_request::Topic> = Vec::new();
         for Asked { tp, fetch_offset, .. } in asked {
@@ -105,7 +113,7 @@ impl Consumer {
         }
         FetchRequest {
             replica_id: -1,
-            max_wait_ms: i32::try_from(self.config.fetch_max_wait.as_millis()).unwrap_or(i32::MAX),
+            max_wait_ms: i32::try_from(self.max_wait().as_millis()).unwrap_or(i32::MAX),
             min_bytes: self.config.fetch_min_bytes,
             max_bytes: self.config.fetch_max_bytes,
             isolation_level: self.config.isolation_level as i8,
