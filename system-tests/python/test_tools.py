@@ -185,6 +185,20 @@ def test_perf_tools_have_the_lines_that_scripts_parse(filled, topic):
     assert re.search(r"^Avg latency: \d+\.\d{4} ms$", done.stdout, re.M), done.stdout + done.stderr
 
 
+def test_a_partition_at_its_end_does_not_hold_up_the_others(filled, topic):
+    """Asked for alone while records of the others are buffered, it must not occupy the leader for fetch.max.wait.ms."""
+    librdkafka.create_topic(filled, topic, partitions=3)
+    counts = [3, 300, 300]
+    for partition, count in enumerate(counts):
+        librdkafka.produce(filled, topic, [b"x" * 100] * count, partition=partition, **{"batch.num.messages": 10})
+    # Small fetches, so that the long partitions take many after the short one has ended.
+    patient = "--command-property fetch.max.wait.ms=15000 --command-property max.partition.fetch.bytes=4000"
+    done = ours(f"kafka-consumer-perf-test --topic {topic} --num-records {sum(counts)} --timeout 60000 --hide-header {patient}", filled)
+    columns = done.stdout.splitlines()[-1].split(", ")
+    assert int(columns[4]) == sum(counts)
+    assert int(columns[7]) < 15_000, "a fetch was parked"
+
+
 def test_a_pipe_that_closes_early_is_not_an_error_with_a_trace(filled, topic):
     # More than a pipe holds, so that the consumer still writes when nobody reads any more.
     librdkafka.create_topic(filled, topic)
