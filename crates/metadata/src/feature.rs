@@ -13,6 +13,9 @@ pub const METADATA_VERSION: &str = "metadata.version";
 /// The feature of share groups (KIP-932).
 pub const SHARE_VERSION: &str = "share.version";
 
+/// The feature of streams groups (KIP-1071).
+pub const STREAMS_VERSION: &str = "streams.version";
+
 /// A feature that this release supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
@@ -34,6 +37,7 @@ pub const FEATURES: &[Feature] = &[
     // Level 30 is 4.3-IV0, the newest of Kafka 4.3.
     Feature { name: METADATA_VERSION, min: 7, max: 30, default: 30 },
     Feature { name: SHARE_VERSION, min: 0, max: 1, default: 1 },
+    Feature { name: STREAMS_VERSION, min: 0, max: 1, default: 1 },
     // KIP-890: a producer's epoch grows with every transaction.
     Feature { name: "transaction.version", min: 0, max: 2, default: 2 },
 ];

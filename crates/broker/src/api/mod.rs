@@ -74,6 +74,8 @@ pub mod share_acknowledge;
 pub mod share_fetch;
 pub mod share_group_describe;
 pub mod share_group_heartbeat;
+pub mod streams_group_describe;
+pub mod streams_group_heartbeat;
 pub mod sync_group;
 pub mod txn_offset_commit;
 pub mod unregister_broker;
@@ -155,6 +157,8 @@ dispatch::api_table! {
     WriteShareGroupState: WriteShareGroupStateRequest, 0..=1, write_share_group_state;
     DeleteShareGroupState: DeleteShareGroupStateRequest, 0..=0, delete_share_group_state;
     ReadShareGroupStateSummary: ReadShareGroupStateSummaryRequest, 0..=1, read_share_group_state_summary;
+    StreamsGroupHeartbeat: StreamsGroupHeartbeatRequest, 0..=1, streams_group_heartbeat;
+    StreamsGroupDescribe: StreamsGroupDescribeRequest, 0..=1, streams_group_describe;
     DescribeShareGroupOffsets: DescribeShareGroupOffsetsRequest, 0..=1, describe_share_group_offsets;
     AlterShareGroupOffsets: AlterShareGroupOffsetsRequest, 0..=0, alter_share_group_offsets;
     DeleteShareGroupOffsets: DeleteShareGroupOffsetsRequest, 0..=0, delete_share_group_offsets;

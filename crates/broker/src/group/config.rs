@@ -1,6 +1,7 @@
 //! Settings of the group coordinator, resolved once from the broker's configuration.
 
 use super::assignor::ServerAssignor;
+use super::streams::StreamsConfig;
 
 /// Which groups may change their protocol while they have members (`group.consumer.migration.policy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub struct GroupConfig {
     pub consumer_assignment_interval_range_ms: (i32, i32),
     /// How long a regular expression's topics stay valid, in ms (`group.consumer.regex.refresh.interval.ms`).
     pub consumer_regex_refresh_interval_ms: i64,
+    /// Everything about streams groups (`group.streams.*`).
+    pub streams: StreamsConfig,
 }
 
 impl Default for GroupConfig {
@@ -111,6 +114,7 @@ impl Default for GroupConfig {
             share_max_size: 200,
             share_assignment_interval_ms: 1_000,
             share_assignment_interval_range_ms: (0, 15_000),
+            streams: StreamsConfig::default(),
         }
     }
 }
@@ -189,6 +193,7 @@ impl GroupConfig {
                 "group.consumer.regex.refresh.interval.ms",
                 default.consumer_regex_refresh_interval_ms,
             ),
+            streams: StreamsConfig::from_lookup(&lookup),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use milena_protocol::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
-    JoinGroupResponse, LeaveGroupRequest, ShareGroupHeartbeatRequest, SyncGroupRequest, SyncGroupResponse,
-    consumer_group_describe_response, describe_groups_response, leave_group_response, share_group_describe_response,
+    JoinGroupResponse, LeaveGroupRequest, ShareGroupHeartbeatRequest, StreamsGroupHeartbeatRequest, SyncGroupRequest,
+    SyncGroupResponse, consumer_group_describe_response, describe_groups_response, leave_group_response,
+    share_group_describe_response, streams_group_describe_response,
 };
 use milena_protocol::{ErrorCode, Uuid};
 use milena_stdx::{Clock, java_string_hash};
@@ -24,6 +25,7 @@ use super::owner::{Command, QUEUE_LENGTH, ShardOwner};
 use super::shard::{ListedGroup, NotDescribed, Shard};
 use super::shard_offsets::{CommitRequest, FetchRequest, FetchedOffsets};
 use super::share::{ShareHeartbeat, ShareTopic};
+use super::streams::{StreamsConfig, StreamsHeartbeat};
 use super::topics::{TopicFilter, TopicsView};
 
 /// All groups of this broker. Methods must be called inside a tokio runtime; dropping the coordinator ends its tasks.
@@ -213,6 +215,36 @@ impl GroupCoordinator {
     pub async fn share_state_deleted(&self, group_id: String, names: Vec<String>) -> Result<(), Refusal> {
         let group = group_id.clone();
         self.call(&group_id, move |shard, now, effects| shard.share_state_deleted(&group, &names, now, effects)).await?
+    }
+
+    /// StreamsGroupHeartbeat (KIP-1071).
+    ///
+    /// # Errors
+    /// The code and message to answer with.
+    pub async fn streams_heartbeat(
+        &self,
+        request: StreamsGroupHeartbeatRequest,
+        client: ClientIdentity,
+    ) -> Result<StreamsHeartbeat, Refusal> {
+        let group_id = request.group_id.clone();
+        self.call(&group_id, move |shard, now, effects| shard.streams_heartbeat(&request, client, now, effects)).await?
+    }
+
+    /// StreamsGroupDescribe for one group; the inner error when there is no streams group of that name.
+    ///
+    /// # Errors
+    /// A retriable code.
+    pub async fn describe_streams(
+        &self,
+        group_id: String,
+    ) -> Result<Result<streams_group_describe_response::Group, NotDescribed>, ErrorCode> {
+        let group = group_id.clone();
+        self.call(&group_id, move |shard, _, _| shard.describe_streams(&group)).await
+    }
+
+    /// The settings of streams groups.
+    pub fn streams_config(&self) -> &StreamsConfig {
+        &self.config.streams
     }
 
     /// OffsetCommit; one code for each offset, in order.

@@ -53,6 +53,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.is_vacant(),
             Group::Consumer(group) => group.is_empty(),
+            Group::Streams(group) => group.is_empty(),
             // Where a share group stands is kept until somebody deletes the group.
             Group::Share(_) => false,
         }
@@ -63,6 +64,7 @@ fn is_expired(group: &Group, topic: &str, offset: &CommittedOffset, retention: i
     let since = match group {
         Group::Classic(group) => classic_base(group, topic, offset),
         Group::Consumer(group) => (!group.is_subscribed(topic)).then_some(offset.commit_timestamp),
+        Group::Streams(group) => (!group.is_subscribed(topic)).then_some(offset.commit_timestamp),
         Group::Share(_) => None,
     };
     let Some(since) = since else { return false };

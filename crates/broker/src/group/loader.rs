@@ -62,6 +62,7 @@ impl Shard {
                 }
             }
             StoredRecord::Share(record) => self.load_share_record(record),
+            StoredRecord::Streams(record) => self.load_streams_record(record),
             other => self.load_consumer_record(other),
         }
     }
@@ -106,7 +107,8 @@ impl Shard {
             StoredRecord::Offset { .. }
             | StoredRecord::Group { .. }
             | StoredRecord::ConsumerGroup { .. }
-            | StoredRecord::Share(_) => {}
+            | StoredRecord::Share(_)
+            | StoredRecord::Streams(_) => {}
         }
     }
 
@@ -125,7 +127,7 @@ impl Shard {
         }
         match group {
             Group::Consumer(group) => group,
-            Group::Classic(_) | Group::Share(_) => unreachable!("replaced above"),
+            Group::Classic(_) | Group::Share(_) | Group::Streams(_) => unreachable!("replaced above"),
         }
     }
 
@@ -144,6 +146,7 @@ impl Shard {
                 Group::Classic(group) => group.start_sessions(&mut turn),
                 Group::Consumer(group) => group.start_sessions(topics.as_ref(), &mut turn),
                 Group::Share(group) => group.start_sessions(topics.as_ref(), &mut turn),
+                Group::Streams(group) => group.start_sessions(topics.as_ref(), &mut turn),
             }
         }
     }

@@ -16,8 +16,8 @@
 //! - Timers live in one queue per shard ([`timers::Timers`]); no thread or task per group.
 //!
 //! Group protocols: the classic one (JoinGroup/SyncGroup, KIP-62, 345, 394, 814) in [`classic`],
-//! the consumer rebalance protocol (KIP-848) in [`consumer`], share groups (KIP-932) in [`share`]. Groups change between
-//! the first two in use ([`migration`]).
+//! the consumer rebalance protocol (KIP-848) in [`consumer`], share groups (KIP-932) in [`share`], streams groups
+//! (KIP-1071) in [`streams`]. Groups change between the first two in use ([`migration`]).
 
 pub mod assignor;
 pub mod classic;
@@ -38,6 +38,7 @@ pub mod records;
 pub mod shard;
 pub mod shard_offsets;
 pub mod share;
+pub mod streams;
 #[cfg(test)]
 mod testing;
 pub mod timers;

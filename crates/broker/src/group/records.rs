@@ -18,6 +18,7 @@ use milena_protocol::{DecodeError, EncodeError, Message, Reader, Writer};
 use super::offsets::CommittedOffset;
 use super::offsets_log::OffsetsRecord;
 use super::share::ShareRecord;
+use super::streams::StreamsRecord;
 
 /// Record types: the i16 that starts a key.
 mod kind {
@@ -93,6 +94,8 @@ pub enum StoredRecord {
     },
     /// Types 10 to 15: share groups.
     Share(ShareRecord),
+    /// Types 17 and 19 to 23: streams groups.
+    Streams(StreamsRecord),
 }
 
 /// Reads a record; `Ok(None)` for types that belong to other features.
@@ -133,7 +136,12 @@ pub fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Option<StoredRecord>
             key: ConsumerGroupRegularExpressionKey::decode(&mut reader, 0)?,
             value: decode_value(value)?,
         },
-        other => return Ok(ShareRecord::decode(other, &mut reader, value)?.map(StoredRecord::Share)),
+        other => {
+            if let Some(record) = ShareRecord::decode(other, &mut reader, value)? {
+                return Ok(Some(StoredRecord::Share(record)));
+            }
+            return Ok(StreamsRecord::decode(other, &mut reader, value)?.map(StoredRecord::Streams));
+        }
     }))
 }
 

@@ -21,6 +21,7 @@ use super::effects::{Effects, Now, Responder, Turn};
 use super::offsets::GroupOffsets;
 use super::pending_offsets::PendingOffsets;
 use super::share::ShareGroup;
+use super::streams::StreamsGroup;
 use super::timers::{TimerKey, Timers};
 use super::topics::{TopicFilter, TopicsView, VisibleTopics};
 
@@ -33,6 +34,8 @@ pub enum Group {
     Consumer(ConsumerGroup),
     /// KIP-932.
     Share(ShareGroup),
+    /// KIP-1071.
+    Streams(StreamsGroup),
 }
 
 /// A row of ListGroups.
@@ -44,7 +47,7 @@ pub struct ListedGroup {
     pub protocol_type: String,
     /// The state's name.
     pub state: &'static str,
-    /// `classic`, `consumer` or `share`.
+    /// `classic`, `consumer`, `share` or `streams`.
     pub group_type: &'static str,
 }
 
@@ -115,7 +118,7 @@ impl Shard {
                 let joined = group.classic_join(request, topics.as_ref(), &mut turn);
                 turn.effects.reply(responder, joined);
             }
-            Group::Share(_) => {
+            Group::Share(_) | Group::Streams(_) => {
                 turn.effects.reply(responder, Err(ErrorCode::InconsistentGroupProtocol));
             }
         }
@@ -144,7 +147,11 @@ impl Shard {
                 Ok(())
             }
             Some(Group::Consumer(group)) if group.is_empty() => Err(ErrorCode::UnknownMemberId),
-            Some(Group::Share(_)) => Err(ErrorCode::InconsistentGroupProtocol),
+            Some(Group::Streams(group)) if group.is_empty() && request.member_id.is_empty() => {
+                self.remove_streams_group(group_id, now, effects);
+                Ok(())
+            }
+            Some(Group::Share(_) | Group::Streams(_)) => Err(ErrorCode::InconsistentGroupProtocol),
             None | Some(Group::Classic(_) | Group::Consumer(_)) => Ok(()),
         }
     }
@@ -179,7 +186,7 @@ impl Shard {
         let (groups, mut turn) = self.turn(now, effects);
         match known_group(groups, &request.group_id) {
             Ok(Group::Classic(group)) => group.sync(request, responder, &mut turn),
-            Ok(Group::Share(_)) => turn.effects.reply(responder, Err(ErrorCode::UnknownMemberId)),
+            Ok(Group::Share(_) | Group::Streams(_)) => turn.effects.reply(responder, Err(ErrorCode::UnknownMemberId)),
             Ok(Group::Consumer(group)) => {
                 let synced = group.classic_sync(&request, topics.as_ref(), &mut turn);
                 turn.effects.reply(responder, synced);
@@ -198,7 +205,7 @@ impl Shard {
         match known_group(groups, &request.group_id)? {
             Group::Classic(group) => group.heartbeat(request, &mut turn),
             Group::Consumer(group) => group.classic_heartbeat(request, topics.as_ref(), &mut turn),
-            Group::Share(_) => Err(ErrorCode::UnknownMemberId),
+            Group::Share(_) | Group::Streams(_) => Err(ErrorCode::UnknownMemberId),
         }
     }
 
@@ -220,7 +227,7 @@ impl Shard {
                 self.maybe_downgrade(&request.group_id, now, effects);
                 Ok(left)
             }
-            Ok(Group::Share(_)) | Err(ErrorCode::UnknownMemberId) => Ok(request
+            Ok(Group::Share(_) | Group::Streams(_)) | Err(ErrorCode::UnknownMemberId) => Ok(request
                 .members
                 .into_iter()
                 .map(|member| leave_group_response::Member {
@@ -278,7 +285,7 @@ impl Shard {
         let (groups, mut turn) = self.turn(now, effects);
         match groups.get_mut(group_id) {
             Some(Group::Consumer(_)) => return Ok(()),
-            Some(Group::Share(_)) => {
+            Some(Group::Share(_) | Group::Streams(_)) => {
                 let message = format!("Group {group_id} is not a consumer group.");
                 return Err(Refusal::new(ErrorCode::GroupIdNotFound, message));
             }
@@ -318,6 +325,12 @@ impl Shard {
                     state: group.state_name(),
                     group_type: "share",
                 },
+                Group::Streams(group) => ListedGroup {
+                    group_id: group_id.to_string(),
+                    protocol_type: "streams".to_owned(),
+                    state: group.state_name(),
+                    group_type: "streams",
+                },
             })
             .collect()
     }
@@ -329,7 +342,7 @@ impl Shard {
     pub fn describe_classic(&self, group_id: &str) -> Result<describe_groups_response::Group, NotDescribed> {
         match self.groups.get(group_id).ok_or(NotDescribed::Unknown)? {
             Group::Classic(group) => Ok(group.describe()),
-            Group::Consumer(_) | Group::Share(_) => Err(NotDescribed::OtherProtocol),
+            Group::Consumer(_) | Group::Share(_) | Group::Streams(_) => Err(NotDescribed::OtherProtocol),
         }
     }
 
@@ -339,7 +352,7 @@ impl Shard {
     /// There is no consumer group of that name.
     pub fn describe_consumer(&self, group_id: &str) -> Result<consumer_group_describe_response::Group, NotDescribed> {
         match self.groups.get(group_id).ok_or(NotDescribed::Unknown)? {
-            Group::Classic(_) | Group::Share(_) => Err(NotDescribed::OtherProtocol),
+            Group::Classic(_) | Group::Share(_) | Group::Streams(_) => Err(NotDescribed::OtherProtocol),
             Group::Consumer(group) => Ok(group.describe(self.topics.as_ref(), &self.config)),
         }
     }
@@ -351,6 +364,7 @@ impl Shard {
                 Group::Classic(_) => {}
                 Group::Consumer(group) => group.topics_changed(),
                 Group::Share(group) => group.topics_changed(),
+                Group::Streams(group) => group.topics_changed(),
             }
         }
     }
@@ -370,7 +384,8 @@ impl Shard {
             | TimerKey::SyncPhase { group }
             | TimerKey::Revocation { group, .. }
             | TimerKey::Rejoin { group, .. }
-            | TimerKey::MemberSync { group, .. } => group,
+            | TimerKey::MemberSync { group, .. }
+            | TimerKey::InitialRebalance { group } => group,
         };
         let topics = self.topics.clone();
         let (groups, mut turn) = self.turn(now, effects);
@@ -385,6 +400,13 @@ impl Shard {
             }
             (Some(Group::Share(group)), TimerKey::Session { member, .. }) => {
                 group.on_session_timer(member, topics.as_ref(), &mut turn);
+            }
+            (Some(Group::Streams(group)), TimerKey::Session { member, .. }) => group.on_session_timer(member, &mut turn),
+            (Some(Group::Streams(group)), TimerKey::Revocation { member, .. }) => {
+                group.on_revocation_timer(member, &mut turn);
+            }
+            (Some(Group::Streams(group)), TimerKey::InitialRebalance { .. }) => {
+                group.on_initial_rebalance_timer(topics.as_ref(), &mut turn);
             }
             (Some(Group::Consumer(group)), TimerKey::Revocation { member, .. }) => {
                 group.on_revocation_timer(member, &mut turn);
@@ -416,7 +438,7 @@ fn known_group<'a>(groups: &'a mut HashMap<Arc<str>, Group>, group_id: &str) -> 
         return Err(ErrorCode::InvalidGroupId);
     }
     match groups.get_mut(group_id) {
-        None | Some(Group::Share(_)) => Err(ErrorCode::UnknownMemberId),
+        None | Some(Group::Share(_) | Group::Streams(_)) => Err(ErrorCode::UnknownMemberId),
         Some(group) => Ok(group),
     }
 }

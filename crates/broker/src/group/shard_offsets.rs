@@ -205,6 +205,7 @@ impl Shard {
             Some(Group::Consumer(group)) => {
                 group.check_transactional_commit(&request.member_id, generation_id, &request.offsets)
             }
+            Some(Group::Streams(group)) => group.check_transactional_commit(request),
         }
     }
 
@@ -227,6 +228,7 @@ impl Shard {
             Some(Group::Consumer(group)) => {
                 group.check_commit(&request.member_id, generation_id, request.version, &request.offsets)
             }
+            Some(Group::Streams(group)) => group.check_commit(request),
             Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
         }
     }
@@ -240,6 +242,7 @@ impl Shard {
         if let Some((member_id, member_epoch)) = &request.member {
             match self.groups.get(request.group_id.as_str()) {
                 Some(Group::Consumer(group)) => group.check_fetch(member_id, *member_epoch)?,
+                Some(Group::Streams(group)) => group.check_fetch(member_id, *member_epoch)?,
                 Some(Group::Classic(_)) => {}
                 Some(Group::Share(_)) => return Err(ErrorCode::GroupIdNotFound),
                 None if *member_epoch < 0 => {}
@@ -354,7 +357,10 @@ impl Shard {
             Group::Classic(group) if group.is_vacant() => {}
             Group::Consumer(group) if group.is_empty() => {}
             Group::Share(group) if group.is_empty() => {}
-            Group::Classic(_) | Group::Consumer(_) | Group::Share(_) => return Err(ErrorCode::NonEmptyGroup),
+            Group::Streams(group) if group.is_empty() => {}
+            Group::Classic(_) | Group::Consumer(_) | Group::Share(_) | Group::Streams(_) => {
+                return Err(ErrorCode::NonEmptyGroup);
+            }
         }
         let mut all = self.pending.select(group_id, |_, _| true);
         if let Some(offsets) = self.offsets.get(group_id) {
@@ -375,6 +381,7 @@ impl Shard {
             }
             Some(Group::Consumer(group)) => group.write_tombstones(&mut turn),
             Some(Group::Share(group)) => group.write_tombstones(&mut turn),
+            Some(Group::Streams(group)) => group.dissolve(&mut turn),
             Some(Group::Classic(_)) | None => {}
         }
     }
@@ -406,6 +413,7 @@ impl Group {
             Group::Classic(group) => group.is_subscribed(topic),
             Group::Consumer(group) => group.is_subscribed(topic),
             Group::Share(group) => group.is_subscribed(topic),
+            Group::Streams(group) => group.is_subscribed(topic),
         }
     }
 }

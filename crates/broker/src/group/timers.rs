@@ -44,6 +44,11 @@ pub enum TimerKey {
         /// The member.
         member: Arc<str>,
     },
+    /// A streams group that was empty has waited for more members.
+    InitialRebalance {
+        /// The group.
+        group: Arc<str>,
+    },
     /// The next look for expired offsets and empty groups.
     OffsetExpiry,
 }

@@ -107,7 +107,7 @@ fn every_type_of_record_is_read_back() {
 
 #[test]
 fn records_of_other_features_are_passed_over() {
-    assert_eq!(decode(&Bytes::from_static(b"\x00\x11\x00\x01g"), None).unwrap(), None);
+    assert_eq!(decode(&Bytes::from_static(b"\x00\x12\x00\x01g"), None).unwrap(), None);
     assert_eq!(decode(&Bytes::from_static(b"\x00\x04\x00\x01g"), None).unwrap(), None);
     assert_eq!(decode(&Bytes::from_static(b"\x7f\xff"), None).unwrap(), None);
 }

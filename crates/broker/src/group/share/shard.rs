@@ -48,7 +48,7 @@ impl Shard {
     pub fn describe_share(&self, group_id: &str) -> Result<share_group_describe_response::Group, NotDescribed> {
         match self.groups.get(group_id).ok_or(NotDescribed::Unknown)? {
             Group::Share(group) => Ok(group.describe(self.topics.as_ref())),
-            Group::Classic(_) | Group::Consumer(_) => Err(NotDescribed::OtherProtocol),
+            Group::Classic(_) | Group::Consumer(_) | Group::Streams(_) => Err(NotDescribed::OtherProtocol),
         }
     }
 
