@@ -40,6 +40,7 @@ mod progress;
 mod reassign_partitions;
 mod share_groups;
 mod storage;
+mod streams_groups;
 mod topics;
 mod transactions;
 mod verifiable_consumer;
@@ -82,6 +83,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-reassign-partitions", reassign_partitions::run),
     ("kafka-share-groups", share_groups::run),
     ("kafka-storage", storage::run),
+    ("kafka-streams-groups", streams_groups::run),
     ("kafka-topics", topics::run),
     ("kafka-transactions", transactions::run),
     ("kafka-verifiable-consumer", verifiable_consumer::run),

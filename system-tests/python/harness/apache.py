@@ -32,6 +32,7 @@ TOOLS = {
     "kafka-storage": "kafka.tools.StorageTool",
     "kafka-share-groups": "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
     "kafka-console-share-consumer": "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
+    "kafka-streams-groups": "org.apache.kafka.tools.streams.StreamsGroupCommand",
     "kafka-groups": "org.apache.kafka.tools.GroupsCommand",
     "kafka-transactions": "org.apache.kafka.tools.TransactionsCommand",
 }

@@ -401,7 +401,9 @@ impl Shard {
             (Some(Group::Share(group)), TimerKey::Session { member, .. }) => {
                 group.on_session_timer(member, topics.as_ref(), &mut turn);
             }
-            (Some(Group::Streams(group)), TimerKey::Session { member, .. }) => group.on_session_timer(member, &mut turn),
+            (Some(Group::Streams(group)), TimerKey::Session { member, .. }) => {
+                group.on_session_timer(member, &mut turn)
+            }
             (Some(Group::Streams(group)), TimerKey::Revocation { member, .. }) => {
                 group.on_revocation_timer(member, &mut turn);
             }

@@ -5,6 +5,7 @@ mod configs;
 mod groups;
 mod offsets;
 mod share_groups;
+mod streams_groups;
 mod topics;
 
 pub use configs::{ConfigChange, ConfigResource, ResourceType};

@@ -279,8 +279,13 @@ fn offsets_deletion_report(group: &str, code: ErrorCode, results: &BTreeMap<Topi
 
 /// The partitions that `--topic` options name: `t` for all of them, `t:0,1` for some.
 pub(crate) async fn partitions_of(cluster: &Cluster, options: &Parsed) -> Result<Vec<TopicPartition>, Failure> {
+    partitions_of_words(cluster, &options.values("topic")).await
+}
+
+/// The partitions that `words` name, each as a `--topic` option does.
+pub(crate) async fn partitions_of_words(cluster: &Cluster, words: &[&str]) -> Result<Vec<TopicPartition>, Failure> {
     let mut partitions = Vec::new();
-    for word in options.values("topic") {
+    for word in words {
         partitions.extend(partitions_of_word(cluster, word).await?);
     }
     partitions.sort();

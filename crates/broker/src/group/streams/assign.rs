@@ -190,7 +190,11 @@ impl<'a> Assignor<'a> {
         }
         self.total_quota.reached(load);
         let tasks = self.assigned.entry(member_id.clone()).or_default();
-        if role == Role::Standby { tasks.standby.insert(task) } else { tasks.active.insert(task) };
+        if role == Role::Standby {
+            tasks.standby.insert(task)
+        } else {
+            tasks.active.insert(task)
+        };
     }
 
     fn assign_active(&mut self, mut tasks: Vec<TaskId>, stateful: bool) {
@@ -201,9 +205,8 @@ impl<'a> Assignor<'a> {
         tasks.retain(|task| !self.give_back(task, role, |this, task| this.idlest_copy(task, false)));
         tasks.sort();
         for task in tasks {
-            let idlest = self.processes.values().min_by(|a, b| {
-                a.compare_load(b).then_with(|| a.compare_stateless_load(b))
-            });
+            let idlest =
+                self.processes.values().min_by(|a, b| a.compare_load(b).then_with(|| a.compare_stateless_load(b)));
             if let Some(member_id) = idlest.and_then(Process::idlest_member) {
                 self.give(&member_id, task, role);
             }
@@ -211,12 +214,7 @@ impl<'a> Assignor<'a> {
     }
 
     /// Gives `task` to the member that `pick` names, if that has less than its share of active tasks.
-    fn give_back(
-        &mut self,
-        task: &TaskId,
-        role: Role,
-        pick: impl Fn(&Self, &TaskId) -> Option<&'a Arc<str>>,
-    ) -> bool {
+    fn give_back(&mut self, task: &TaskId, role: Role, pick: impl Fn(&Self, &TaskId) -> Option<&'a Arc<str>>) -> bool {
         let quota = if role == Role::StatefulActive { self.stateful_quota } else { self.active_quota };
         let Some(member_id) = pick(self, task).filter(|member_id| self.load_of(member_id) < quota.per_member) else {
             return false;
@@ -285,7 +283,9 @@ impl<'a> Assignor<'a> {
             };
             let limit = self.total_quota.per_member;
             let eligible = self.processes.values().filter(|process| {
-                !process.tasks.contains(task) && process.load.values().any(|load| *load < limit) && diversity(process) > 0
+                !process.tasks.contains(task)
+                    && process.load.values().any(|load| *load < limit)
+                    && diversity(process) > 0
             });
             let best = eligible.max_by(|a, b| {
                 diversity(a)
@@ -338,7 +338,9 @@ fn tag_values<'a>(process: &Process<'a>, tags: &'a [String]) -> impl Iterator<It
 /// Members with a copy of each task's state: those that were given one first, then those that only report one, each from
 /// the furthest to the least far.
 fn previous_copies(spec: &GroupSpec) -> HashMap<&TaskId, Vec<&Arc<str>>> {
-    let mut ranked: HashMap<&TaskId, Vec<(bool, i64, &Arc<str>)>> = HashMap::new();
+    // Ordered by what makes a copy worse: only reported, less far.
+    type Copy<'a> = (bool, i64, &'a Arc<str>);
+    let mut ranked: HashMap<&TaskId, Vec<Copy<'_>>> = HashMap::new();
     for (member_id, member) in &spec.members {
         let given = || member.previous.standby.iter().chain(&member.previous.warmup);
         for task in given() {

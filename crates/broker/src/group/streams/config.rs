@@ -95,9 +95,7 @@ impl StreamsConfig {
     pub fn of_group(&self, group_id: &str, topics: &dyn TopicsView) -> GroupSettings {
         let own = |key: &str| topics.group_config(group_id, key);
         let int = |key: &str, default: i32, (min, max): (i32, i32)| {
-            own(key)
-                .and_then(|value| value.trim().parse::<i32>().ok())
-                .map_or(default, |value| value.max(min).min(max))
+            own(key).and_then(|value| value.trim().parse::<i32>().ok()).map_or(default, |value| value.max(min).min(max))
         };
         GroupSettings {
             session_timeout_ms: int(

@@ -1,7 +1,7 @@
 //! What StreamsGroupDescribe says about a group.
 
 use milena_protocol::messages::streams_group_describe_response::{
-    Assignment, Endpoint, Group, KeyValue, Member, Subtopology, TaskIds, TaskOffset, Topology, TopicInfo,
+    Assignment, Endpoint, Group, KeyValue, Member, Subtopology, TaskIds, TaskOffset, TopicInfo, Topology,
 };
 use milena_protocol::messages::streams_group_topology_value as stored;
 
@@ -88,9 +88,8 @@ fn describe_topic(topic: &stored::TopicInfo, configured: Option<&Configured>) ->
 }
 
 fn described_tasks(tasks: &Tasks) -> Assignment {
-    let listed = |tasks: &TaskSet| {
-        task_lists(tasks, |subtopology_id, partitions| TaskIds { subtopology_id, partitions })
-    };
+    let listed =
+        |tasks: &TaskSet| task_lists(tasks, |subtopology_id, partitions| TaskIds { subtopology_id, partitions });
     Assignment {
         active_tasks: listed(&tasks.active),
         standby_tasks: listed(&tasks.standby),

@@ -100,8 +100,8 @@ impl StreamsGroup {
         };
         let holding = &member.holding;
         let (sent, known) = (request.member_epoch, holding.member_epoch);
-        let lost_answer = sent == holding.previous_member_epoch
-            && owned.is_some_and(|owned| owned.is_subset(&holding.assigned));
+        let lost_answer =
+            sent == holding.previous_member_epoch && owned.is_some_and(|owned| owned.is_subset(&holding.assigned));
         if sent == 0 || sent == known || (sent < known && lost_answer) {
             return Ok(());
         }

@@ -92,7 +92,8 @@ fn try_configure(topology: &Topology, topics: &dyn TopicsView) -> Result<Configu
     let mut configured = Configured::default();
     for subtopology in topology.subtopologies() {
         let widest = sources(subtopology).filter_map(|topic| counts.of(topic)).max();
-        let tasks = widest.ok_or_else(|| Failure::Topology("Subtopology does not contain any source topics".to_owned()))?;
+        let tasks =
+            widest.ok_or_else(|| Failure::Topology("Subtopology does not contain any source topics".to_owned()))?;
         configured.tasks.insert(subtopology.subtopology_id.clone(), tasks);
     }
     for subtopology in topology.subtopologies() {
@@ -128,8 +129,7 @@ impl Counts<'_> {
 
 fn check_source_topics(topology: &Topology, topics: &dyn TopicsView) -> Result<(), Failure> {
     let sources = topology.subtopologies().iter().flat_map(|subtopology| &subtopology.source_topics);
-    let missing: BTreeSet<&str> =
-        sources.map(String::as_str).filter(|topic| topics.topic(topic).is_none()).collect();
+    let missing: BTreeSet<&str> = sources.map(String::as_str).filter(|topic| topics.topic(topic).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -254,8 +254,7 @@ fn same_count(counts: &BTreeMap<&str, i32>) -> Result<Option<i32>, Failure> {
     let distinct: BTreeSet<i32> = counts.values().copied().collect();
     if distinct.len() > 1 {
         let listed: Vec<String> = counts.iter().map(|(topic, count)| format!("{topic}={count}")).collect();
-        let detail =
-            format!("Following topics do not have the same number of partitions: [{{{}}}]", listed.join(", "));
+        let detail = format!("Following topics do not have the same number of partitions: [{{{}}}]", listed.join(", "));
         return Err(Failure::topics(INCORRECTLY_PARTITIONED_TOPICS, detail));
     }
     Ok(distinct.first().copied())

@@ -51,7 +51,9 @@ impl Shard {
     fn make_room_for_streams(&mut self, group_id: &Arc<str>, now: Now, effects: &mut Effects) {
         let (groups, mut turn) = self.turn(now, effects);
         match groups.get_mut(group_id) {
-            Some(Group::Classic(group)) if group.is_vacant() => group.dissolve(ErrorCode::RebalanceInProgress, &mut turn),
+            Some(Group::Classic(group)) if group.is_vacant() => {
+                group.dissolve(ErrorCode::RebalanceInProgress, &mut turn)
+            }
             Some(_) => return,
             None => {}
         }

@@ -94,9 +94,10 @@ fn holding(value: &StreamsGroupCurrentMemberAssignmentValue) -> Holding {
             let epochs = list.assignment_epochs.iter().flatten().copied();
             // Records of older releases have no epochs.
             let epochs = epochs.chain(std::iter::repeat(value.member_epoch));
-            list.partitions.iter().zip(epochs).map(|(partition, epoch)| {
-                (TaskId::new(&list.subtopology_id, *partition), epoch)
-            })
+            list.partitions
+                .iter()
+                .zip(epochs)
+                .map(|(partition, epoch)| (TaskId::new(&list.subtopology_id, *partition), epoch))
         })
         .collect();
     Holding {

@@ -93,5 +93,8 @@ pub fn by_subtopology(tasks: &TaskSet) -> BTreeMap<&str, Vec<i32>> {
 
 /// Tasks as a list of a message's own structs, made by `make` from a subtopology and its partitions.
 pub fn task_lists<T>(tasks: &TaskSet, make: impl Fn(String, Vec<i32>) -> T) -> Vec<T> {
-    by_subtopology(tasks).into_iter().map(|(subtopology, partitions)| make(subtopology.to_owned(), partitions)).collect()
+    by_subtopology(tasks)
+        .into_iter()
+        .map(|(subtopology, partitions)| make(subtopology.to_owned(), partitions))
+        .collect()
 }

@@ -2,7 +2,7 @@
 
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::streams_group_heartbeat_request::{
-    Endpoint, Subtopology, TaskIds, TaskOffset, Topology, TopicInfo,
+    Endpoint, Subtopology, TaskIds, TaskOffset, TopicInfo, Topology,
 };
 use milena_protocol::messages::streams_group_heartbeat_response;
 use milena_protocol::messages::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};

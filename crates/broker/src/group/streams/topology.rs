@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use milena_protocol::messages::streams_group_heartbeat_request as request;
-use milena_protocol::messages::streams_group_topology_value::{
-    CopartitionGroup, Subtopology, TopicConfig, TopicInfo,
-};
+use milena_protocol::messages::streams_group_topology_value::{CopartitionGroup, Subtopology, TopicConfig, TopicInfo};
 use milena_protocol::messages::{StreamsGroupTopologyValue, streams_group_heartbeat_request};
 
 /// A topology, in the form in which it is stored. Two of them are equal whatever the order of their subtopologies was.

@@ -96,11 +96,13 @@ fn standbys_are_in_other_processes_and_take_over() {
     let standbys: usize = first.values().map(|tasks| tasks.standby.len()).sum();
     assert_eq!(standbys, 6, "stateful tasks alone have standbys");
     let lost = first["m1"].active.iter().filter(|task| task.subtopology_id == "1");
-    let copied = |tasks: &Tasks| lost.clone().filter(|task| tasks.standby.contains(*task)).cloned().collect::<TaskSet>();
+    let copied =
+        |tasks: &Tasks| lost.clone().filter(|task| tasks.standby.contains(*task)).cloned().collect::<TaskSet>();
     let copies = [copied(&first["m2"]), copied(&first["m3"])];
     group.members.remove("m1");
     let second = settle(&mut group);
-    let taken = copies[0].intersection(&second["m2"].active).count() + copies[1].intersection(&second["m3"].active).count();
+    let taken =
+        copies[0].intersection(&second["m2"].active).count() + copies[1].intersection(&second["m3"].active).count();
     assert!(taken > 0, "{copies:?} {second:?}");
 }
 
@@ -151,7 +153,8 @@ fn random_changes_keep_the_invariants_and_the_balance() {
     use rand::{Rng, SeedableRng};
     let mut random = rand::rngs::StdRng::seed_from_u64(1071);
     for _ in 0..50 {
-        let mut group = spec(&["p0"], &[("0", random.random_range(1..20), true), ("1", random.random_range(1..20), false)]);
+        let mut group =
+            spec(&["p0"], &[("0", random.random_range(1..20), true), ("1", random.random_range(1..20), false)]);
         group.standby_replicas = random.random_range(0..3);
         for step in 0..12 {
             if random.random_bool(0.6) || group.members.len() == 1 {
