@@ -17,7 +17,9 @@ MEMBERS = 100
 PARTITIONS = 1000
 BEAT_SECONDS = 0.1
 AGREE_SECONDS_MAX = 120
-JOIN, HEARTBEAT, LEAVE, SYNC, CONSUMER_HEARTBEAT = 11, 12, 13, 14, 68
+FIND_COORDINATOR, JOIN, HEARTBEAT, LEAVE, SYNC, CONSUMER_HEARTBEAT = 10, 11, 12, 13, 14, 68
+# The coordinator is being made, loaded or moved.
+COORDINATOR_LATER = (14, 15, 16)
 MEMBER_ID_REQUIRED, REBALANCE_IN_PROGRESS = 79, 27
 
 
@@ -96,6 +98,9 @@ class Member:
     async def run(self) -> None:
         host, _, port = self.group.bootstrap.partition(":")
         self.reader, self.writer = await asyncio.open_connection(host, int(port))
+        # This makes the topic of offsets if there is none.
+        while (await self.ask(FIND_COORDINATOR, 0, string(self.group.name))).number("h"):
+            await asyncio.sleep(BEAT_SECONDS)
         await self.take_part()
 
     async def take_part(self) -> None:
@@ -141,6 +146,9 @@ class ClassicMember(Member):
             answer.string()
             leader, self.member_id = answer.string(), answer.string()
             if error == MEMBER_ID_REQUIRED:
+                continue
+            if error in COORDINATOR_LATER:
+                await asyncio.sleep(BEAT_SECONDS)
                 continue
             if error:
                 raise RuntimeError(f"JoinGroup: error {error}")
@@ -201,6 +209,8 @@ class ConsumerMember(Member):
         answer = await self.ask(CONSUMER_HEARTBEAT, 0, body, flexible=True)
         answer.number("i")
         error, message = answer.number("h"), answer.compact()
+        if error in COORDINATOR_LATER:
+            return
         if error:
             raise RuntimeError(f"ConsumerGroupHeartbeat: error {error}: {message}")
         self.member_id, self.epoch = answer.compact(), answer.number("i")

@@ -291,7 +291,7 @@ def test_kafka_transactions_prints_what_the_original_prints(broker, topic):
     assert ours(f"abort --topic {topic} --partition 0 --start-offset {int(start) + 100}").returncode == 1
     assert ours(f"abort --topic {topic} --partition 0 --start-offset {start}").returncode == 0
     assert ours(f"describe-producers --topic {topic} --partition 0").stdout.splitlines()[1].split("\t")[5].strip() == "None"
-    assert ours(f"forceTerminateTransaction --transactional-id {topic}").returncode == 0
+    assert ours(f"forceTerminateTransaction --transactionalId {topic}").returncode == 0
     assert "Ongoing" not in ours(f"describe --transactional-id {topic}").stdout
     assert read(broker, topic, "read_committed") == [b"value"]
 

@@ -43,11 +43,14 @@ fn label(node: &Node, is_fenced: bool) -> String {
     format!("{}:{} (id: {} rack: {rack} isFenced: {is_fenced})", node.host, node.port, node.id)
 }
 
+/// The newest API of a released Apache Kafka (4.3): newer ones are told only by brokers that serve them.
+const NEWEST_RELEASED: i16 = ApiKey::DeleteShareGroupOffsets as i16;
+
 /// One line an API in the order of keys: those the broker serves, and those only this client knows.
 fn shown(node: &Node, is_fenced: bool, versions: &ApiVersionsResponse) -> String {
     let mut lines: BTreeMap<i16, String> = ApiKey::ALL
         .iter()
-        .filter(|key| key.is_on_broker_listener())
+        .filter(|key| key.is_on_broker_listener() && key.code() <= NEWEST_RELEASED)
         .map(|key| (*key as i16, format!("\t{}({}): UNSUPPORTED", key.name(), *key as i16)))
         .collect();
     lines.extend(versions.api_keys.iter().map(|range| (range.api_key, served(range))));

@@ -150,12 +150,15 @@ async fn directories(cluster: &Cluster) -> Result<Places, Failure> {
 async fn generate(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal) -> Outcome {
     let topics = plan::read_topics(options.required("topics-to-move-json-file")?)?;
     let brokers = plan::broker_list(options.required("broker-list")?)?;
+    let known: Vec<i32> = cluster.nodes().iter().map(|node| node.id).collect();
+    let brokers: Vec<i32> = brokers.into_iter().filter(|broker| known.contains(broker)).collect();
     let assignments = current(cluster, &topics).await?;
+    let proposed = plan::propose(&assignments, &brokers)?;
     terminal.line("Current partition replica assignment");
     terminal.line(&plan::to_json(&assignments));
     terminal.line("");
     terminal.line("Proposed partition reassignment configuration");
-    terminal.line(&plan::to_json(&plan::propose(&assignments, &brokers)?));
+    terminal.line(&plan::to_json(&proposed));
     Ok(0)
 }
 

@@ -165,7 +165,10 @@ pub(super) fn propose(current: &[Assignment], brokers: &[i32]) -> Result<Vec<Ass
     let propose = |(index, assignment): (usize, &Assignment)| {
         let count = assignment.replicas.len();
         if count > brokers.len() {
-            let message = format!("Replication factor: {count} larger than available brokers: {}.", brokers.len());
+            let message = match brokers.len() {
+                0 => "All brokers are currently fenced, or have all their log directories cordoned.".to_owned(),
+                known => format!("Replication factor: {count} larger than available brokers: {known}."),
+            };
             return Err(Failure::Exception {
                 class: "org.apache.kafka.common.errors.InvalidReplicationFactorException",
                 message,

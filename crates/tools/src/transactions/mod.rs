@@ -24,7 +24,8 @@ const SYNTAX: Syntax = Syntax {
     options: &[
         Opt::one("duration-filter", "ms", "list: only transactions that have been running for longer."),
         Opt::one("transactional-id-pattern", "regex", "list: only transactional ids that match from end to end."),
-        Opt::one("transactional-id", "id", "describe, forceTerminateTransaction: the transactional id."),
+        Opt::one("transactional-id", "id", "describe: the transactional id."),
+        Opt::one("transactionalId", "id", "forceTerminateTransaction: the transactional id."),
         Opt::one("topic", "topic", "describe-producers, abort, find-hanging: the topic."),
         Opt::one("partition", "number", "describe-producers, abort, find-hanging: the partition."),
         Opt::one(
@@ -287,7 +288,11 @@ async fn write_abort_marker(
 
 /// A new incarnation of the producer fences the old one, and its open transaction is aborted.
 async fn force_terminate(cluster: &Cluster, options: &Parsed) -> Outcome {
-    let id = options.required("transactional-id")?;
+    // The original spells its option differently here; whoever spells it as everywhere else is understood too.
+    let id = match options.value("transactional-id") {
+        Some(id) => id,
+        None => options.required("transactionalId")?,
+    };
     let what = || format!("Failed to force terminate transactionalId `{id}`");
     let request = InitProducerIdRequest {
         transactional_id: Some(id.to_owned()),
