@@ -67,7 +67,8 @@ impl JsonSchema {
 
 impl ProtobufSchema {
     pub(crate) fn encode_payload(&self, value: &Value, message: Option<&str>) -> Result<Payload, CodecError> {
-        let message = message_by_name(self.descriptor(), message)?;
+        let file = self.descriptor().map_err(|error| CodecError::value(error.to_string()))?;
+        let message = message_by_name(file, message)?;
         let options = DeserializeOptions::new().deny_unknown_fields(true);
         let dynamic = DynamicMessage::deserialize_with_options(message.clone(), value, &options)
             .map_err(|error| CodecError::value(error.to_string()))?;
@@ -75,7 +76,8 @@ impl ProtobufSchema {
     }
 
     pub(crate) fn decode_payload(&self, bytes: &[u8], indexes: Option<&[i32]>) -> Result<Value, CodecError> {
-        let message = message_by_indexes(self.descriptor(), indexes.unwrap_or(&[0]))?;
+        let file = self.descriptor().map_err(|error| CodecError::Bytes(error.to_string()))?;
+        let message = message_by_indexes(file, indexes.unwrap_or(&[0]))?;
         let dynamic = DynamicMessage::decode(message, bytes).map_err(|error| CodecError::Bytes(error.to_string()))?;
         // Fields without presence are always shown, as the original's tools do.
         let options = SerializeOptions::new().skip_default_fields(false);

@@ -20,32 +20,41 @@ fn indexes_lead_to_messages_and_back() {
     assert_eq!(schema.message_name(&[]).as_deref(), Some("p.First"));
     for indexes in [vec![2], vec![-1], vec![0, 0], vec![i32::MAX]] {
         assert_eq!(schema.message_name(&indexes), None);
-        assert!(schema.message(&indexes).is_err());
     }
     assert_eq!(schema.message_indexes("p.Nothing"), None);
     assert_eq!(schema.message_indexes("Order"), None);
+}
+
+fn encoded(schema: &ProtobufSchema, message: &str, json: &str) -> Option<Vec<u8>> {
+    let value = serde_json::from_str(json).ok()?;
+    Some(schema.encode_payload(&value, Some(message)).ok()?.bytes)
+}
+
+fn decoded(schema: &ProtobufSchema, indexes: &[i32], bytes: &[u8]) -> Option<String> {
+    Some(schema.decode_payload(bytes, Some(indexes)).ok()?.to_string())
 }
 
 #[test]
 fn a_message_goes_from_json_to_binary_and_back() {
     let schema = stored(TEXT);
     let json = r#"{"id":"5","lines":[{"sku":"a","price":1.5}],"counts":{"x":1},"e":"B","at":"2026-01-02T03:04:05Z","card":"c"}"#;
-    let bytes = schema.encode_json(&[1], json).expect("valid");
+    let bytes = encoded(&schema, "p.Order", json).expect("valid");
     assert_eq!(bytes[..2], [0x08, 5], "field 1, a varint");
-    assert_eq!(schema.decode_json(&[1], &bytes).expect("valid"), json);
-    assert_eq!(schema.decode_json(&[1], &[]).expect("valid"), r#"{"id":"0","lines":[],"counts":{},"e":"A"}"#);
+    let read = decoded(&schema, &[1], &bytes).expect("valid");
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    assert_eq!(parsed(&read), parsed(json));
+    let empty = decoded(&schema, &[1], &[]).expect("valid");
+    assert_eq!(parsed(&empty), parsed(r#"{"id":"0","lines":[],"counts":{},"e":"A"}"#));
 }
 
 #[test]
 fn what_does_not_fit_the_message_is_refused() {
     let schema = stored(TEXT);
-    for json in [r#"{"id":"x"}"#, r#"{"unknown":1}"#, "[]", "", r#"{"id":1} x"#] {
-        assert!(schema.encode_json(&[1], json).is_err(), "{json}");
+    for json in [r#"{"id":"x"}"#, r#"{"unknown":1}"#, "[]"] {
+        assert_eq!(encoded(&schema, "p.Order", json), None, "{json}");
     }
-    assert!(schema.decode_json(&[1], &[0xff, 0xff]).is_err());
-    let deep = "{\"n\":".repeat(10_000) + &"}".repeat(10_000);
+    assert_eq!(decoded(&schema, &[1], &[0xff, 0xff]), None);
     let recursive = stored("syntax = \"proto3\"; message N { N n = 1; }");
-    assert!(recursive.encode_json(&[0], &deep).is_err());
     // Ten thousand messages in each other: each has a tag and the length of what follows.
     let mut nested = Vec::new();
     for _ in 0..10_000 {
@@ -59,5 +68,5 @@ fn what_does_not_fit_the_message_is_refused() {
         outer.extend(nested);
         nested = outer;
     }
-    assert!(recursive.decode_json(&[0], &nested).is_err());
+    assert_eq!(decoded(&recursive, &[0], &nested), None);
 }
