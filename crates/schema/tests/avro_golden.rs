@@ -1,4 +1,6 @@
-//! Avro beside Java Avro: canonical texts and compatibility findings recorded from it (`tests/golden`).
+//! Avro beside Java Avro: canonical texts, compatibility findings and bytes recorded from it (`tests/golden`).
+
+use milena_schema::document::{self, Node, Spelling};
 
 use milena_schema::{CompatibilityPolicy, ParseOptions, ParsedSchema, ResolvedReference, SchemaType};
 
@@ -55,6 +57,29 @@ fn compatibility_findings_are_those_of_java() {
         let is_same = if expected == "EXCEPTION" { told.contains("AMBIGUOUS_ALIAS") } else { told == expected };
         if !is_same {
             wrong.push(format!("reader {reader}\nwriter {writer}\n  expected {expected}\n  found    {told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn bytes_and_what_is_read_back_are_those_of_java() {
+    let mut wrong = Vec::new();
+    for row in rows(include_str!("golden/avro_binary.tsv")) {
+        let [schema, json, bytes, read_back] = row[..] else { panic!("four columns: {row:?}") };
+        let parsed = avro(schema, &[]).unwrap();
+        let written = parsed.encode(&serde_json::from_str(json).unwrap(), None);
+        let same = match &written {
+            Err(_) => bytes == "ERROR",
+            Ok(payload) => {
+                let hex: String = payload.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                let value = parsed.decode(&payload.bytes, None).unwrap();
+                let expected = document::read(read_back).map(|node| node.text(Spelling::Java)).unwrap_or_default();
+                hex == bytes && Node::from_value(&value).text(Spelling::Java) == expected
+            }
+        };
+        if !same {
+            wrong.push(format!("{schema} {json}\n  expected {bytes} {read_back}\n  found    {written:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -11,6 +11,7 @@
 pub mod failure;
 pub mod java_format;
 pub mod options;
+pub mod schema_registry;
 pub mod session;
 pub mod table;
 pub mod terminal;
@@ -38,6 +39,7 @@ mod metadata_quorum;
 mod producer_perf_test;
 mod progress;
 mod reassign_partitions;
+mod schema_consoles;
 mod share_groups;
 mod storage;
 mod streams_groups;
@@ -60,6 +62,8 @@ type Command = fn(Args, &mut Terminal) -> Outcome;
 
 const COMMANDS: &[(&str, Command)] = &[
     ("kafka-acls", acls::run),
+    ("kafka-avro-console-consumer", schema_consoles::avro_consumer),
+    ("kafka-avro-console-producer", schema_consoles::avro_producer),
     ("kafka-broker-api-versions", broker_api_versions::run),
     ("kafka-client-metrics", client_metrics::run),
     ("kafka-cluster", cluster_tool::run),
@@ -76,10 +80,14 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-features", features::run),
     ("kafka-get-offsets", get_offsets::run),
     ("kafka-groups", groups::run),
+    ("kafka-json-schema-console-consumer", schema_consoles::json_schema_consumer),
+    ("kafka-json-schema-console-producer", schema_consoles::json_schema_producer),
     ("kafka-leader-election", leader_election::run),
     ("kafka-log-dirs", log_dirs::run),
     ("kafka-metadata-quorum", metadata_quorum::run),
     ("kafka-producer-perf-test", producer_perf_test::run),
+    ("kafka-protobuf-console-consumer", schema_consoles::protobuf_consumer),
+    ("kafka-protobuf-console-producer", schema_consoles::protobuf_producer),
     ("kafka-reassign-partitions", reassign_partitions::run),
     ("kafka-share-groups", share_groups::run),
     ("kafka-storage", storage::run),

@@ -54,7 +54,7 @@ impl<'a> Decoder<'a, '_> {
                 Ok(Value::from(number))
             }
             Kind::Long => Ok(Value::from(self.long()?)),
-            Kind::Float => Ok(float(f32::from_le_bytes(self.array()?))),
+            Kind::Float => Ok(double(f64::from(f32::from_le_bytes(self.array()?)))),
             Kind::Double => Ok(double(f64::from_le_bytes(self.array()?))),
             Kind::Bytes => {
                 let length = self.length()?;
@@ -175,9 +175,4 @@ fn latin1(bytes: &[u8]) -> Value {
 
 fn double(number: f64) -> Value {
     Number::from_f64(number).map_or_else(|| Value::String(crate::document::double_text(number)), Value::Number)
-}
-
-/// With the shortest digits that mean this float, not those of the double it widens to.
-fn float(number: f32) -> Value {
-    double(number.to_string().parse().unwrap_or_else(|_| f64::from(number)))
 }

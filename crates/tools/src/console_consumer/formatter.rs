@@ -6,6 +6,7 @@ use milena_protocol::record::NO_TIMESTAMP;
 
 use super::deserializer::Deserializer;
 use super::internal_topics::InternalTopic;
+use super::schema_formatter::SchemaFormatter;
 use crate::failure::Failure;
 use crate::session::ClientProperties;
 
@@ -16,6 +17,8 @@ pub enum Formatter {
     Default(Box<DefaultFormatter>),
     /// JSON of the records of an internal topic.
     Internal(InternalTopic),
+    /// JSON of records that name a schema.
+    Schema(Box<SchemaFormatter>),
     /// Nothing.
     NoOp,
 }
@@ -52,6 +55,9 @@ impl Formatter {
             "DefaultMessageFormatter" | "LoggingMessageFormatter" => {
                 Ok(Formatter::Default(Box::new(DefaultFormatter::new(properties)?)))
             }
+            "AvroMessageFormatter" | "JsonSchemaMessageFormatter" | "ProtobufMessageFormatter" => {
+                Ok(Formatter::Schema(Box::new(SchemaFormatter::new(properties)?)))
+            }
             "NoOpMessageFormatter" => Ok(Formatter::NoOp),
             _ => match InternalTopic::by_formatter(simple) {
                 Some(topic) => Ok(Formatter::Internal(topic)),
@@ -87,6 +93,7 @@ impl Formatter {
                 topic.write(read.record.key, read.record.value, output);
                 Ok(())
             }
+            Formatter::Schema(formatter) => formatter.write(tp, read, output),
             Formatter::NoOp => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 mod deserializer;
 pub(crate) mod formatter;
 mod internal_topics;
+mod schema_formatter;
 
 use std::time::{Duration, Instant};
 
@@ -34,11 +35,15 @@ const SYNTAX: Syntax = Syntax {
         Opt::flag("enable-systest-events", "Log the end of the consumer."),
         Opt::one("key-deserializer", "class", "How keys become text."),
         Opt::one("value-deserializer", "class", "How values become text."),
-        Opt::one("formatter", "class", "How records are printed: the default, or one for internal topics."),
+        Opt::one(
+            "formatter",
+            "class",
+            "How records are printed: the default, one for internal topics, or one of Confluent's for records with schemas.",
+        ),
         Opt::many(
             "formatter-property",
             "key=value",
-            "Property of the formatter: print.timestamp, print.partition, print.offset, print.delivery, print.epoch, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal, {key,value,headers}.deserializer.",
+            "Property of the formatter: print.timestamp, print.partition, print.offset, print.delivery, print.epoch, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal, {key,value,headers}.deserializer; with schemas also print.schema.ids, schema.id.separator, schema.registry.url, basic.auth.*.",
         ),
         Opt::one("formatter-config", "file", "Properties file of the formatter."),
         Opt::many("command-property", "key=value", "Property of the consumer."),

@@ -68,6 +68,11 @@ impl LineReader {
         Ok(())
     }
 
+    /// Whether lines have a key.
+    pub fn has_key(&self) -> bool {
+        self.parse_key
+    }
+
     /// Splits line number `number` (from 1).
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `kafka-console-producer`: lines of standard input become records.
 
 mod line_reader;
+mod reader;
 
 use std::io::{BufRead, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +13,9 @@ use crate::Outcome;
 use crate::failure::Failure;
 use crate::java_format::{log_timestamp, now_ms};
 use crate::options::{Args, Opt, Parsed, Syntax};
-use crate::session::{self, ClientProperties, split_property};
+use crate::session::{self, ClientProperties};
 use crate::terminal::Terminal;
-use line_reader::{Line, LineReader};
+use reader::{Reader, Record};
 
 const SYNTAX: Syntax = Syntax {
     purpose: "Reads lines from standard input and writes each as a record to a topic.",
@@ -34,11 +35,11 @@ const SYNTAX: Syntax = Syntax {
         Opt::one("max-block-ms", "ms", "How long to wait for metadata or memory."),
         Opt::one("max-memory-bytes", "bytes", "Memory for records that wait."),
         Opt::one("socket-buffer-size", "bytes", "Accepted; the system chooses."),
-        Opt::one("line-reader", "class", "Only the built-in line reader."),
+        Opt::one("line-reader", "class", "The built-in line reader, or one of Confluent's that write by a schema."),
         Opt::many(
             "reader-property",
             "key=value",
-            "Property of the line reader: parse.key, key.separator, parse.headers, headers.delimiter, headers.separator, headers.key.separator, ignore.error, null.marker.",
+            "Property of the line reader: parse.key, key.separator, parse.headers, headers.delimiter, headers.separator, headers.key.separator, ignore.error, null.marker; of those with schemas also schema.registry.url, {key,value}.{schema,schema.file,schema.id,refs,subject.name.strategy}, key.serializer, auto.register.schemas, use.latest.version, normalize.schemas, basic.auth.*.",
         ),
         Opt::one("reader-config", "file", "Properties file of the line reader."),
         Opt::many("command-property", "key=value", "Property of the producer."),
@@ -54,7 +55,7 @@ const LINES_AHEAD: usize = 256;
 pub(crate) fn run(args: Args, terminal: &mut Terminal) -> Outcome {
     let Some(options) = SYNTAX.parse(args, terminal)? else { return Ok(0) };
     let topic = options.required("topic")?.to_owned();
-    let reader = reader(&options)?;
+    let reader = reader(&options, &topic)?;
     let (client, producer) = configs(&options)?;
     let interactive = std::io::stdin().is_terminal();
     session::runtime()?.block_on(async {
@@ -93,7 +94,7 @@ impl Console {
         Ok(Console { producer, topic: topic.to_owned(), sync, errors })
     }
 
-    async fn send_all(self, reader: LineReader, interactive: bool, terminal: &mut Terminal) -> Outcome {
+    async fn send_all(self, reader: Reader, interactive: bool, terminal: &mut Terminal) -> Outcome {
         let mut lines = read_lines(interactive);
         let mut line_number = 0;
         let mut queue = None;
@@ -101,7 +102,7 @@ impl Console {
         prompt(interactive, terminal);
         while let Some(line) = lines.recv().await {
             line_number += 1;
-            outcome = match reader.parse(&line, line_number) {
+            outcome = match reader.record(&line, line_number) {
                 Ok(record) => self.send(&record, &mut queue).await,
                 Err(failure) => Err(failure),
             };
@@ -117,7 +118,7 @@ impl Console {
         outcome.map(|()| 0)
     }
 
-    async fn send(&self, line: &Line<'_>, queue: &mut Option<Arc<TopicQueue>>) -> Result<(), Failure> {
+    async fn send(&self, record: &Record<'_>, queue: &mut Option<Arc<TopicQueue>>) -> Result<(), Failure> {
         let topic = match queue {
             Some(topic) => topic,
             None => match self.producer.topic(&self.topic).await {
@@ -125,9 +126,10 @@ impl Console {
                 Err(error) => return self.refuse(error),
             },
         };
-        let record =
-            Outgoing { partition: None, timestamp: now_ms(), key: line.key, value: line.value, headers: &line.headers };
-        if let Err(error) = self.producer.append(topic, &record, 0).await {
+        let Record { key, value, headers } = record;
+        let outgoing =
+            Outgoing { partition: None, timestamp: now_ms(), key: key.as_deref(), value: value.as_deref(), headers };
+        if let Err(error) = self.producer.append(topic, &outgoing, 0).await {
             return self.refuse(error);
         }
         if self.sync {
@@ -189,28 +191,9 @@ fn read_lines(interactive: bool) -> tokio::sync::mpsc::Receiver<Vec<u8>> {
     receiver
 }
 
-fn reader(options: &Parsed) -> Result<LineReader, Failure> {
-    if let Some(class) = options.value("line-reader") {
-        let known = ["org.apache.kafka.tools.LineMessageReader", "kafka.tools.ConsoleProducer$LineMessageReader"];
-        if !known.contains(&class) {
-            return Err(
-                options.usage(format!("--line-reader {class} is not available: only the built-in line reader is"))
-            );
-        }
-    }
-    let mut reader = LineReader::default();
-    if let Some(path) = options.value("reader-config") {
-        let mut file = ClientProperties::default();
-        file.load(path)?;
-        for (key, value) in file.iter() {
-            reader.set(key, value)?;
-        }
-    }
-    for word in ["property", "reader-property"].iter().flat_map(|name| options.values(name)) {
-        let (key, value) = split_property(word)?;
-        reader.set(key, value)?;
-    }
-    Ok(reader)
+fn reader(options: &Parsed, topic: &str) -> Result<Reader, Failure> {
+    let properties = ClientProperties::read(options, &["reader-config"], &["property", "reader-property"])?;
+    Reader::new(options.value("line-reader"), &properties, topic)
 }
 
 fn configs(options: &Parsed) -> Result<(milena_client::ClientConfig, ProducerConfig), Failure> {
