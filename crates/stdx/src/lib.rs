@@ -5,6 +5,7 @@
 mod byte_size;
 mod clock;
 mod closest_key;
+pub mod config_def;
 mod java_hash;
 pub mod loggers;
 pub mod properties;

@@ -9,6 +9,9 @@ use crate::group::effects::Turn;
 use crate::group::records;
 use crate::group::timers::TimerKey;
 
+/// The kind of group in which schema registries elect their leader.
+const REGISTRY_PROTOCOL_TYPE: &str = "sr";
+
 impl ClassicGroup {
     /// Starts a rebalance, or lets a running join phase end if this was the last one it waited for.
     pub(super) fn rebalance_or_complete_join(&mut self, turn: &mut Turn<'_>) {
@@ -27,7 +30,7 @@ impl ClassicGroup {
         self.initial_rebalance = self.state == State::Empty;
         self.enter(State::PreparingRebalance, turn);
         if self.initial_rebalance {
-            let delay = i64::from(turn.config.initial_rebalance_delay_ms);
+            let delay = i64::from(self.initial_rebalance_delay_ms(turn));
             self.new_member_added = false;
             self.initial_delay_left_ms = (self.rebalance_timeout_ms() - delay).max(0);
             turn.timers.schedule(self.join_phase_key(), turn.now.monotonic_ms + delay);
@@ -35,6 +38,15 @@ impl ClassicGroup {
             turn.timers.schedule(self.join_phase_key(), turn.now.monotonic_ms + self.rebalance_timeout_ms());
             self.complete_join_if_all_joined(turn);
         }
+    }
+
+    /// The first members of a group wait for others, so that work is not handed out twice. Schema registries only elect a
+    /// leader, and a write waits for it.
+    fn initial_rebalance_delay_ms(&self, turn: &Turn<'_>) -> i32 {
+        if self.protocol_type.as_deref() == Some(REGISTRY_PROTOCOL_TYPE) {
+            return 0;
+        }
+        turn.config.initial_rebalance_delay_ms
     }
 
     fn complete_join_if_all_joined(&mut self, turn: &mut Turn<'_>) {

@@ -10,7 +10,8 @@ pub struct ConfigTable {
 }
 
 impl ConfigTable {
-    pub(super) fn new(areas: &[&'static [ConfigDef]]) -> ConfigTable {
+    /// The rows of all `areas`.
+    pub fn new(areas: &[&'static [ConfigDef]]) -> ConfigTable {
         ConfigTable { rows: areas.iter().flat_map(|area| area.iter()).map(|def| (def.name, *def)).collect() }
     }
 
