@@ -6,6 +6,7 @@
 //!
 //! Passwords and tokens appear in no error, no log and no debug output.
 
+pub mod https;
 mod jaas;
 mod oauth_bearer;
 mod sasl;

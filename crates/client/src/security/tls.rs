@@ -126,7 +126,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// The cryptography, with the cipher suites of `ssl.cipher.suites` if there are any. Java calls those of TLS 1.3 without the version.
-fn provider(settings: &SecuritySettings) -> Result<CryptoProvider> {
+pub(super) fn provider(settings: &SecuritySettings) -> Result<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     let Some(wanted) = settings.get("ssl.cipher.suites") else { return Ok(provider) };
     let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
@@ -140,7 +140,7 @@ fn provider(settings: &SecuritySettings) -> Result<CryptoProvider> {
     Ok(provider)
 }
 
-fn versions(settings: &SecuritySettings) -> Result<Vec<&'static rustls::SupportedProtocolVersion>> {
+pub(super) fn versions(settings: &SecuritySettings) -> Result<Vec<&'static rustls::SupportedProtocolVersion>> {
     let names = settings.get("ssl.enabled.protocols").unwrap_or("TLSv1.2,TLSv1.3");
     let known = |name: &str| match name.trim() {
         "TLSv1.3" => Some(&TLS13),
@@ -155,7 +155,7 @@ fn versions(settings: &SecuritySettings) -> Result<Vec<&'static rustls::Supporte
 }
 
 /// The certificates to trust and where they came from; those of the system when no trust store is set.
-fn trusted_certificates(settings: &SecuritySettings) -> Result<(Vec<CertificateDer<'static>>, &'static str)> {
+pub(super) fn trusted_certificates(settings: &SecuritySettings) -> Result<(Vec<CertificateDer<'static>>, &'static str)> {
     const TEXT: &str = "ssl.truststore.certificates";
     const LOCATION: &str = "ssl.truststore.location";
     if let Some(text) = settings.get(TEXT) {
@@ -174,7 +174,7 @@ fn trusted_certificates(settings: &SecuritySettings) -> Result<(Vec<CertificateD
 }
 
 /// The certificate to show, if one is set.
-fn key_material(settings: &SecuritySettings) -> Result<Option<KeyMaterial>> {
+pub(super) fn key_material(settings: &SecuritySettings) -> Result<Option<KeyMaterial>> {
     let key_password = settings.secret("ssl.key.password");
     if let Some(chain) = settings.get("ssl.keystore.certificate.chain") {
         let Some(key) = settings.get("ssl.keystore.key") else {
@@ -193,6 +193,6 @@ fn key_material(settings: &SecuritySettings) -> Result<Option<KeyMaterial>> {
     material.map(Some).map_err(|error| invalid("ssl.keystore.location", error))
 }
 
-fn invalid(key: &str, error: impl std::fmt::Display) -> Error {
+pub(super) fn invalid(key: &str, error: impl std::fmt::Display) -> Error {
     Error::Config(format!("{key}: {error}"))
 }
