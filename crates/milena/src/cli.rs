@@ -18,8 +18,12 @@ pub enum Command {
     },
     /// Start the systems and serve until told to stop.
     Server(ServerArguments),
+    /// Start the schema registry alone.
+    SchemaRegistry(SchemaRegistryArguments),
     /// Stop the servers of this machine (`kafka-server-stop`).
     StopServers,
+    /// Stop the schema registries of this machine that run alone (`schema-registry-stop`).
+    StopSchemaRegistries,
     /// Make symbolic links under the tools' usual names.
     InstallTools {
         /// Where to put them.
@@ -46,7 +50,7 @@ pub struct ServerArguments {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// The systems to run, separated by commas
-    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "broker,console")]
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub roles: Vec<String>,
     /// Start in the background: returns when the server is ready, or says why it is not
     #[arg(long)]
@@ -55,6 +59,21 @@ pub struct ServerArguments {
     #[arg(long, hide = true)]
     pub detached: bool,
 }
+
+/// Arguments of `milena schema-registry` and of `schema-registry-start`.
+#[derive(Debug, Default, Args)]
+pub struct SchemaRegistryArguments {
+    /// A schema-registry.properties file
+    pub properties_file: Option<PathBuf>,
+    /// One setting that wins over the file and the environment; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// What `milena server` runs unless told otherwise.
+const SERVER_ROLES: [&str; 3] = ["broker", "console", "schema-registry"];
+/// What `milena broker` and `kafka-server-start` run.
+const BROKER_ROLES: [&str; 2] = ["broker", "console"];
 
 #[derive(Parser)]
 #[command(name = "milena", version, about = "The whole Kafka platform in one binary")]
@@ -70,6 +89,8 @@ enum Subcommands {
     Server(ServerArguments),
     /// Start the Kafka broker alone
     Broker(ServerArguments),
+    /// Start the schema registry alone, with any Kafka cluster behind it
+    SchemaRegistry(SchemaRegistryArguments),
     /// Make symbolic links kafka-topics, kafka-topics.sh, ... to this binary
     InstallTools {
         /// The directory for the links, for example /usr/local/bin
@@ -78,7 +99,8 @@ enum Subcommands {
 }
 
 /// Names by which this binary starts or stops a server when called through a symbolic link.
-pub const SERVER_SCRIPTS: &[&str] = &["kafka-server-start", "kafka-server-stop"];
+pub const SERVER_SCRIPTS: &[&str] =
+    &["kafka-server-start", "kafka-server-stop", "schema-registry-start", "schema-registry-stop"];
 
 /// Decides what `program arguments...` asks for.
 pub fn command_of(program: &Path, arguments: Vec<OsString>) -> Command {
@@ -102,6 +124,11 @@ fn named_command(name: &str, arguments: &[OsString]) -> Option<Command> {
     match name {
         "kafka-server-start" => Some(server_start(arguments)),
         "kafka-server-stop" => Some(Command::StopServers),
+        "schema-registry-start" => {
+            let line = ["milena".into(), "schema-registry".into()].into_iter().chain(arguments.iter().cloned());
+            Some(parse(line.collect()))
+        }
+        "schema-registry-stop" => Some(Command::StopSchemaRegistries),
         _ => None,
     }
 }
@@ -122,13 +149,22 @@ fn subcommand(program: &Path, arguments: Vec<OsString>) -> Command {
 fn parse(line: Vec<OsString>) -> Command {
     match CommandLine::try_parse_from(line) {
         Ok(parsed) => match parsed.command {
-            Subcommands::Server(arguments) | Subcommands::Broker(arguments) => Command::Server(arguments),
+            Subcommands::Server(arguments) => Command::Server(with_roles(arguments, &SERVER_ROLES)),
+            Subcommands::Broker(arguments) => Command::Server(with_roles(arguments, &BROKER_ROLES)),
+            Subcommands::SchemaRegistry(arguments) => Command::SchemaRegistry(arguments),
             Subcommands::InstallTools { directory } => Command::InstallTools { directory },
         },
         Err(error) => {
             Command::Exit { message: error.render().to_string(), code: if error.use_stderr() { 2 } else { 0 } }
         }
     }
+}
+
+fn with_roles(mut arguments: ServerArguments, usual: &[&str]) -> ServerArguments {
+    if arguments.roles.is_empty() {
+        arguments.roles = usual.iter().map(|role| (*role).to_owned()).collect();
+    }
+    arguments
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ const LOGGERS: &[&str] = &[
     "milena_console",
     "milena_log",
     "milena_metadata",
+    "milena_registry",
 ];
 
 /// Starts logging at `level` (`milena.log.level`), unless `RUST_LOG` says otherwise.

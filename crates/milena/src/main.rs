@@ -3,6 +3,7 @@
 //! ```text
 //! milena server [server.properties] [--override key=value]...   everything in one process
 //! milena kafka-topics ...                                       a tool by subcommand
+//! milena schema-registry ...                                    the schema registry alone
 //! kafka-topics.sh ...                                           the same tool by the name of a symbolic link
 //! ```
 //!
@@ -13,6 +14,7 @@ mod daemon;
 mod install_tools;
 mod logging;
 mod process;
+mod schema_registry;
 mod server;
 
 use std::ffi::OsString;
@@ -29,7 +31,9 @@ fn main() -> ExitCode {
     match cli::command_of(Path::new(&program), rest) {
         cli::Command::Tool { name, arguments } => milena_tools::run(&name, arguments),
         cli::Command::Server(arguments) => server::run(&arguments),
+        cli::Command::SchemaRegistry(arguments) => schema_registry::run(&arguments),
         cli::Command::StopServers => process::stop_servers(),
+        cli::Command::StopSchemaRegistries => process::stop_schema_registries(),
         cli::Command::InstallTools { directory } => install_tools::run(&directory),
         cli::Command::Exit { message, code } => {
             if code == 0 {

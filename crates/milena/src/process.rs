@@ -25,9 +25,18 @@ pub fn leave_session() {
 
 /// `kafka-server-stop`: asks every server process of this machine that runs this binary to stop gracefully.
 pub fn stop_servers() -> ExitCode {
-    let servers = running_servers();
+    stop("kafka server", "kafka-server-start", &["server", "broker"])
+}
+
+/// `schema-registry-stop`: the same for schema registries that run alone.
+pub fn stop_schema_registries() -> ExitCode {
+    stop("schema registry", "schema-registry-start", &["schema-registry"])
+}
+
+fn stop(what: &str, script: &str, commands: &[&str]) -> ExitCode {
+    let servers = running(script, commands);
     if servers.is_empty() {
-        println!("No kafka server to stop");
+        println!("No {what} to stop");
         return ExitCode::FAILURE;
     }
     let mut code = ExitCode::SUCCESS;
@@ -40,19 +49,19 @@ pub fn stop_servers() -> ExitCode {
     code
 }
 
-/// Processes of this binary that were started as a server, found through `/proc`.
-fn running_servers() -> Vec<Pid> {
+/// Processes of this binary that were started by one of these names, found through `/proc`.
+fn running(script: &str, commands: &[&str]) -> Vec<Pid> {
     let Ok(own) = std::env::current_exe() else { return Vec::new() };
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     processes
         .flatten()
-        .filter(|entry| is_server(&entry.path(), &own))
+        .filter(|entry| was_started(&entry.path(), &own, script, commands))
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(Pid::from_raw)
         .collect()
 }
 
-fn is_server(process: &Path, own_binary: &Path) -> bool {
+fn was_started(process: &Path, own_binary: &Path, script: &str, commands: &[&str]) -> bool {
     if !std::fs::read_link(process.join("exe")).is_ok_and(|binary| binary == own_binary) {
         return false;
     }
@@ -60,5 +69,6 @@ fn is_server(process: &Path, own_binary: &Path) -> bool {
     let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let program = words.next().unwrap_or_default();
     let name = Path::new(&*program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    name.starts_with("kafka-server-start") || words.next().is_some_and(|word| word == "server" || word == "broker")
+    name.starts_with(script)
+        || words.next().is_some_and(|word| commands.contains(&&*word) || word.trim_end_matches(".sh") == script)
 }

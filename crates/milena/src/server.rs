@@ -11,13 +11,13 @@ use milena_stdx::ShutdownToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServerArguments;
-use crate::{daemon, logging, process};
+use crate::{daemon, logging, process, schema_registry};
 
 /// The end of the line that scripts wait for.
 pub const READY: &str = "Kafka Server started";
 
 /// The systems that can be started today.
-const ROLES: &[&str] = &["broker", "console"];
+const ROLES: &[&str] = &["broker", "console", "schema-registry"];
 
 /// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
 pub fn run(arguments: &ServerArguments) -> ExitCode {
@@ -31,7 +31,7 @@ pub fn run(arguments: &ServerArguments) -> ExitCode {
 }
 
 /// The error and its causes, without those that an outer text has told already.
-fn one_line(error: &anyhow::Error) -> String {
+pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if line.is_empty() {
@@ -62,8 +62,7 @@ fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
         .thread_name("milena")
         .build()
         .context("cannot start threads")?;
-    let with_console = arguments.roles.iter().any(|role| role == "console");
-    runtime.block_on(serve_until_told(config, with_console))
+    runtime.block_on(serve_until_told(config, &arguments.roles))
 }
 
 fn check_roles(roles: &[String]) -> anyhow::Result<()> {
@@ -73,7 +72,7 @@ fn check_roles(roles: &[String]) -> anyhow::Result<()> {
         }
     }
     if !roles.iter().any(|role| role == "broker") {
-        bail!("the role broker is needed: the console tells about the broker of its own process");
+        bail!("the role broker is needed; milena schema-registry starts a schema registry alone");
     }
     Ok(())
 }
@@ -98,12 +97,13 @@ fn load_config(arguments: &ServerArguments) -> anyhow::Result<(BrokerConfig, Vec
     Ok(BrokerConfig::load(sources)?)
 }
 
-async fn serve_until_told(config: BrokerConfig, with_console: bool) -> anyhow::Result<()> {
+async fn serve_until_told(config: BrokerConfig, roles: &[String]) -> anyhow::Result<()> {
     // Before the start: a signal that comes while logs are recovered must not kill the process half-way.
     let mut stop_signals = StopSignals::listen().context("cannot listen to signals")?;
     let shutdown = ShutdownToken::new();
     let config = Arc::new(config);
-    let console = if with_console { bind_console(&config).await? } else { None };
+    let has_role = |name: &str| roles.iter().any(|role| role == name);
+    let console = if has_role("console") { bind_console(&config).await? } else { None };
     let running = tokio::select! {
         started = Broker::start(config.clone(), shutdown.clone()) => started?,
         () = stop_signals.received() => return Ok(()),
@@ -112,9 +112,14 @@ async fn serve_until_told(config: BrokerConfig, with_console: bool) -> anyhow::R
         println!("console            http://{}  (/metrics, /health)", console.address()?);
         tokio::spawn(console.serve(sources(running.broker()), shutdown.clone()));
     }
+    let registry =
+        if has_role("schema-registry") { schema_registry::beside(&config, &running.addresses()).await? } else { None };
     announce(&config, &running);
     stop_signals.received().await;
     tracing::info!("stopping");
+    if let Some(registry) = registry {
+        registry.stop().await;
+    }
     shutdown.cancel();
     tokio::select! {
         () = running.stopped() => tracing::info!("stopped"),
@@ -158,17 +163,17 @@ fn announce(config: &BrokerConfig, running: &RunningBroker) {
 }
 
 /// SIGTERM of service managers and SIGINT of a terminal.
-struct StopSignals {
+pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
-    fn listen() -> std::io::Result<StopSignals> {
+    pub fn listen() -> std::io::Result<StopSignals> {
         Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn received(&mut self) {
+    pub async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

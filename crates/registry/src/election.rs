@@ -16,6 +16,7 @@ use bytes::Bytes;
 use milena_client::Cluster;
 use milena_client::consumer::{Beat, Joined, Membership, MembershipConfig};
 use milena_stdx::ShutdownToken;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -123,23 +124,17 @@ pub struct ElectionOptions {
 pub struct Election {
     leadership: watch::Receiver<Leadership>,
     wanted: Arc<Notify>,
-    task: Option<JoinHandle<()>>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Election {
-    /// An instance that is alone and always leads.
-    pub fn unopposed() -> Election {
-        let (_, leadership) = watch::channel(Leadership::Leader);
-        Election { leadership, wanted: Arc::default(), task: None }
-    }
-
     /// Takes part until `shutdown`.
     pub fn start(cluster: Cluster, options: ElectionOptions, service: Arc<Service>, shutdown: ShutdownToken) -> Election {
         let (report, leadership) = watch::channel(Leadership::Undecided);
         let wanted = Arc::new(Notify::new());
         let member = Member { cluster, options, service, report, leads: false };
         let task = tokio::spawn(member.run(wanted.clone(), shutdown));
-        Election { leadership, wanted, task: Some(task) }
+        Election { leadership, wanted, task: Mutex::new(Some(task)) }
     }
 
     /// Who leads, waiting at most `timeout` for a decision.
@@ -159,8 +154,9 @@ impl Election {
     }
 
     /// Returns when the member has left its group, after the shutdown.
-    pub async fn ended(mut self) {
-        if let Some(task) = self.task.take() {
+    pub async fn left(&self) {
+        let task = self.task.lock().take();
+        if let Some(task) = task {
             let _ = task.await;
         }
     }

@@ -12,9 +12,14 @@
 //!
 //! Deliberately absent: any door into the broker. A registry is a Kafka client like any other.
 
+pub mod config;
 mod election;
 mod http;
+mod registry;
 mod service;
 mod settings_of_scope;
 mod storage;
 mod subject;
+
+pub use config::{ConfigError, ConfigSources, RegistryConfig};
+pub use registry::{Registry, RunningRegistry, StartError};

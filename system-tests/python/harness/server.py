@@ -40,6 +40,8 @@ class Server:
             # Tests wait for groups all the time; the three seconds of grace are tested where they matter.
             "group.initial.rebalance.delay.ms": "0",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            # Tests of the registry choose a port for it; the others run beside each other and need none.
+            "milena.schema.registry.listeners": "",
             **{key: str(value) for key, value in (overrides or {}).items()},
         }
         self.env = env or {}

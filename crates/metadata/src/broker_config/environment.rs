@@ -3,6 +3,8 @@
 //! `KAFKA_LOG_RETENTION_HOURS` is `log.retention.hours`: `_` stands for `.`, `__` for `_`, `___` for `-`. `KAFKA_CFG_` is
 //! accepted as a longer prefix. Variables that steer a JVM, its scripts or another system of the platform are left out.
 
+use milena_stdx::config_def::key_of_words;
+
 /// Variables that start with `KAFKA_` and configure something else than the broker.
 const NOT_CONFIGURATION: &[&str] = &[
     "KAFKA_CLASSPATH",
@@ -32,36 +34,12 @@ pub fn key_of_variable(name: &str) -> Option<String> {
         return None;
     }
     let words = name.strip_prefix("KAFKA_CFG_").or_else(|| name.strip_prefix("KAFKA_"))?;
-    (!words.is_empty()).then(|| dotted(words))
+    (!words.is_empty()).then(|| key_of_words(words))
 }
 
 /// The cluster id that the environment asks for when storage is first formatted.
 pub fn cluster_id_of_variable(name: &str) -> bool {
     matches!(name, "CLUSTER_ID" | "KAFKA_CLUSTER_ID" | "KAFKA_KRAFT_CLUSTER_ID")
-}
-
-fn dotted(words: &str) -> String {
-    let mut key = String::with_capacity(words.len());
-    let mut rest = words;
-    while !rest.is_empty() {
-        let word_end = rest.find('_').unwrap_or(rest.len());
-        key.push_str(&rest[..word_end].to_ascii_lowercase());
-        rest = &rest[word_end..];
-        let underscores = rest.len() - rest.trim_start_matches('_').len();
-        push_separators(&mut key, underscores);
-        rest = &rest[underscores..];
-    }
-    key
-}
-
-fn push_separators(key: &mut String, underscores: usize) {
-    let (dashes, rest) = (underscores / 3, underscores % 3);
-    key.extend(std::iter::repeat_n('-', dashes));
-    match rest {
-        1 => key.push('.'),
-        2 => key.push('_'),
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::config_def::{BROKER_CONFIGS, InvalidValue, parse_bool, split_list};
 
 pub use listeners::{DEFAULT_PORT, Endpoint, ListenerConfig, SecurityProtocol};
 use sources::Settings;
-pub use sources::{ConfigSources, Origin};
+pub use sources::{ConfigSources, Origin, REGISTRY_PREFIX};
 
 /// A configuration that the broker cannot start with. The text is one line and names key, value and origin.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +175,11 @@ impl BrokerConfig {
     /// The value of any key: what a source set, or the default of the table.
     pub fn value(&self, key: &str) -> Option<&str> {
         self.setting(key).or_else(|| BROKER_CONFIGS.get(key).and_then(|def| def.default))
+    }
+
+    /// What is set under keys that begin with `prefix`, without it.
+    pub fn prefixed<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.settings.iter().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value.as_str())))
     }
 
     /// The value of any key if a source set it.

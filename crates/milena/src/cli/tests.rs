@@ -53,3 +53,29 @@ fn a_mistake_exits_with_2_and_help_with_0() {
     }
     assert!(matches!(command("milena", &["--help"]), Command::Exit { code: 0, .. }));
 }
+
+#[test]
+fn a_server_runs_all_systems_and_kafka_server_start_only_kafka() {
+    let roles = |program: &str, arguments: &[&str]| match command(program, arguments) {
+        Command::Server(server) => server.roles,
+        _ => panic!("not taken for a server start"),
+    };
+    assert_eq!(roles("milena", &["server"]), ["broker", "console", "schema-registry"]);
+    assert_eq!(roles("kafka-server-start", &[]), ["broker", "console"]);
+    assert_eq!(roles("milena", &["server", "--roles", "broker"]), ["broker"]);
+}
+
+#[test]
+fn a_registry_starts_alone_by_subcommand_and_by_link() {
+    for (program, arguments) in
+        [("milena", &["schema-registry", "a.properties"][..]), ("schema-registry-start", &["a.properties"][..])]
+    {
+        match command(program, arguments) {
+            Command::SchemaRegistry(registry) => {
+                assert_eq!(registry.properties_file.as_deref(), Some(Path::new("a.properties")));
+            }
+            _ => panic!("{program} is not taken for a registry"),
+        }
+    }
+    assert!(matches!(command("schema-registry-stop", &[]), Command::StopSchemaRegistries));
+}

@@ -133,7 +133,7 @@ impl Serialize for SchemaAnswer {
         optional!("subject", &self.subject);
         optional!("version", &self.version);
         optional!("id", &self.id);
-        map.serialize_entry("guid", &self.content.guid())?;
+        map.serialize_entry("guid", &format_args!("{}", self.content.guid()))?;
         map.serialize_entry("schemaType", self.content.schema_type.name())?;
         let references = self.qualified_references.as_deref().unwrap_or(&self.content.references);
         if !references.is_empty() {

@@ -81,11 +81,6 @@ impl Service {
         self.writes.lock().await
     }
 
-    /// How it behaves.
-    pub fn options(&self) -> &ServiceOptions {
-        &self.options
-    }
-
     /// Where it keeps things.
     pub fn log(&self) -> &Log {
         &self.log

@@ -90,6 +90,13 @@ impl Service {
         let content = Content::new(schema_type, text, references, request.metadata, request.rule_set);
         let next = self.next_version(subject);
         let version = request.version.filter(|version| *version > 0).unwrap_or(next);
+        if let Some(stored) = self.log.store().version(subject, version)
+            && let Some(given) = request.id
+            && stored.content.md5 == content.md5
+            && stored.id != given
+        {
+            return Err(Error::IdMismatch { given, stored: stored.id });
+        }
         Ok(Draft::New(Box::new(NewVersion { content, version, id: request.id })))
     }
 

@@ -15,8 +15,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use parking_lot::{RwLock, RwLockReadGuard};
 
 pub use kafka::{KafkaLog, KafkaLogOptions};
-pub use record::{AssociationKey, AssociationValue, Key, Record, RecordError, SchemaValue, TENANT, Value};
-pub use store::{Content, NotApplied, Store, Version, Which};
+pub use record::{AssociationKey, AssociationValue, Key, Record, SchemaValue, TENANT, Value};
+pub use store::{Content, Store, Version, Which};
 pub use topic::{TopicOptions, TopicRefused};
 
 /// Why records were not written, or not read back.
@@ -44,7 +44,8 @@ pub enum StorageError {
 
 /// The log of records.
 pub enum Log {
-    /// In memory, for tests of the service.
+    /// In memory.
+    #[cfg(test)]
     Memory(RwLock<Store>),
     /// A topic.
     Kafka(KafkaLog),
@@ -52,6 +53,7 @@ pub enum Log {
 
 impl Log {
     /// A log that is lost with the process.
+    #[cfg(test)]
     pub fn in_memory() -> Log {
         Log::Memory(RwLock::default())
     }
@@ -59,6 +61,7 @@ impl Log {
     /// What the records add up to. The guard must not be held across a call that takes it again, nor across an await.
     pub fn store(&self) -> RwLockReadGuard<'_, Store> {
         match self {
+            #[cfg(test)]
             Log::Memory(store) => store.read(),
             Log::Kafka(log) => log.store(),
         }
@@ -70,6 +73,7 @@ impl Log {
     /// See [`StorageError`]; after [`StorageError::TimedOut`] the records may appear later.
     pub async fn append(&self, records: Vec<Record>) -> Result<(), StorageError> {
         match self {
+            #[cfg(test)]
             Log::Memory(store) => {
                 let mut store = store.write();
                 for record in records {
@@ -89,6 +93,7 @@ impl Log {
     /// As [`Log::append`].
     pub async fn settle(&self) -> Result<(), StorageError> {
         match self {
+            #[cfg(test)]
             Log::Memory(_) => Ok(()),
             Log::Kafka(log) => log.settle().await,
         }
@@ -100,6 +105,7 @@ impl Log {
     /// As [`Log::append`].
     pub async fn catch_up(&self) -> Result<(), StorageError> {
         match self {
+            #[cfg(test)]
             Log::Memory(_) => Ok(()),
             Log::Kafka(log) => log.barrier().await,
         }
@@ -108,6 +114,7 @@ impl Log {
     /// The id of the Kafka cluster.
     pub fn cluster_id(&self) -> Option<String> {
         match self {
+            #[cfg(test)]
             Log::Memory(_) => None,
             Log::Kafka(log) => log.cluster_id(),
         }

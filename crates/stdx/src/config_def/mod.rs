@@ -5,9 +5,11 @@
 //! the documentation ([`document`]), so that these never disagree.
 
 pub mod document;
+mod environment;
 mod table;
 mod validate;
 
+pub use environment::key_of_words;
 pub use table::ConfigTable;
 pub use validate::{InvalidValue, parse_bool, split_list};
 

@@ -1,0 +1,136 @@
+//! The schema registry, alone (`milena schema-registry`) or beside the broker (`milena server`).
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use milena_metadata::{BrokerConfig, REGISTRY_PREFIX, SecurityProtocol};
+use milena_registry::{ConfigSources, Registry, RegistryConfig, RunningRegistry, StartError};
+use milena_stdx::ShutdownToken;
+
+use crate::cli::SchemaRegistryArguments;
+use crate::server::{StopSignals, one_line};
+use crate::{logging, process};
+
+/// The end of the line that scripts wait for.
+const READY: &str = "Server started, listening for requests...";
+/// Which Kafka keeps the schemas.
+const SERVERS: &str = "kafkastore.bootstrap.servers";
+
+/// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
+pub fn run(arguments: &SchemaRegistryArguments) -> ExitCode {
+    match serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("milena: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: &SchemaRegistryArguments) -> anyhow::Result<()> {
+    let mut sources = sources(arguments.properties_file.as_deref())?;
+    for setting in &arguments.overrides {
+        let Some((key, value)) = setting.split_once('=') else {
+            bail!("--override {setting}: expected KEY=VALUE");
+        };
+        sources = sources.command_line(key.trim(), value);
+    }
+    let (config, notices) = RegistryConfig::load(&sources)?;
+    logging::start(if config.debug { "debug" } else { "info" }, false);
+    for notice in notices {
+        tracing::warn!("{notice}");
+    }
+    process::raise_open_files_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("milena")
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(serve_until_told(config))
+}
+
+fn sources(file: Option<&Path>) -> anyhow::Result<ConfigSources> {
+    let mut sources = ConfigSources::new();
+    if let Some(file) = file {
+        sources = sources.file(file)?;
+    }
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    Ok(sources.environment(std::env::vars_os().filter_map(text)))
+}
+
+async fn serve_until_told(config: RegistryConfig) -> anyhow::Result<()> {
+    let mut stop_signals = StopSignals::listen().context("cannot listen to signals")?;
+    let registry = Registry::bind(config).await?;
+    let urls = registry.urls();
+    let running = registry.start(ShutdownToken::new());
+    tokio::select! {
+        ready = running.ready() => ready?,
+        () = stop_signals.received() => return Ok(()),
+    }
+    announce(&urls);
+    println!("{READY}");
+    stop_signals.received().await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// Starts a registry that keeps its schemas in the broker of this process, unless the configuration names another Kafka.
+/// `None` when it is switched off, or cannot be had and was not asked for.
+///
+/// # Errors
+/// A configuration that cannot be used, a port that was chosen and is taken.
+pub async fn beside(broker: &BrokerConfig, addresses: &[SocketAddr]) -> anyhow::Result<Option<RunningRegistry>> {
+    let mut sources = sources(None)?;
+    for (key, value) in broker.prefixed(REGISTRY_PREFIX) {
+        sources = sources.command_line(key, value);
+    }
+    if !sources.is_set(SERVERS) {
+        let Some(own) = plaintext_address(broker, addresses) else {
+            tracing::warn!(
+                "no schema registry: the broker has no PLAINTEXT listener; set {REGISTRY_PREFIX}{SERVERS} and {REGISTRY_PREFIX}kafkastore.security.protocol"
+            );
+            return Ok(None);
+        };
+        sources = sources.fallback(SERVERS, &own.to_string());
+    }
+    let (config, notices) = RegistryConfig::load(&sources)?;
+    for notice in notices {
+        tracing::warn!("schema registry: {notice}");
+    }
+    if config.listeners.is_empty() {
+        return Ok(None);
+    }
+    let registry = match Registry::bind(config.embedded()).await {
+        Ok(registry) => registry,
+        Err(error @ StartError::Bind { .. }) if !sources.is_set("listeners") => {
+            tracing::warn!("{error}; no schema registry ({REGISTRY_PREFIX}listeners chooses another address)");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    announce(&registry.urls());
+    Ok(Some(registry.start(ShutdownToken::new())))
+}
+
+/// Where a client of this machine reaches the broker without TLS and without a login.
+fn plaintext_address(broker: &BrokerConfig, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let listeners = broker.listeners.iter().zip(addresses);
+    let (_, address) = listeners.into_iter().find(|(listener, _)| listener.security_protocol == SecurityProtocol::Plaintext)?;
+    let mut address = *address;
+    if address.ip().is_unspecified() {
+        let loopback = if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    Some(address)
+}
+
+fn announce(urls: &[String]) {
+    for url in urls {
+        println!("schema registry    {url}");
+    }
+}
