@@ -31,7 +31,9 @@ pub mod store;
 pub mod topic_name;
 
 pub use acl::{AclBinding, AclFilter, AclIndex, AclOperation, AclPermission, PatternFilter, PatternType, ResourceType};
-pub use broker_config::{BrokerConfig, ConfigError, ConfigSources, Endpoint, ListenerConfig, REGISTRY_PREFIX, SecurityProtocol};
+pub use broker_config::{
+    BrokerConfig, ConfigError, ConfigSources, Endpoint, ListenerConfig, REGISTRY_PREFIX, SecurityProtocol,
+};
 pub use client_quota::{ClientQuotas, EntityName, QuotaEntity};
 pub use controller::{
     ConfigAlteration, ConfigOp, ConfigOpKind, ConfigReplacement, ConfigResource, Controller, ControllerError,

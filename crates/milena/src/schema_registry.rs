@@ -120,7 +120,8 @@ pub async fn beside(broker: &BrokerConfig, addresses: &[SocketAddr]) -> anyhow::
 /// Where a client of this machine reaches the broker without TLS and without a login.
 fn plaintext_address(broker: &BrokerConfig, addresses: &[SocketAddr]) -> Option<SocketAddr> {
     let listeners = broker.listeners.iter().zip(addresses);
-    let (_, address) = listeners.into_iter().find(|(listener, _)| listener.security_protocol == SecurityProtocol::Plaintext)?;
+    let (_, address) =
+        listeners.into_iter().find(|(listener, _)| listener.security_protocol == SecurityProtocol::Plaintext)?;
     let mut address = *address;
     if address.ip().is_unspecified() {
         let loopback = if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };

@@ -129,7 +129,12 @@ pub struct Election {
 
 impl Election {
     /// Takes part until `shutdown`.
-    pub fn start(cluster: Cluster, options: ElectionOptions, service: Arc<Service>, shutdown: ShutdownToken) -> Election {
+    pub fn start(
+        cluster: Cluster,
+        options: ElectionOptions,
+        service: Arc<Service>,
+        shutdown: ShutdownToken,
+    ) -> Election {
         let (report, leadership) = watch::channel(Leadership::Undecided);
         let wanted = Arc::new(Notify::new());
         let member = Member { cluster, options, service, report, leads: false };
@@ -253,9 +258,13 @@ impl Member {
 
     fn announce(&self, leadership: &Leadership) {
         match leadership {
-            Leadership::Leader => tracing::info!("{} leads group {}", self.options.identity.url(), self.options.group_id),
+            Leadership::Leader => {
+                tracing::info!("{} leads group {}", self.options.identity.url(), self.options.group_id)
+            }
             Leadership::Follower(Some(leader)) => tracing::info!("{} leads, writes are forwarded", leader.url()),
-            Leadership::Follower(None) => tracing::warn!("no registry of group {} is eligible to lead", self.options.group_id),
+            Leadership::Follower(None) => {
+                tracing::warn!("no registry of group {} is eligible to lead", self.options.group_id)
+            }
             Leadership::Undecided => {}
         }
     }
@@ -313,15 +322,20 @@ mod tests {
 
     #[test]
     fn two_members_with_one_url_are_an_error() {
-        assert_eq!(elect(&[member("a", 8081, true, false), member("b", 8081, true, false)], true).error, DUPLICATE_URLS);
+        assert_eq!(
+            elect(&[member("a", 8081, true, false), member("b", 8081, true, false)], true).error,
+            DUPLICATE_URLS
+        );
     }
 
     #[test]
     fn identities_have_the_documented_members() {
         let text = serde_json::to_string(&Identity::new("http", "h", 8081, true)).unwrap();
-        let expected = r#"{"version":1,"host":"h","port":8081,"master_eligibility":true,"scheme":"http","leader":false}"#;
+        let expected =
+            r#"{"version":1,"host":"h","port":8081,"master_eligibility":true,"scheme":"http","leader":false}"#;
         assert_eq!(text, expected);
-        let old: Identity = serde_json::from_str(r#"{"version":1,"host":"h","port":1,"master_eligibility":true}"#).unwrap();
+        let old: Identity =
+            serde_json::from_str(r#"{"version":1,"host":"h","port":1,"master_eligibility":true}"#).unwrap();
         assert_eq!(old.scheme(), "http");
     }
 }

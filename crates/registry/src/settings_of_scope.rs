@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn members_are_inherited_one_by_one_but_not_the_alias() {
-        let outer = Config::default().updated(&object(r#"{"compatibility":"NONE","normalize":true,"alias":"a"}"#)).unwrap();
+        let outer =
+            Config::default().updated(&object(r#"{"compatibility":"NONE","normalize":true,"alias":"a"}"#)).unwrap();
         let inner = Config { normalize: Some(false), ..Config::default() };
         let both = inner.inherit(&outer);
         assert_eq!((both.normalize, both.compatibility_level), (Some(false), Some(CompatibilityLevel::None)));

@@ -75,7 +75,11 @@ impl Subject {
 impl fmt::Display for Subject {
     /// The qualified name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.context == DEFAULT_CONTEXT { f.write_str(&self.name) } else { write!(f, ":{}:{}", self.context, self.name) }
+        if self.context == DEFAULT_CONTEXT {
+            f.write_str(&self.name)
+        } else {
+            write!(f, ":{}:{}", self.context, self.name)
+        }
     }
 }
 
@@ -156,7 +160,8 @@ mod tests {
     #[test]
     fn prefixes_mean_one_context_or_all() {
         let (plain, other) = (Subject::parse("orders"), Subject::parse(":.ctx:orders"));
-        let matches = |prefix: &str| (SubjectPrefix::parse(prefix).matches(&plain), SubjectPrefix::parse(prefix).matches(&other));
+        let matches =
+            |prefix: &str| (SubjectPrefix::parse(prefix).matches(&plain), SubjectPrefix::parse(prefix).matches(&other));
         assert_eq!(matches(":*:"), (true, true));
         assert_eq!(matches(":*:ord"), (true, true));
         assert_eq!(matches(""), (true, false));

@@ -6,8 +6,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::tls::{Tls, invalid, key_material, provider, trusted_certificates, versions};
 use super::SecuritySettings;
+use super::tls::{Tls, invalid, key_material, provider, trusted_certificates, versions};
 use crate::error::{Error, Result};
 
 /// Whether clients must show certificates.
@@ -42,11 +42,10 @@ pub fn acceptor(settings: &SecuritySettings, clients: ClientCertificates) -> Res
             builder.with_client_cert_verifier(verifier.build().map_err(|error| invalid(from, error))?)
         }
     };
-    let material = key_material(settings)?
-        .ok_or_else(|| Error::Config("https needs ssl.keystore.location".to_owned()))?;
-    let config = builder
-        .with_single_cert(material.chain, material.key)
-        .map_err(|error| invalid("ssl.keystore", error))?;
+    let material =
+        key_material(settings)?.ok_or_else(|| Error::Config("https needs ssl.keystore.location".to_owned()))?;
+    let config =
+        builder.with_single_cert(material.chain, material.key).map_err(|error| invalid("ssl.keystore", error))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

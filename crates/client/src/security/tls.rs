@@ -155,7 +155,9 @@ pub(super) fn versions(settings: &SecuritySettings) -> Result<Vec<&'static rustl
 }
 
 /// The certificates to trust and where they came from; those of the system when no trust store is set.
-pub(super) fn trusted_certificates(settings: &SecuritySettings) -> Result<(Vec<CertificateDer<'static>>, &'static str)> {
+pub(super) fn trusted_certificates(
+    settings: &SecuritySettings,
+) -> Result<(Vec<CertificateDer<'static>>, &'static str)> {
     const TEXT: &str = "ssl.truststore.certificates";
     const LOCATION: &str = "ssl.truststore.location";
     if let Some(text) = settings.get(TEXT) {

@@ -116,8 +116,15 @@ fn is_link_of_a_container(key: &str, value: &str) -> bool {
 /// In front of keys of the schema registry that runs in the same process.
 pub const REGISTRY_PREFIX: &str = "milena.schema.registry.";
 /// Keys outside the table that belong to a component with a prefix of its own.
-const FOREIGN_PREFIXES: &[&str] =
-    &["config.providers.", "listener.name.", "rsm.config.", "rlmm.config.", "confluent.", "controller.quorum.", REGISTRY_PREFIX];
+const FOREIGN_PREFIXES: &[&str] = &[
+    "config.providers.",
+    "listener.name.",
+    "rsm.config.",
+    "rlmm.config.",
+    "confluent.",
+    "controller.quorum.",
+    REGISTRY_PREFIX,
+];
 /// Keys that are read although Kafka no longer has them.
 const LEGACY_LISTENER_KEYS: &[&str] = &["port", "host.name", "advertised.host.name", "advertised.port"];
 /// Keys that Kafka 4 no longer has and that need no replacement.

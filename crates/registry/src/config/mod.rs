@@ -36,8 +36,16 @@ const NOT_CONFIGURATION: [&str; 4] = ["HEAP_OPTS", "OPTS", "CLASSPATH", "GC_LOG_
 /// Beginnings of further such variables.
 const NOT_CONFIGURATION_PREFIXES: [&str; 4] = ["JMX_", "LOG4J_", "CUB_", "JVM_"];
 /// Beginnings of properties of plug-ins and of Jetty: accepted, without effect.
-const FOREIGN_PREFIXES: [&str; 8] =
-    ["confluent.", "metadata.encoder.", "rest.", "resource.", "metrics.", "thread.pool.", "response.", "kafkastore.ssl."];
+const FOREIGN_PREFIXES: [&str; 8] = [
+    "confluent.",
+    "metadata.encoder.",
+    "rest.",
+    "resource.",
+    "metrics.",
+    "thread.pool.",
+    "response.",
+    "kafkastore.ssl.",
+];
 
 /// A configuration that a registry cannot start with. The text is one line and names key and value.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +112,8 @@ impl ConfigSources {
         for (name, value) in variables {
             let Some(words) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
             if words == "OPTS" {
-                let named = value.split_whitespace().find_map(|word| word.strip_prefix("-Djava.security.auth.login.config="));
+                let named =
+                    value.split_whitespace().find_map(|word| word.strip_prefix("-Djava.security.auth.login.config="));
                 self.jaas_file = named.map(PathBuf::from);
             }
             let foreign = NOT_CONFIGURATION.contains(&words)
@@ -173,7 +182,11 @@ impl ConfigSources {
 
     fn number<T: std::str::FromStr>(&self, key: &'static str) -> Result<T, ConfigError> {
         let value = self.text(key);
-        value.parse().map_err(|_| ConfigError::Unusable { key, value, reason: "it is not a number of the right size".to_owned() })
+        value.parse().map_err(|_| ConfigError::Unusable {
+            key,
+            value,
+            reason: "it is not a number of the right size".to_owned(),
+        })
     }
 
     fn millis(&self, key: &'static str) -> Result<Duration, ConfigError> {
@@ -187,12 +200,15 @@ fn notice_about_unknown(key: &str, origin: &str) -> Result<Option<String>, Confi
         return Err(ConfigError::Unusable { key: "port", value: origin.to_owned(), reason });
     }
     if key.contains("connection.url") || key.contains("zk") {
-        return Ok(Some(format!("{key} ({origin}) has no effect: leaders are elected through Kafka, without ZooKeeper")));
+        return Ok(Some(format!(
+            "{key} ({origin}) has no effect: leaders are elected through Kafka, without ZooKeeper"
+        )));
     }
     if key.ends_with("extension.class") || key == "schema.providers" {
         return Ok(Some(format!("{key} ({origin}) has no effect: there are no plug-ins")));
     }
-    let of_client = key.strip_prefix(CLIENT_PREFIX).is_some_and(|key| key.starts_with("ssl.") || key.starts_with("sasl."));
+    let of_client =
+        key.strip_prefix(CLIENT_PREFIX).is_some_and(|key| key.starts_with("ssl.") || key.starts_with("sasl."));
     if of_client || FOREIGN_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
         return Ok(None);
     }
@@ -244,7 +260,8 @@ impl RegistryConfig {
         let security = security(sources)?;
         let is_secure = listeners.iter().any(|listener| listener.secure);
         let tls = is_secure.then(|| https::acceptor(&security, client_certificates(sources))).transpose()?;
-        let eligibility = if sources.is_set("master.eligibility") { "master.eligibility" } else { "leader.eligibility" };
+        let eligibility =
+            if sources.is_set("master.eligibility") { "master.eligibility" } else { "leader.eligibility" };
         let config = RegistryConfig {
             listeners,
             host_name: sources.value("host.name").filter(|name| !name.is_empty()).map(str::to_owned),
@@ -280,8 +297,10 @@ impl RegistryConfig {
 
 /// `http://host:port`; without a host every interface is meant.
 fn parse_listener(text: &str) -> Result<ListenerConfig, ConfigError> {
-    let refuse = |reason: &str| ConfigError::Unusable { key: "listeners", value: text.to_owned(), reason: reason.to_owned() };
-    let (scheme, address) = text.split_once("://").ok_or_else(|| refuse("a URL such as http://127.0.0.1:8081 is expected"))?;
+    let refuse =
+        |reason: &str| ConfigError::Unusable { key: "listeners", value: text.to_owned(), reason: reason.to_owned() };
+    let (scheme, address) =
+        text.split_once("://").ok_or_else(|| refuse("a URL such as http://127.0.0.1:8081 is expected"))?;
     let secure = match scheme.to_ascii_lowercase().as_str() {
         "http" => false,
         "https" => true,
@@ -355,7 +374,9 @@ fn log(sources: &ConfigSources) -> Result<KafkaLogOptions, ConfigError> {
 }
 
 fn http(sources: &ConfigSources, security: &SecuritySettings) -> Result<HttpOptions, ConfigError> {
-    let limits = |default, max| Ok::<_, ConfigError>(PageLimits { default: sources.number(default)?, max: sources.number(max)? });
+    let limits = |default, max| {
+        Ok::<_, ConfigError>(PageLimits { default: sources.number(default)?, max: sources.number(max)? })
+    };
     let timeout = sources.millis("kafkastore.timeout.ms")?;
     let speaks_tls = sources.value("ssl.truststore.location").is_some();
     Ok(HttpOptions {

@@ -51,7 +51,9 @@ const STORAGE: &[ConfigDef] = &[
         .doc("How to speak to the cluster. `kafkastore.ssl.*` and `kafkastore.sasl.*` are passed on to the client."),
     def("kafkastore.update.handlers", List, "").low().doc("Accepted; there are no plug-ins."),
     unset("kafkastore.group.id", String).low().doc("Accepted; the reader of the topic needs no group."),
-    def("kafkastore.write.max.retries", Int, "5").low().doc("Accepted; writes are retried until `kafkastore.timeout.ms`."),
+    def("kafkastore.write.max.retries", Int, "5")
+        .low()
+        .doc("Accepted; writes are retried until `kafkastore.timeout.ms`."),
 ];
 
 const BEHAVIOUR: &[ConfigDef] = &[
@@ -105,7 +107,10 @@ const LIMITS: &[ConfigDef] = &[
     def("schema.search.max.limit", Int, "1000").at_least(1).low().doc("Longest `/schemas`."),
     def("subject.search.default.limit", Int, "20000").at_least(1).low().doc("Length of `/subjects` without `limit`."),
     def("subject.search.max.limit", Int, "20000").at_least(1).low().doc("Longest `/subjects`."),
-    def("subject.version.search.default.limit", Int, "1000").at_least(1).low().doc("Length of lists of versions without `limit`."),
+    def("subject.version.search.default.limit", Int, "1000")
+        .at_least(1)
+        .low()
+        .doc("Length of lists of versions without `limit`."),
     def("subject.version.search.max.limit", Int, "1000").at_least(1).low().doc("Longest list of versions."),
     def("context.search.default.limit", Int, "1000").at_least(1).low().doc("Length of `/contexts` without `limit`."),
     def("context.search.max.limit", Int, "1000").at_least(1).low().doc("Longest `/contexts`."),

@@ -43,7 +43,9 @@ fn variables_of_the_docker_image_are_properties() {
 
 #[test]
 fn unknown_keys_and_plug_ins_are_told_and_wrong_values_refused() {
-    let (_, notices) = load(&[("listner", "x"), ("resource.extension.class", "a.B"), ("kafkastore.connection.url", "zk:2181")]).unwrap();
+    let (_, notices) =
+        load(&[("listner", "x"), ("resource.extension.class", "a.B"), ("kafkastore.connection.url", "zk:2181")])
+            .unwrap();
     assert_eq!(notices.len(), 3, "{notices:?}");
     assert!(notices.iter().any(|notice| notice.contains("did you mean listeners?")), "{notices:?}");
     assert!(refusal(&[("schema.compatibility.level", "sideways")]).contains("schema.compatibility.level"));

@@ -6,9 +6,7 @@ use super::answer::Answer;
 use super::call::{Call, PageLimits};
 use super::route::Action;
 use crate::service::entity::{SchemaRequest, TagsRequest};
-use crate::service::{
-    AssociationRequest, BatchGet, BatchMutate, Error, RegisterOptions, Result, SchemaFilter, Whose,
-};
+use crate::service::{AssociationRequest, BatchGet, BatchMutate, Error, RegisterOptions, Result, SchemaFilter, Whose};
 use crate::settings_of_scope::{Config, Mode};
 use crate::subject::context_of_path;
 
@@ -49,9 +47,13 @@ impl Call<'_> {
             }
             A::SchemaByGuid => Answer::json(&self.service.schema_by_guid(self.parameter(0), &self.show())?),
             A::IdsOfGuid => Answer::json(&self.service.ids_of_guid(self.parameter(0))?),
-            A::Subjects | A::LookUp | A::SchemaWithMetadata | A::Versions | A::Version | A::TextOfVersion | A::ReferencedBy => {
-                self.subjects(limits)
-            }
+            A::Subjects
+            | A::LookUp
+            | A::SchemaWithMetadata
+            | A::Versions
+            | A::Version
+            | A::TextOfVersion
+            | A::ReferencedBy => self.subjects(limits),
             A::CheckVersion | A::CheckAll => self.compatibility(),
             A::Register | A::DeleteSubject | A::DeleteVersion | A::ModifyTags => self.change_subject().await,
             A::Config | A::SetConfig | A::DeleteConfig => self.config().await,
@@ -65,9 +67,9 @@ impl Call<'_> {
                 Ok(Answer::nothing())
             }
             A::ClusterId => Answer::json(&self.service.cluster_scope()),
-            A::ServerVersion => {
-                Answer::json(&json!({"version": SPOKEN_VERSION, "commitId": concat!("milena-", env!("CARGO_PKG_VERSION"))}))
-            }
+            A::ServerVersion => Answer::json(
+                &json!({"version": SPOKEN_VERSION, "commitId": concat!("milena-", env!("CARGO_PKG_VERSION"))}),
+            ),
             A::Deployment => Answer::json(&json!({"attributes": deployment.attributes})),
             A::Associate | A::ReplaceAssociations | A::Dissociate | A::BatchMutate => self.change_associations().await,
             A::AssociationsOfId | A::AssociationsOfResource | A::AssociationsOfSubject | A::BatchGet => {
@@ -81,9 +83,17 @@ impl Call<'_> {
             Action::SchemaTypes => Ok(Answer::text(r#"["JSON","PROTOBUF","AVRO"]"#)),
             Action::SchemaById | Action::TextById => {
                 let fetch_max_id = self.query.flag("fetchMaxId");
-                let found =
-                    self.service.schema_by_id(self.id()?, self.queried_subject().as_ref(), fetch_max_id, &self.show())?;
-                if self.route.action == Action::TextById { Ok(Answer::text(found.text())) } else { Answer::json(&found) }
+                let found = self.service.schema_by_id(
+                    self.id()?,
+                    self.queried_subject().as_ref(),
+                    fetch_max_id,
+                    &self.show(),
+                )?;
+                if self.route.action == Action::TextById {
+                    Ok(Answer::text(found.text()))
+                } else {
+                    Answer::json(&found)
+                }
             }
             Action::SubjectsOfId | Action::VersionsOfId => {
                 let found = self.service.registrations(self.id()?, self.queried_subject().as_ref(), self.which())?;
@@ -242,7 +252,9 @@ impl Call<'_> {
                 let results: Vec<Json> = request.resource_ids.iter().map(of_resource).collect();
                 return Ok(Answer { status: 207, ..Answer::json(&json!({"results": results}))? });
             }
-            Action::AssociationsOfResource => Whose::Resource(self.parameter(0).to_owned(), self.parameter(1).to_owned()),
+            Action::AssociationsOfResource => {
+                Whose::Resource(self.parameter(0).to_owned(), self.parameter(1).to_owned())
+            }
             Action::AssociationsOfSubject => Whose::Subject(self.named_subject()),
             _ => Whose::ResourceId(self.parameter(0).to_owned()),
         };

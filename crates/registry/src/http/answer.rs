@@ -94,7 +94,8 @@ pub fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
     }
     let mut best: Option<(&'static str, f32)> = None;
     for (media_type, own) in PRODUCED {
-        let quality = accepted.iter().flat_map(|value| value.split(',')).filter_map(|range| quality_for(range, media_type));
+        let quality =
+            accepted.iter().flat_map(|value| value.split(',')).filter_map(|range| quality_for(range, media_type));
         // The most specific range decides.
         let Some((_, quality)) = quality.max_by(|a, b| a.0.cmp(&b.0)) else { continue };
         let score = quality * own;

@@ -55,7 +55,9 @@ pub enum AuthError {
     #[error("users of the registry: {0}")]
     File(#[from] milena_stdx::PropertiesError),
     /// A password that nobody could give.
-    #[error("users of the registry: the password of {0} is hashed in a way that is not known; there are plain, MD5: and OBF:")]
+    #[error(
+        "users of the registry: the password of {0} is hashed in a way that is not known; there are plain, MD5: and OBF:"
+    )]
     UnknownHash(String),
 }
 
@@ -90,7 +92,11 @@ impl BasicAuth {
         match self.users.get(&name) {
             Some(user) if user.password.is(&password) => {
                 let counts = |role: &String| role == "*" || role == "**" || user.roles.contains(role);
-                if self.roles.is_empty() || self.roles.iter().any(counts) { Verdict::Allowed } else { Verdict::Forbidden }
+                if self.roles.is_empty() || self.roles.iter().any(counts) {
+                    Verdict::Allowed
+                } else {
+                    Verdict::Forbidden
+                }
             }
             _ => Verdict::Unknown,
         }

@@ -167,7 +167,10 @@ impl Call<'_> {
     pub fn show(&self) -> Show {
         Show {
             format: self.query.get("format").map(str::to_owned),
-            qualified_references: self.query.get("referenceFormat").is_some_and(|format| format.eq_ignore_ascii_case("qualified")),
+            qualified_references: self
+                .query
+                .get("referenceFormat")
+                .is_some_and(|format| format.eq_ignore_ascii_case("qualified")),
             find_tags: self.query.all("findTags"),
         }
     }

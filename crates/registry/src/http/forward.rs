@@ -104,4 +104,3 @@ async fn exchange<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     connection.abort();
     Ok(Answer { status, body: body.to_vec() })
 }
-

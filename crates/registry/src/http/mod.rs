@@ -104,7 +104,8 @@ impl Api {
     async fn respond(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let request_id = head.headers.get(REQUEST_ID).cloned().unwrap_or_else(new_request_id);
-        let is_preflight = head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let is_preflight =
+            head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let mut response = if is_preflight && !self.options.allow_origin.is_empty() {
             Answer { status: 200, body: Vec::new() }.into_response("application/json", false)
         } else {
@@ -116,7 +117,8 @@ impl Api {
     }
 
     async fn authenticated(&self, head: &Head, body: Body, request_id: &HeaderValue) -> Response<Body> {
-        let verdict = self.options.auth.as_ref().map_or(Verdict::Allowed, |auth| auth.judge(head.uri.path(), &head.headers));
+        let verdict =
+            self.options.auth.as_ref().map_or(Verdict::Allowed, |auth| auth.judge(head.uri.path(), &head.headers));
         let media_type = answer::negotiate(&head.headers);
         let refuse = |status| self.failure(&Error::Http(status)).into_response(media_type.unwrap_or(JSON), false);
         match verdict {
@@ -233,7 +235,8 @@ impl Api {
     fn allow_origin(&self, asked: &HeaderMap, is_preflight: bool, answered: &mut HeaderMap) {
         let allowed = &self.options.allow_origin;
         let Some(origin) = asked.get(header::ORIGIN).filter(|_| !allowed.is_empty()) else { return };
-        let named = origin.to_str().is_ok_and(|origin| allowed.split(',').any(|one| matches_origin(one.trim(), origin)));
+        let named =
+            origin.to_str().is_ok_and(|origin| allowed.split(',').any(|one| matches_origin(one.trim(), origin)));
         if !named {
             return;
         }

@@ -142,9 +142,7 @@ fn find(segments: &[String]) -> Option<(Methods, Vec<String>)> {
         ["subjects", subject, "versions", version] => {
             (&[("GET", A::Version), ("DELETE", A::DeleteVersion)], &[*subject, *version])
         }
-        ["subjects", subject, "versions", version, "schema"] => {
-            (&[("GET", A::TextOfVersion)], &[*subject, *version])
-        }
+        ["subjects", subject, "versions", version, "schema"] => (&[("GET", A::TextOfVersion)], &[*subject, *version]),
         ["subjects", subject, "versions", version, "referencedby"] => {
             (&[("GET", A::ReferencedBy)], &[*subject, *version])
         }
@@ -163,13 +161,10 @@ fn find(segments: &[String]) -> Option<(Methods, Vec<String>)> {
         ["v1", "metadata", "version"] => (&[("GET", A::ServerVersion)], &[]),
         ["v1", "metadata", "deployment"] => (&[("GET", A::Deployment)], &[]),
         ["associations"] => (&[("POST", A::Associate), ("PUT", A::ReplaceAssociations)], &[]),
-        ["associations", "resources", id] => (
-            &[("GET", A::AssociationsOfId), ("PUT", A::ReplaceAssociations), ("DELETE", A::Dissociate)],
-            &[*id],
-        ),
-        ["associations", "resources", namespace, name] => {
-            (&[("GET", A::AssociationsOfResource)], &[*namespace, *name])
+        ["associations", "resources", id] => {
+            (&[("GET", A::AssociationsOfId), ("PUT", A::ReplaceAssociations), ("DELETE", A::Dissociate)], &[*id])
         }
+        ["associations", "resources", namespace, name] => (&[("GET", A::AssociationsOfResource)], &[*namespace, *name]),
         ["associations", "subjects", subject] => (&[("GET", A::AssociationsOfSubject)], &[*subject]),
         ["associations:batchGet"] => (&[("POST", A::BatchGet)], &[]),
         ["associations:batchMutate"] => (&[("POST", A::BatchMutate)], &[]),

@@ -160,7 +160,8 @@ impl Service {
     /// GET: the associations of a resource or subject.
     pub fn associations(&self, whose: &Whose, filter: &AssociationFilter, page: Page) -> Vec<AssociationAnswer> {
         let store = self.log.store();
-        let found = store.associations().map(|(_, value)| value).filter(|value| whose.matches(value) && filter.matches(value));
+        let found =
+            store.associations().map(|(_, value)| value).filter(|value| whose.matches(value) && filter.matches(value));
         page.of(found).map(AssociationAnswer::from).collect()
     }
 

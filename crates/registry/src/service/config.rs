@@ -23,7 +23,11 @@ impl Scope {
         if subject.is_context() && subject.context_key().is_none() {
             return Ok(Scope::GLOBAL);
         }
-        if subject.is_valid_scope() { Ok(Scope(Some(subject))) } else { Err(Error::InvalidSubject(subject.to_string())) }
+        if subject.is_valid_scope() {
+            Ok(Scope(Some(subject)))
+        } else {
+            Err(Error::InvalidSubject(subject.to_string()))
+        }
     }
 
     /// The subject or context; `None` is everything.
@@ -57,7 +61,11 @@ impl Service {
     pub fn config(&self, scope: &Scope, default_to_global: bool) -> Result<Config> {
         let own = self.log.store().config(scope.key().as_deref()).cloned();
         match (scope.subject(), own) {
-            (None, own) => Ok(self.with_default_level(if default_to_global { self.inherited(scope) } else { own.unwrap_or_default() })),
+            (None, own) => Ok(self.with_default_level(if default_to_global {
+                self.inherited(scope)
+            } else {
+                own.unwrap_or_default()
+            })),
             (Some(_), _) if default_to_global => Ok(self.with_default_level(self.inherited(scope))),
             (Some(_), Some(own)) => Ok(own),
             (Some(subject), None) => Err(Error::NoSubjectConfig(subject.to_string())),

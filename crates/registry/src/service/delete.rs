@@ -60,7 +60,11 @@ impl Service {
             let name = subject.to_string();
             let Some(found) = found else {
                 let known = store.versions(subject, Which::WithDeleted).next().is_some();
-                return Err(if known { Error::VersionNotFound(version.number()) } else { Error::SubjectNotFound(name) });
+                return Err(if known {
+                    Error::VersionNotFound(version.number())
+                } else {
+                    Error::SubjectNotFound(name)
+                });
             };
             let number = found.version;
             match (permanent, found.deleted) {
@@ -112,9 +116,8 @@ fn remove_for_good(store: &Store, subject: &Subject, versions: &[&Version]) -> V
         let key = Key::IdLimit { context: subject.context().to_owned() };
         records.push(Record::new(key, Value::IdLimit(id_max)));
     }
-    let tombstone = |version: &&Version| {
-        Record::tombstone(Key::Schema { subject: name.clone(), version: version.version })
-    };
+    let tombstone =
+        |version: &&Version| Record::tombstone(Key::Schema { subject: name.clone(), version: version.version });
     records.extend(versions.iter().rev().map(tombstone));
     if store.versions(subject, Which::WithDeleted).count() == versions.len() {
         records.push(Record::tombstone(Key::DeleteSubject { subject: name }));

@@ -152,9 +152,9 @@ impl Service {
             }
             let has_all = |version: &&Version| {
                 let metadata = version.content.metadata.as_deref();
-                wanted.iter().all(|(name, value)| {
-                    metadata.and_then(|metadata| metadata.property(name)) == Some(value.as_str())
-                })
+                wanted
+                    .iter()
+                    .all(|(name, value)| metadata.and_then(|metadata| metadata.property(name)) == Some(value.as_str()))
             };
             versions.find(has_all).cloned().ok_or(Error::VersionNotFound(-1))?
         };
@@ -166,7 +166,13 @@ impl Service {
     ///
     /// # Errors
     /// 40403.
-    pub fn schema_by_id(&self, id: i32, subject: Option<&Subject>, fetch_max_id: bool, show: &Show) -> Result<SchemaAnswer> {
+    pub fn schema_by_id(
+        &self,
+        id: i32,
+        subject: Option<&Subject>,
+        fetch_max_id: bool,
+        show: &Show,
+    ) -> Result<SchemaAnswer> {
         let (answer, context) = {
             let store = self.log.store();
             let context = context_of_id(&store, id, subject).ok_or_else(|| Error::SchemaIdNotFound(id.to_string()))?;
@@ -174,8 +180,7 @@ impl Service {
                 store.by_id(&context, id).ok_or_else(|| Error::SchemaIdNotFound(id.to_string()))?;
             let mut answer = SchemaAnswer { timestamp: Some(timestamp), ..SchemaAnswer::of_content(content.clone()) };
             let name = subject.map(ToString::to_string);
-            let of_subject =
-                store.registrations(&context, id).filter(|(at, _)| name.as_deref() == Some(&***at)).last();
+            let of_subject = store.registrations(&context, id).filter(|(at, _)| name.as_deref() == Some(&***at)).last();
             if let Some((at, version)) = of_subject {
                 answer.subject = Some(at.to_string());
                 answer.version = Some(version.version);
@@ -242,9 +247,7 @@ impl Service {
         }
         let found = match version {
             VersionSpec::Latest => store.versions(subject, which).next_back(),
-            VersionSpec::Number(number) => {
-                store.version(subject, number).filter(|version| deleted || !version.deleted)
-            }
+            VersionSpec::Number(number) => store.version(subject, number).filter(|version| deleted || !version.deleted),
         };
         found.cloned().ok_or_else(|| Error::VersionNotFound(version.number()))
     }
@@ -268,9 +271,8 @@ impl Service {
             answer.formatted = parsed.formatted(format, &references);
         }
         if !show.find_tags.is_empty() {
-            let wanted = |tag: &SchemaTag| {
-                show.find_tags.iter().any(|wanted| wanted == "*" || tag.tags.contains(wanted))
-            };
+            let wanted =
+                |tag: &SchemaTag| show.find_tags.iter().any(|wanted| wanted == "*" || tag.tags.contains(wanted));
             answer.schema_tags = Some(parsed.tags().into_iter().filter(wanted).collect());
         }
         Ok(answer)

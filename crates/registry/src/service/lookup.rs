@@ -34,7 +34,13 @@ impl Service {
     ///
     /// # Errors
     /// 40401 unknown subject, 40403 not registered there, 42201 no schema.
-    pub fn look_up(&self, subject: &Subject, request: &SchemaRequest, normalize: bool, deleted: bool) -> Result<SchemaAnswer> {
+    pub fn look_up(
+        &self,
+        subject: &Subject,
+        request: &SchemaRequest,
+        normalize: bool,
+        deleted: bool,
+    ) -> Result<SchemaAnswer> {
         let which = if deleted { Which::WithDeleted } else { Which::Undeleted };
         if self.log.store().versions(subject, which).next().is_none() {
             return Err(Error::SubjectNotFound(subject.to_string()));
@@ -160,9 +166,10 @@ fn fits(content: &Content, subject: &Subject, candidate: &Candidate, request: &S
         metadata.properties = metadata.properties.filter(|properties| !properties.is_empty());
         metadata
     };
-    let metadata_fits = request.metadata.as_ref().is_none_or(|wanted| {
-        unversioned(Some(wanted)) == unversioned(content.metadata.as_deref())
-    });
+    let metadata_fits = request
+        .metadata
+        .as_ref()
+        .is_none_or(|wanted| unversioned(Some(wanted)) == unversioned(content.metadata.as_deref()));
     let rules_fit = request.rule_set.is_none() || request.rule_set.as_ref() == content.rule_set.as_deref();
     content.schema_type == candidate.schema_type
         && metadata_fits

@@ -28,8 +28,8 @@ use crate::settings_of_scope::CompatibilityLevel;
 use crate::storage::{Content, Log, Record, StorageError};
 
 pub use associations::{AssociationFilter, AssociationRequest, BatchGet, BatchMutate, Whose};
-pub use error::{Error, Result};
 pub use config::Scope;
+pub use error::{Error, Result};
 pub use list::{Page, SchemaFilter, Show};
 pub use register::RegisterOptions;
 

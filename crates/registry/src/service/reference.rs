@@ -76,7 +76,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn visit(&mut self, context: &str, references: &[Reference], depth: usize) -> Result<()> {
         if depth > DEPTH_MAX {
-            return Err(Error::invalid(format!("Invalid schema, details: references are nested deeper than {DEPTH_MAX}")));
+            return Err(Error::invalid(format!(
+                "Invalid schema, details: references are nested deeper than {DEPTH_MAX}"
+            )));
         }
         for reference in references {
             let subject = Subject::parse_in(context, &reference.subject);

@@ -25,7 +25,12 @@ impl Service {
     ///
     /// # Errors
     /// 42208 for an impossible subject. What is wrong with the schema is told by [`Service::register`].
-    pub fn known(&self, subject: &Subject, request: &SchemaRequest, options: RegisterOptions) -> Result<Option<SchemaAnswer>> {
+    pub fn known(
+        &self,
+        subject: &Subject,
+        request: &SchemaRequest,
+        options: RegisterOptions,
+    ) -> Result<Option<SchemaAnswer>> {
         if !subject.is_valid() {
             return Err(Error::InvalidSubject(subject.to_string()));
         }
@@ -47,7 +52,12 @@ impl Service {
     ///
     /// # Errors
     /// 40901 incompatible, 42201 no schema, 42205 not permitted, 42208 impossible subject, 42210 bad rules, 500xx.
-    pub async fn register(&self, subject: &Subject, request: SchemaRequest, options: RegisterOptions) -> Result<SchemaAnswer> {
+    pub async fn register(
+        &self,
+        subject: &Subject,
+        request: SchemaRequest,
+        options: RegisterOptions,
+    ) -> Result<SchemaAnswer> {
         let _writes = self.begin().await?;
         if let Some(known) = self.known(subject, &request, options)? {
             return Ok(known);
@@ -64,11 +74,7 @@ impl Service {
     /// Whether the client decides about ids.
     fn check_mode_for(&self, subject: &Subject, mode: Mode, id: Option<i32>) -> Result<bool> {
         let refuse = |what: &str| {
-            Err(Error::NotPermitted(format!(
-                "Subject {} in context {} is {what}",
-                subject.name(),
-                subject.context()
-            )))
+            Err(Error::NotPermitted(format!("Subject {} in context {} is {what}", subject.name(), subject.context())))
         };
         match (mode, id.is_some_and(|id| id >= 0)) {
             (Mode::Readonly | Mode::ReadonlyOverride, _) => refuse("in read-only mode"),

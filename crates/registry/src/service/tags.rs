@@ -11,7 +11,12 @@ impl Service {
     ///
     /// # Errors
     /// 40401, 40402, and those of a registration.
-    pub async fn modify_tags(&self, subject: &Subject, version: VersionSpec, request: TagsRequest) -> Result<SchemaAnswer> {
+    pub async fn modify_tags(
+        &self,
+        subject: &Subject,
+        version: VersionSpec,
+        request: TagsRequest,
+    ) -> Result<SchemaAnswer> {
         let old = self.version(subject, version, false)?;
         let mut rule_set = request.rule_set.or_else(|| old.content.rule_set.as_deref().cloned());
         if let Some(merge) = &request.rules_to_merge {

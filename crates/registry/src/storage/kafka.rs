@@ -13,10 +13,10 @@ use milena_stdx::ShutdownToken;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::StorageError;
 use super::record::{Key, Record};
 use super::store::Store;
 use super::topic::{REQUEST_BYTES_MAX, TopicOptions, is_too_large};
-use super::StorageError;
 
 /// How long one look at the topic waits for records.
 const POLL: Duration = Duration::from_secs(1);

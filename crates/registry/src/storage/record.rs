@@ -223,7 +223,9 @@ impl Record {
         let Some(value) = &self.value else { return Ok(None) };
         let bytes = match (value, &self.key) {
             (Value::Schema(schema), _) => serde_json::to_vec(schema)?,
-            (Value::Config(config), Key::Config { subject }) => serde_json::to_vec(&WithSubject { subject, rest: config })?,
+            (Value::Config(config), Key::Config { subject }) => {
+                serde_json::to_vec(&WithSubject { subject, rest: config })?
+            }
             (Value::Config(config), _) => serde_json::to_vec(config)?,
             (Value::Mode(mode), Key::Mode { subject }) => {
                 serde_json::to_vec(&WithSubject { subject, rest: &ModeValue { mode: *mode } })?
@@ -321,9 +323,9 @@ impl Key {
                 tenant: optional("tenant").unwrap_or_else(|| TENANT.to_owned()),
                 context: text("context")?,
             },
-            "ASSOC" => Key::Association(
-                serde_json::from_slice(bytes).map_err(|error| RecordError::Key(error.to_string()))?,
-            ),
+            "ASSOC" => {
+                Key::Association(serde_json::from_slice(bytes).map_err(|error| RecordError::Key(error.to_string()))?)
+            }
             "ID_LIMIT" => Key::IdLimit { context: text("context")? },
             other => return Err(RecordError::UnknownKind(other.to_owned())),
         })

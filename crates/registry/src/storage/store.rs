@@ -139,7 +139,9 @@ impl Which {
 #[derive(Debug, thiserror::Error)]
 pub enum NotApplied {
     /// Two schemas claim one id; the first keeps it.
-    #[error("schema id {id} of context {context} belongs to another schema already; version {version} of {subject} is passed over")]
+    #[error(
+        "schema id {id} of context {context} belongs to another schema already; version {version} of {subject} is passed over"
+    )]
     IdTaken {
         /// The id.
         id: i32,
@@ -202,8 +204,7 @@ impl Store {
     fn put_schema(&mut self, value: SchemaValue, timestamp: i64) -> Result<(), NotApplied> {
         let subject = Subject::parse(&value.subject);
         let (id, version) = (value.id, value.version);
-        let content =
-            Content::new(value.schema_type, value.schema, value.references, value.metadata, value.rule_set);
+        let content = Content::new(value.schema_type, value.schema, value.references, value.metadata, value.rule_set);
         let name: Arc<str> = subject.to_string().into();
         let holder = (name.clone(), version);
         let taken = self.contexts.get(subject.context()).and_then(|ids| ids.by_id.get(&id));

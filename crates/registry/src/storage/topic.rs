@@ -55,7 +55,9 @@ impl TopicOptions {
         };
         let Some(topic) = described.first() else { return Ok(false) };
         if topic.partitions.len() != 1 {
-            return Err(TopicRefused::Partitions { topic: self.name.clone(), partitions: topic.partitions.len() }.into());
+            return Err(
+                TopicRefused::Partitions { topic: self.name.clone(), partitions: topic.partitions.len() }.into()
+            );
         }
         let resource = ConfigResource { resource_type: ResourceType::Topic, name: self.name.clone() };
         let configs = cluster.describe_configs(&resource).await?;
@@ -78,9 +80,13 @@ impl TopicOptions {
         let replication_factor = self.replication_factor.min(brokers);
         if replication_factor < self.replication_factor {
             let wanted = self.replication_factor;
-            tracing::info!("{} gets {replication_factor} replicas instead of {wanted}: there are no more brokers", self.name);
+            tracing::info!(
+                "{} gets {replication_factor} replicas instead of {wanted}: there are no more brokers",
+                self.name
+            );
         }
-        let config = |name: &str, value: String| create_topics_request::Config { name: name.to_owned(), value: Some(value) };
+        let config =
+            |name: &str, value: String| create_topics_request::Config { name: name.to_owned(), value: Some(value) };
         let topic = create_topics_request::Topic {
             name: self.name.clone(),
             num_partitions: 1,

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::service::associations::{AssociationFilter, AssociationRequest, Whose};
 use crate::service::Scope;
+use crate::service::associations::{AssociationFilter, AssociationRequest, Whose};
 
 async fn put(service: &Service, name: &str, body: serde_json::Value) -> Result<SchemaAnswer, Error> {
     service.register(&subject(name), request_json(body), RegisterOptions::default()).await
@@ -20,10 +20,14 @@ async fn metadata_and_rules_are_part_of_a_schema_and_carried_over() {
     let long = register(&service, "s", r#""long""#).await.unwrap();
     assert_eq!(long.content.metadata.as_ref().unwrap().property("owner"), Some("a"));
     // Without a text that of the latest version is taken.
-    let rules = json!({"domainRules": [{"name": "r", "kind": "CONDITION", "type": "CEL", "mode": "WRITE", "expr": "true"}]});
+    let rules =
+        json!({"domainRules": [{"name": "r", "kind": "CONDITION", "type": "CEL", "mode": "WRITE", "expr": "true"}]});
     let ruled = put(&service, "s", json!({"ruleSet": rules})).await.unwrap();
     assert_eq!((&*ruled.content.schema, ruled.version), (r#""long""#, Some(4)));
-    assert_eq!(code(put(&service, "s", json!({"ruleSet": {"domainRules": [{"name": "1", "type": "CEL"}]}})).await), 42210);
+    assert_eq!(
+        code(put(&service, "s", json!({"ruleSet": {"domainRules": [{"name": "1", "type": "CEL"}]}})).await),
+        42210
+    );
     let newest_of_a = service
         .schema_with_metadata(&subject("s"), &[("owner".to_owned(), "a".to_owned())], false, &Default::default())
         .unwrap();
@@ -40,7 +44,10 @@ async fn defaults_and_overrides_surround_the_request() {
         "overrideMetadata": {"properties": {"checked": "yes"}},
     });
     service.set_config(&Scope::GLOBAL, config.as_object().unwrap()).await.unwrap();
-    let answer = put(&service, "s", json!({"schema": INT, "metadata": {"properties": {"owner": "a", "checked": "no"}}})).await.unwrap();
+    let answer =
+        put(&service, "s", json!({"schema": INT, "metadata": {"properties": {"owner": "a", "checked": "no"}}}))
+            .await
+            .unwrap();
     let metadata = answer.content.metadata.as_ref().unwrap();
     let values = ["team", "owner", "checked"].map(|name| metadata.property(name));
     assert_eq!(values, [Some("x"), Some("a"), Some("yes")]);
@@ -74,7 +81,8 @@ async fn a_guid_is_the_same_in_every_context() {
 async fn associations_link_resources_to_subjects() {
     let service = service();
     let associate = |id: &str, entry: serde_json::Value| -> AssociationRequest {
-        let body = json!({"resourceName": "orders", "resourceNamespace": "lkc1", "resourceId": id, "associations": [entry]});
+        let body =
+            json!({"resourceName": "orders", "resourceNamespace": "lkc1", "resourceId": id, "associations": [entry]});
         serde_json::from_value(body).unwrap()
     };
     let strong = json!({"subject": "o", "associationType": "value", "lifecycle": "STRONG", "schema": {"schema": INT}});

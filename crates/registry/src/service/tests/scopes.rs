@@ -71,7 +71,8 @@ async fn an_override_wins_over_what_subjects_say() {
 #[tokio::test]
 async fn in_import_mode_the_client_decides_about_ids_and_versions() {
     let service = service();
-    let import = |schema: &str, id: i32, version: i32| SchemaRequest { id: Some(id), version: Some(version), ..request(schema) };
+    let import =
+        |schema: &str, id: i32, version: i32| SchemaRequest { id: Some(id), version: Some(version), ..request(schema) };
     let options = RegisterOptions::default();
     assert_eq!(code(service.register(&subject("s"), import(INT, 10, 3), options).await), 42205);
     service.set_mode(&scope("s"), Some(Mode::Import), false).await.unwrap();
