@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from harness.registry import V1, quoted, server_with_registry
+from harness.registry import V1, quoted, ServerWithRegistry
 
 STRING, INT = '"string"', '"int"'
 RECORD = {"type": "record", "name": "User", "namespace": "shop", "fields": [{"name": "name", "type": "string"}]}
@@ -14,7 +14,7 @@ RECORD = {"type": "record", "name": "User", "namespace": "shop", "fields": [{"na
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = server_with_registry(tmp_path_factory.mktemp("registry")).start()
+    server = ServerWithRegistry(tmp_path_factory.mktemp("registry")).start()
     yield server
     assert server.stop() == 0, server.log_tail()
     assert "panicked" not in server.log(), server.log_tail()
@@ -37,7 +37,7 @@ def curl(*arguments):
 
 
 def test_the_usual_tutorial_runs_with_curl(new_server, tmp_path):
-    server = server_with_registry(tmp_path / "tutorial").start()
+    server = ServerWithRegistry(tmp_path / "tutorial").start()
     try:
         url = server.registry.url
         as_json = ("-H", f"Content-Type: {V1}")
@@ -260,7 +260,7 @@ def test_hostile_bodies_are_answered(registry, subject):
 
 
 def test_nothing_is_made_in_kafka_before_a_schema_is_registered(new_server, tmp_path):
-    server = server_with_registry(tmp_path / "lazy").start()
+    server = ServerWithRegistry(tmp_path / "lazy").start()
     try:
         assert server.registry.get("/subjects").ok() == []
         assert not list(server.data.rglob("_schemas-0")) and not list(server.data.rglob("__consumer_offsets-0"))

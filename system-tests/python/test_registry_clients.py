@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from harness import librdkafka, paths
-from harness.registry import server_with_registry
+from harness.registry import ServerWithRegistry
 
 AVRO = {"type": "record", "name": "Order", "namespace": "shop",
         "fields": [{"name": "id", "type": "long"}, {"name": "item", "type": "string"}]}
@@ -17,7 +17,7 @@ ORDER = {"id": 7, "item": "tea"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = server_with_registry(tmp_path_factory.mktemp("clients")).start()
+    server = ServerWithRegistry(tmp_path_factory.mktemp("clients")).start()
     yield server
     assert server.stop() == 0, server.log_tail()
     assert "panicked" not in server.log(), server.log_tail()

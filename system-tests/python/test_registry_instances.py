@@ -8,7 +8,7 @@ import time
 
 import pytest
 from harness import librdkafka, paths
-from harness.registry import Registry, server_with_registry
+from harness.registry import Registry, ServerWithRegistry
 from harness.wait import until
 
 INT, STRING = '"int"', '"string"'
@@ -17,7 +17,7 @@ INT, STRING = '"int"', '"string"'
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A broker with a registry of its own, which the module's other registries join."""
-    server = server_with_registry(tmp_path_factory.mktemp("kafka"), {"offsets.topic.num.partitions": 2}).start()
+    server = ServerWithRegistry(tmp_path_factory.mktemp("kafka"), {"offsets.topic.num.partitions": 2}).start()
     yield server
     assert server.stop() == 0, server.log_tail()
     assert "panicked" not in server.log(), server.log_tail()
@@ -98,7 +98,7 @@ def test_an_instance_that_may_not_lead_says_so(server, new_registry):
 
 
 def test_kill_9_loses_no_acknowledged_schema(new_server, tmp_path):
-    server = server_with_registry(tmp_path / "crash").start()
+    server = ServerWithRegistry(tmp_path / "crash").start()
     acknowledged, stop = {}, threading.Event()
 
     def register(worker):

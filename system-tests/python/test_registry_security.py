@@ -4,14 +4,14 @@ import ssl
 
 import pytest
 from harness.certificates import Authority
-from harness.registry import Client, Registry, server_with_registry
+from harness.registry import Client, Registry, ServerWithRegistry
 
 INT = '"int"'
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = server_with_registry(tmp_path_factory.mktemp("kafka"), {"offsets.topic.num.partitions": 2}).start()
+    server = ServerWithRegistry(tmp_path_factory.mktemp("kafka"), {"offsets.topic.num.partitions": 2}).start()
     yield server
     assert server.stop() == 0, server.log_tail()
 

@@ -91,13 +91,19 @@ def quoted(subject):
     return urllib.parse.quote(subject, safe="")
 
 
-def server_with_registry(directory, overrides=None, **options):
-    """A server whose registry listens on a port of its own; the client is `server.registry`."""
-    port = free_port()
-    server = Server(directory, {"milena.schema.registry.listeners": f"http://127.0.0.1:{port}", **(overrides or {})},
-                    **options)
-    server.registry = Client(port)
-    return server
+class ServerWithRegistry(Server):
+    """A server whose registry listens on a port of its own; `registry` is a client for it."""
+
+    def __init__(self, directory, overrides=None, **options):
+        port = free_port()
+        super().__init__(directory, {"milena.schema.registry.listeners": f"http://127.0.0.1:{port}", **(overrides or {})},
+                         **options)
+        self.registry = Client(port)
+
+    def start(self, timeout=30.0):
+        super().start(timeout)
+        until(self.registry.answers, "the registry answers", timeout, poll=0.02)
+        return self
 
 
 class Registry(Client):
