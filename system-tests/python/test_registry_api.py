@@ -219,6 +219,8 @@ def test_deletion_in_two_steps(registry, subject):
     assert registry.delete(f"/subjects/{subject}/versions/1").code == 40406
     assert registry.delete(f"/subjects/{subject}").code == 40404
     assert registry.get(f"/subjects/{subject}/versions?deleted=true").ok() == [1]
+    assert registry.get(f"/subjects/{subject}/versions/1?deleted=true").ok()["deleted"] is True
+    assert registry.get(f"/subjects/{subject}/versions/latest?deleted=true").code == 40402
     assert subject in registry.get("/subjects?deletedOnly=true").ok()
     assert registry.delete(f"/subjects/{subject}/versions/1?permanent=true").ok() == 1
     assert registry.get(f"/subjects/{subject}/versions?deleted=true").code == 40401

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from harness import librdkafka, paths
+from harness import apache, librdkafka, paths
 from harness.registry import Registry, ServerWithRegistry
 from harness.wait import until
 
@@ -70,6 +70,7 @@ def test_writes_of_a_follower_reach_the_leader_and_another_takes_over(server, ne
     assert first.register("s", INT).ok()["id"] == 1
     second = new_registry(server, own_topic("takeover")).start()
     assert second.register("s", '"long"').ok()["version"] == 2
+    assert second.get("/subjects/s/versions").ok() == [1, 2], "what was written through it is seen at once"
     refused = second.register("s", STRING)
     assert (refused.status, refused.code) == (409, 40901)
     assert second.delete("/subjects/missing").code == 40401
@@ -249,3 +250,17 @@ def test_the_environment_of_the_docker_image_configures_it(server, new_registry)
     registry.start()
     assert registry.get("/config").ok() == {"compatibilityLevel": "FULL_TRANSITIVE"}
     assert "unknown configuration" not in registry.log()
+
+
+def test_apache_kafka_can_keep_the_schemas(new_registry, tmp_path):
+    kafka = apache.Broker(tmp_path / "apache").start()
+    try:
+        first = new_registry(kafka).start()
+        assert first.register("s", INT).ok()["id"] == 1
+        second = new_registry(kafka).start()
+        assert second.register("s", '"long"').ok()["version"] == 2
+        assert first.register("large", {"type": "fixed", "name": "F", "size": 1, "doc": "x" * 3_000_000}).status == 200
+        policy = apache.tool("kafka-configs", "--bootstrap-server", kafka.bootstrap, "--describe", "--topic", "_schemas").stdout
+        assert "cleanup.policy=compact" in policy
+    finally:
+        kafka.stop()

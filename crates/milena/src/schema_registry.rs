@@ -15,6 +15,8 @@ use crate::{logging, process};
 
 /// The end of the line that scripts wait for.
 const READY: &str = "Server started, listening for requests...";
+/// How the Docker image of the original sets the level of its log.
+const LOG_LEVEL: &str = "SCHEMA_REGISTRY_LOG4J_ROOT_LOGLEVEL";
 /// Which Kafka keeps the schemas.
 const SERVERS: &str = "kafkastore.bootstrap.servers";
 
@@ -38,7 +40,9 @@ fn serve(arguments: &SchemaRegistryArguments) -> anyhow::Result<()> {
         sources = sources.command_line(key.trim(), value);
     }
     let (config, notices) = RegistryConfig::load(&sources)?;
-    logging::start(if config.debug { "debug" } else { "info" }, false);
+    let level = std::env::var(LOG_LEVEL).unwrap_or_default().to_ascii_lowercase();
+    let level = if config.debug { "debug" } else { level.as_str() };
+    logging::start(level, false);
     for notice in notices {
         tracing::warn!("{notice}");
     }

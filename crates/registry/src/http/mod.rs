@@ -207,7 +207,14 @@ impl Api {
             request_id,
             body: call.body.clone(),
         };
-        self.options.forwarder.send(&leader, request).await.map(Some)
+        let answer = self.options.forwarder.send(&leader, request).await?;
+        // Whoever reads here next shall see what was written there.
+        if answer.status < 300
+            && let Err(error) = ready.service.log().read_to_end().await
+        {
+            tracing::debug!(%error, "reading what the leader wrote");
+        }
+        Ok(Some(answer))
     }
 
     async fn ready(&self) -> Result<Arc<Ready>, Error> {

@@ -224,17 +224,16 @@ impl Service {
         Ok(ids.into_iter().map(|(context, id)| json!({"context": context, "id": id})).collect())
     }
 
-    /// GET `/schemas/ids/{id}/versions` and `/subjects`: where the schema is registered.
+    /// GET `/schemas/ids/{id}/versions` and `/subjects`: where the schema is registered. `subject` says in which context the
+    /// id is meant.
     ///
     /// # Errors
     /// 40403.
     pub fn registrations(&self, id: i32, subject: Option<&Subject>, which: Which) -> Result<Vec<(String, i32)>> {
         let store = self.log.store();
         let context = context_of_id(&store, id, subject).ok_or(Error::SchemaNotFound)?;
-        let named = subject.filter(|subject| !subject.is_context()).map(ToString::to_string);
         let versions = store.registrations(&context, id);
         let kept = versions.filter(|(_, version)| which == Which::WithDeleted || !version.deleted);
-        let kept = kept.filter(|(name, _)| named.as_deref().is_none_or(|named| *named == ***name));
         Ok(kept.map(|(name, version)| (name.to_string(), version.version)).collect())
     }
 
@@ -246,7 +245,7 @@ impl Service {
             return Err(Error::SubjectNotFound(subject.to_string()));
         }
         let found = match version {
-            VersionSpec::Latest => store.versions(subject, which).next_back(),
+            VersionSpec::Latest => store.latest(subject),
             VersionSpec::Number(number) => store.version(subject, number).filter(|version| deleted || !version.deleted),
         };
         found.cloned().ok_or_else(|| Error::VersionNotFound(version.number()))

@@ -154,6 +154,15 @@ impl KafkaLog {
         Ok(())
     }
 
+    /// See [`super::Log::read_to_end`].
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn read_to_end(&self) -> Result<(), StorageError> {
+        let end = self.shared.end_offset().await?;
+        self.read_back(end - 1).await
+    }
+
     async fn write(&self, records: &[Record]) -> Result<i64, StorageError> {
         let producer = self.producer.get_or_try_init(|| self.prepare()).await?;
         let topic = producer.topic(&self.shared.options.topic.name).await?;

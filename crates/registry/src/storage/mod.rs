@@ -111,6 +111,18 @@ impl Log {
         }
     }
 
+    /// Waits until the store shows what is in the log now, whoever wrote it.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn read_to_end(&self) -> Result<(), StorageError> {
+        match self {
+            #[cfg(test)]
+            Log::Memory(_) => Ok(()),
+            Log::Kafka(log) => log.read_to_end().await,
+        }
+    }
+
     /// The id of the Kafka cluster.
     pub fn cluster_id(&self) -> Option<String> {
         match self {
