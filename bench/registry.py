@@ -93,7 +93,8 @@ def fill(count: int) -> None:
 
     settings = {"bootstrap.servers": f"127.0.0.1:{BROKER_PORT}", "log_level": 0}
     topic = NewTopic("_schemas", num_partitions=1, replication_factor=1, config={"cleanup.policy": "compact"})
-    for future in AdminClient(settings).create_topics([topic]).values():
+    admin = AdminClient(settings)
+    for future in admin.create_topics([topic]).values():
         future.result()
     producer = Producer({**settings, "linger.ms": 20, "queue.buffering.max.messages": count + 1})
     for number in range(1, count + 1):

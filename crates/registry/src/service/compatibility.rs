@@ -4,7 +4,7 @@ use milena_schema::contract::Metadata;
 
 use super::entity::{CompatibilityAnswer, SchemaRequest, VersionSpec};
 use super::lookup::Candidate;
-use super::{Error, Result, Service};
+use super::{Error, Result, Service, at_leisure};
 use crate::settings_of_scope::{CompatibilityLevel, Config};
 use crate::storage::{Version, Which};
 use crate::subject::Subject;
@@ -132,13 +132,16 @@ impl Service {
         let policy = config.policy();
         for version in versions {
             let old = self.parsed(subject.context(), &version.content)?;
-            let mut found = Vec::new();
-            if level.checks_backward() {
-                found.extend(candidate.parsed.incompatibilities(&old, policy));
-            }
-            if level.checks_forward() {
-                found.extend(old.incompatibilities(&candidate.parsed, policy));
-            }
+            let found = at_leisure(|| {
+                let mut found = Vec::new();
+                if level.checks_backward() {
+                    found.extend(candidate.parsed.incompatibilities(&old, policy));
+                }
+                if level.checks_forward() {
+                    found.extend(old.incompatibilities(&candidate.parsed, policy));
+                }
+                found
+            });
             if found.is_empty() {
                 continue;
             }

@@ -179,12 +179,13 @@ impl Service {
             let (content, timestamp) =
                 store.by_id(&context, id).ok_or_else(|| Error::SchemaIdNotFound(id.to_string()))?;
             let mut answer = SchemaAnswer { timestamp: Some(timestamp), ..SchemaAnswer::of_content(content.clone()) };
-            let name = subject.map(ToString::to_string);
-            let of_subject = store.registrations(&context, id).filter(|(at, _)| name.as_deref() == Some(&***at)).last();
-            if let Some((at, version)) = of_subject {
-                answer.subject = Some(at.to_string());
-                answer.version = Some(version.version);
-                answer.timestamp = Some(version.timestamp);
+            if let Some(subject) = subject.map(|subject| Subject::parse_in(&context, subject.name())) {
+                let mut versions = store.versions(&subject, Which::WithDeleted).rev();
+                if let Some(version) = versions.find(|version| version.id == id) {
+                    answer.subject = Some(subject.to_string());
+                    answer.version = Some(version.version);
+                    answer.timestamp = Some(version.timestamp);
+                }
             }
             answer.deleted = Some(store.registrations(&context, id).all(|(_, version)| version.deleted));
             answer.max_id = fetch_max_id.then(|| store.id_max(&context));
@@ -234,7 +235,10 @@ impl Service {
         let context = context_of_id(&store, id, subject).ok_or(Error::SchemaNotFound)?;
         let versions = store.registrations(&context, id);
         let kept = versions.filter(|(_, version)| which == Which::WithDeleted || !version.deleted);
-        Ok(kept.map(|(name, version)| (name.to_string(), version.version)).collect())
+        let mut found: Vec<(String, i32)> =
+            kept.map(|(name, version)| (name.to_string(), version.version)).collect();
+        found.sort();
+        Ok(found)
     }
 
     /// A version that exists and, unless `deleted`, is not soft-deleted.
@@ -283,6 +287,8 @@ fn context_of_id(store: &Store, id: i32, subject: Option<&Subject>) -> Option<St
     let has = |context: &&str| store.by_id(context, id).is_some();
     match subject.map(Subject::context).filter(|context| *context != DEFAULT_CONTEXT) {
         Some(context) => Some(context).filter(has).map(str::to_owned),
+        // The usual question, which should not cost more than it must.
+        None if subject.is_none() && has(&DEFAULT_CONTEXT) => Some(DEFAULT_CONTEXT.to_owned()),
         None => {
             let named = subject.filter(|subject| !subject.name().is_empty());
             let holds = |context: &str| {

@@ -4,12 +4,15 @@ use milena_schema::contract::Metadata;
 use milena_schema::{ParseOptions, ParsedSchema, Reference, SchemaType};
 
 use super::entity::{SchemaAnswer, SchemaRequest};
-use super::{Error, Result, Service};
+use super::{Error, Result, Service, at_leisure};
 use crate::storage::{Content, Store, Version, Which};
 use crate::subject::Subject;
 
 /// A metadata property that follows the version by itself.
 pub(super) const VERSION_PROPERTY: &str = "confluent:version";
+
+/// Reading a longer text is worth a thread of its own.
+const LARGE_BYTES: usize = 16 * 1024;
 
 /// A schema that is asked about: parsed, in the form in which it would be stored.
 #[derive(Debug, Clone)]
@@ -71,7 +74,9 @@ impl Service {
         let schema_type = schema_type(request)?;
         let wanted = request.references.as_deref().unwrap_or_default();
         let (mut references, resolved) = self.resolve_new(subject.context(), wanted)?;
-        let parsed = ParsedSchema::parse(schema_type, text, &resolved, &reading.options).map_err(|error| {
+        let parse = || ParsedSchema::parse(schema_type, text, &resolved, &reading.options);
+        let parsed = if text.len() > LARGE_BYTES { at_leisure(parse) } else { parse() };
+        let parsed = parsed.map_err(|error| {
             let names: Vec<&str> = references.iter().map(|reference| reference.name.as_str()).collect();
             Error::InvalidSchema(format!(
                 "Invalid schema of type {schema_type} with refs [{}], details: {error}",

@@ -120,5 +120,12 @@ impl Service {
     }
 }
 
+/// Runs what may take long without holding up the other tasks of the process, among them those of a broker.
+fn at_leisure<T>(work: impl FnOnce() -> T) -> T {
+    let several_threads = tokio::runtime::Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
+    if several_threads { tokio::task::block_in_place(work) } else { work() }
+}
+
 #[cfg(test)]
 mod tests;

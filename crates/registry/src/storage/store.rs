@@ -89,15 +89,16 @@ struct Ids {
 struct Registered {
     content: Arc<Content>,
     timestamp: i64,
-    at: BTreeSet<(Arc<str>, i32)>,
+    /// In no order: one schema may be registered under very many subjects, and nearly all have one.
+    at: Vec<(Arc<str>, i32)>,
 }
 
 /// See the module's words.
 #[derive(Debug, Default)]
 pub struct Store {
     contexts: BTreeMap<String, Ids>,
-    /// By qualified name.
-    subjects: BTreeMap<Arc<str>, BTreeMap<i32, Version>>,
+    /// By qualified name; versions ascending. Most subjects have few, which a vector holds in the least memory.
+    subjects: BTreeMap<Arc<str>, Vec<Version>>,
     /// Who refers to a version: subject and version, both qualified.
     referrers: HashMap<(String, i32), BTreeSet<(Arc<str>, i32)>>,
     configs: HashMap<Option<String>, Config>,
@@ -221,9 +222,9 @@ impl Store {
         let registered = ids.by_id.entry(id).or_insert_with(|| Registered {
             content: Arc::new(content),
             timestamp,
-            at: BTreeSet::new(),
+            at: Vec::new(),
         });
-        registered.at.insert(holder.clone());
+        registered.at.push(holder.clone());
         let content = registered.content.clone();
         ids.has_doubles |= *ids.by_md5.entry(content.md5).or_insert(id) != id;
         for reference in &content.references {
@@ -231,14 +232,17 @@ impl Store {
             self.referrers.entry((to, reference.version)).or_default().insert(holder.clone());
         }
         let stored = Version { version, id, deleted: value.deleted, timestamp, content };
-        self.subjects.entry(name).or_default().insert(version, stored);
+        let versions = self.subjects.entry(name).or_default();
+        let place = place_of(versions, version).unwrap_or_else(|place| place);
+        versions.insert(place, stored);
         Ok(())
     }
 
     fn remove_version(&mut self, subject: &Subject, version: i32) {
         let name: Arc<str> = subject.to_string().into();
         let Some(versions) = self.subjects.get_mut(&name) else { return };
-        let Some(removed) = versions.remove(&version) else { return };
+        let Ok(place) = place_of(versions, version) else { return };
+        let removed = versions.remove(place);
         if versions.is_empty() {
             self.subjects.remove(&name);
         }
@@ -254,7 +258,7 @@ impl Store {
         }
         let Some(ids) = self.contexts.get_mut(subject.context()) else { return };
         let Some(registered) = ids.by_id.get_mut(&removed.id) else { return };
-        registered.at.remove(&holder);
+        registered.at.retain(|at| *at != holder);
         if registered.at.is_empty() {
             ids.by_id.remove(&removed.id);
             let md5 = removed.content.md5;
@@ -271,8 +275,8 @@ impl Store {
 
     fn soft_delete(&mut self, subject: &str, last: i32) {
         if let Some(versions) = self.subjects.get_mut(subject) {
-            for version in versions.range_mut(..=last) {
-                version.1.deleted = true;
+            for version in versions.iter_mut().take_while(|version| version.version <= last) {
+                version.deleted = true;
             }
         }
     }
@@ -292,8 +296,8 @@ impl Store {
         self.subjects.iter().filter_map(move |(name, versions)| {
             let listed = match which {
                 // A subject counts as deleted only when nothing of it is left.
-                Which::OnlyDeleted => versions.values().all(|version| version.deleted),
-                other => versions.values().any(|version| other.includes(version)),
+                Which::OnlyDeleted => versions.iter().all(|version| version.deleted),
+                other => versions.iter().any(|version| other.includes(version)),
             };
             listed.then(|| (Subject::parse(name), name))
         })
@@ -302,12 +306,17 @@ impl Store {
     /// Versions of a subject, ascending.
     pub fn versions(&self, subject: &Subject, which: Which) -> impl DoubleEndedIterator<Item = &Version> {
         let versions = self.subjects.get(subject.to_string().as_str());
-        versions.into_iter().flat_map(BTreeMap::values).filter(move |version| which.includes(version))
+        versions.into_iter().flatten().filter(move |version| which.includes(version))
     }
 
     /// One version, deleted or not.
     pub fn version(&self, subject: &Subject, version: i32) -> Option<&Version> {
-        self.subjects.get(subject.to_string().as_str())?.get(&version)
+        self.version_named(&subject.to_string(), version)
+    }
+
+    fn version_named(&self, name: &str, version: i32) -> Option<&Version> {
+        let versions = self.subjects.get(name)?;
+        place_of(versions, version).ok().map(|place| &versions[place])
     }
 
     /// The newest version that is not deleted.
@@ -319,7 +328,7 @@ impl Store {
     pub fn referrers(&self, subject: &Subject, version: i32, which: Which) -> Vec<(Subject, &Version)> {
         let Some(referrers) = self.referrers.get(&(subject.to_string(), version)) else { return Vec::new() };
         let found = referrers.iter().filter_map(|(name, version)| {
-            let stored = self.subjects.get(name)?.get(version)?;
+            let stored = self.version_named(name, *version)?;
             which.includes(stored).then(|| (Subject::parse(name), stored))
         });
         found.collect()
@@ -334,11 +343,11 @@ impl Store {
         Some((&registered.content, registered.timestamp))
     }
 
-    /// Where the schema with an id is registered.
+    /// Where the schema with an id is registered, in no order.
     pub fn registrations(&self, context: &str, id: i32) -> impl Iterator<Item = (&Arc<str>, &Version)> {
         let registered = self.contexts.get(context).and_then(|ids| ids.by_id.get(&id));
         let at = registered.into_iter().flat_map(|registered| registered.at.iter());
-        at.filter_map(|(name, version)| Some((name, self.subjects.get(name)?.get(version)?)))
+        at.filter_map(|(name, version)| Some((name, self.version_named(name, *version)?)))
     }
 
     /// The id of a content in a context.
@@ -386,6 +395,11 @@ impl Store {
     pub fn associations(&self) -> impl Iterator<Item = (&AssociationKey, &AssociationValue)> {
         self.associations.iter()
     }
+}
+
+/// Where a version is in a subject's list, or where it belongs.
+fn place_of(versions: &[Version], version: i32) -> Result<usize, usize> {
+    versions.binary_search_by_key(&version, |version| version.version)
 }
 
 #[cfg(test)]
