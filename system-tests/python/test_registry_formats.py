@@ -162,3 +162,31 @@ def test_associations(registry, subject):
     assert registry.delete(f"/associations/resources/{subject}?cascadeLifecycle=true").status == 204
     assert registry.get(f"/subjects/{subject}/versions").code == 40401
     assert registry.delete(f"/associations/resources/{subject}").code == 40410
+
+
+def test_circular_references_are_refused_and_harm_nobody(registry, subject):
+    """Only IMPORT mode can store a circle: there a version may be named before it exists."""
+    names = [f"{subject}-a", f"{subject}-b"]
+    for name in names:
+        registry.put(f"/mode/{name}", {"mode": "IMPORT"}).ok()
+    for number, (name, other) in enumerate([names, names[::-1]]):
+        record = {"type": "record", "name": f"R{number}", "fields": [{"name": "f", "type": f"R{1 - number}"}]}
+        reference = {"name": f"R{1 - number}", "subject": other, "version": 1}
+        registry.register(name, record, id=90001 + number, version=1, references=[reference]).ok()
+    for name in names:
+        registry.delete(f"/mode/{name}").ok()
+        for path in (f"/subjects/{name}/versions/1?format=resolved", f"/subjects/{name}/versions/1?findTags=*"):
+            assert registry.get(path).status in (200, 422), path
+        assert registry.get(f"/subjects/{name}/versions/1").ok()["version"] == 1
+        record = {"type": "record", "name": "New", "fields": [{"name": "f", "type": "R0"}]}
+        reference = {"name": "R0", "subject": names[0], "version": 1}
+        assert registry.register(f"{name}-new", record, references=[reference]).code == 42201
+        assert registry.delete(f"/subjects/{name}").code == 42206
+    assert registry.get("/subjects").status == 200
+
+
+def test_slow_regular_expressions_do_not_hold_up_the_registry(registry, subject):
+    evil = {"type": "string", "pattern": "^(a+)+$"}
+    assert post(registry, subject, as_json({**evil, "default": "a" * 40 + "!"})).status in (200, 422)
+    assert post(registry, subject, as_json({**evil, "maxLength": 10})).status in (200, 409)
+    assert registry.get("/subjects", timeout=5).status == 200

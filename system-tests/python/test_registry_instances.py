@@ -191,6 +191,7 @@ def test_a_topic_written_by_another_registry_is_taken_over(server, new_registry)
     assert registry.register("new", '"double"').ok()["id"] == 8
     registry.delete("/subjects/orders-value").ok()
     registry.delete("/subjects/orders-value?permanent=true").ok()
+    assert registry.delete("/config").ok() == {"compatibilityLevel": "NONE"}
     written = {}
     for key, value in records(server, topic):
         written[key] = value
@@ -198,6 +199,7 @@ def test_a_topic_written_by_another_registry_is_taken_over(server, new_registry)
     assert json.loads(written[key])["id"] == 5 and json.loads(written[key])["schema"] == STRING
     assert written['{"keytype":"SCHEMA","subject":"orders-value","version":1,"magic":1}'] is None, \
         "the tombstone has the key of the record that another registry wrote"
+    assert written['{"keytype":"CONFIG","subject":null,"magic":0}'] is None, "also where that one spells keys differently"
 
 
 def records(server, topic):

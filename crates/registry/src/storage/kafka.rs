@@ -52,6 +52,9 @@ struct Shared {
     cluster: Cluster,
     options: KafkaLogOptions,
     store: RwLock<Store>,
+    /// Keys that others spell with other bytes than we do. Compaction keeps a record under each spelling, so a tombstone
+    /// is needed under each, or what was deleted comes back.
+    other_spellings: Mutex<HashMap<Key, Vec<Vec<u8>>>>,
     /// The next offset to read.
     position: watch::Sender<i64>,
     /// The topic was made.
@@ -77,7 +80,7 @@ impl KafkaLog {
         }
         let (position, mut read_to) = watch::channel(0);
         let shared =
-            Arc::new(Shared { cluster, options, store: RwLock::default(), position, made: Notify::new(), shutdown });
+            Arc::new(Shared { cluster, options, store: RwLock::default(), other_spellings: Mutex::default(), position, made: Notify::new(), shutdown });
         let is_there = exists || !shared.options.create_late;
         tokio::spawn(shared.clone().follow(is_there));
         let log = KafkaLog {
@@ -167,19 +170,12 @@ impl KafkaLog {
         let producer = self.producer.get_or_try_init(|| self.prepare()).await?;
         let topic = producer.topic(&self.shared.options.topic.name).await?;
         let mut pending = Vec::with_capacity(records.len());
-        for record in records {
-            let (key, value) = (record.key.encode(), record.encode_value()?);
+        for (key, value) in self.shared.spelled(records)? {
             let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
             let (sender, receiver) = oneshot::channel();
             self.waiting.lock().insert(ticket, sender);
             pending.push(receiver);
-            let outgoing = Outgoing {
-                partition: Some(0),
-                timestamp: now_ms(),
-                key: Some(&key),
-                value: value.as_deref(),
-                headers: &[],
-            };
+            let outgoing = outgoing(&key, value.as_deref());
             if let Err(error) = producer.append(&topic, &outgoing, ticket).await {
                 self.waiting.lock().remove(&ticket);
                 return Err(storage_error(error));
@@ -301,7 +297,10 @@ impl Shared {
             let mut records = Vec::new();
             fetched.for_each(|read| {
                 match Record::decode(read.record.key, read.record.value) {
-                    Ok(record) => records.push((record, read.record.timestamp)),
+                    Ok(record) => {
+                        self.note_spelling(&record, read.record.key);
+                        records.push((record, read.record.timestamp));
+                    }
                     Err(error) => {
                         let offset = read.record.offset;
                         tracing::warn!("{} offset {offset} is passed over: {error}", self.options.topic.name);
@@ -311,6 +310,28 @@ impl Shared {
             })?;
             self.apply(records);
             self.position.send_replace(fetched.next_offset());
+        }
+    }
+
+    /// Key and value of each record, and the tombstones that go with it.
+    fn spelled(&self, records: &[Record]) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, StorageError> {
+        let other_spellings = self.other_spellings.lock();
+        let mut spelled = Vec::with_capacity(records.len());
+        for record in records {
+            spelled.push((record.key.encode(), record.encode_value()?));
+            let others = other_spellings.get(&record.key).filter(|_| record.value.is_none());
+            spelled.extend(others.into_iter().flatten().map(|key| (key.clone(), None)));
+        }
+        Ok(spelled)
+    }
+
+    fn note_spelling(&self, record: &Record, key: Option<&[u8]>) {
+        let Some(key) = key.filter(|key| *key != record.key.encode()) else { return };
+        let mut other_spellings = self.other_spellings.lock();
+        let known = other_spellings.entry(record.key.clone()).or_default();
+        known.retain(|known| known != key);
+        if record.value.is_some() {
+            known.push(key.to_vec());
         }
     }
 
@@ -336,6 +357,10 @@ impl Shared {
     fn partition(&self) -> TopicPartition {
         TopicPartition::new(self.options.topic.name.clone(), 0)
     }
+}
+
+fn outgoing<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Outgoing<'a> {
+    Outgoing { partition: Some(0), timestamp: now_ms(), key: Some(key), value, headers: &[] }
 }
 
 fn storage_error(error: Error) -> StorageError {
