@@ -24,7 +24,7 @@ impl Service {
     /// can tell, whatever the mode.
     ///
     /// # Errors
-    /// 42208 for an impossible subject. What is wrong with the schema is told by [`Service::register`].
+    /// 42208 for an impossible subject, 42201 for what is no schema.
     pub fn known(
         &self,
         subject: &Subject,
@@ -37,11 +37,17 @@ impl Service {
         if request.schema.as_deref().is_none_or(|text| text.trim().is_empty()) || edits_tags(request) {
             return Ok(None);
         }
-        if self.mode_in_scope(subject) == Mode::Import && request.id.is_none_or(|id| id < 0) {
+        let mode = self.mode_in_scope(subject);
+        if mode == Mode::Import && request.id.is_none_or(|id| id < 0) {
             return Ok(None);
         }
         let reading = self.reading(subject, options.normalize);
-        let Ok(candidate) = self.candidate(subject, request, reading) else { return Ok(None) };
+        let candidate = match self.candidate(subject, request, reading) {
+            Ok(candidate) => candidate,
+            // The leader may know references that this instance has not read yet, and IMPORT takes any text.
+            Err(_) if mode == Mode::Import || mode == Mode::Forward || refers(request) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let Some(found) = self.find(subject, &candidate, request, Which::Undeleted)? else { return Ok(None) };
         let as_asked = |given: Option<i32>, is: i32| given.is_none_or(|given| given <= 0 || given == is);
         let same = as_asked(request.id, found.id) && as_asked(request.version, found.version);
@@ -240,6 +246,10 @@ fn edits_tags(request: &SchemaRequest) -> bool {
     some(&request.schema_tags_to_add)
         || some(&request.schema_tags_to_remove)
         || request.propagate_schema_tags == Some(true)
+}
+
+fn refers(request: &SchemaRequest) -> bool {
+    request.references.as_ref().is_some_and(|references| !references.is_empty())
 }
 
 fn applies(parsed: &ParsedSchema, tag: &SchemaTag) -> bool {

@@ -1,5 +1,7 @@
 //! The bytes of keys, and values as this and other registries write them.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn key_text(key: &Key) -> String {
@@ -91,5 +93,28 @@ fn what_nobody_can_read_is_an_error_and_not_a_panic() {
     ];
     for (key, value) in undecodable {
         assert!(Record::decode(key, value).is_err(), "{key:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_record_or_an_error(key in ".*", value in ".*") {
+        let _ = Record::decode(Some(key.as_bytes()), Some(value.as_bytes()));
+        for kind in ["SCHEMA", "CONFIG", "MODE", "DELETE_SUBJECT", "CONTEXT", "ASSOC", "ID_LIMIT"] {
+            let key = format!(r#"{{"keytype":"{kind}","subject":"s","version":1,"context":".","magic":1}}"#);
+            let _ = Record::decode(Some(key.as_bytes()), Some(value.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn keys_read_back_whatever_the_subject_is_called(subject in ".+", version in 1..i32::MAX) {
+        for key in [
+            Key::Schema { subject: subject.clone(), version },
+            Key::Config { subject: Some(subject.clone()) },
+            Key::DeleteSubject { subject: subject.clone() },
+            Key::Context { tenant: TENANT.to_owned(), context: subject.clone() },
+        ] {
+            prop_assert_eq!(Record::decode(Some(&key.encode()), None).unwrap().key, key);
+        }
     }
 }
