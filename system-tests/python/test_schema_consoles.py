@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from harness import paths
 from harness.scripts import run
@@ -178,3 +179,55 @@ def test_bytes_without_a_schema_stop_the_consumer_unless_skipped(broker, registr
     producer.flush()
     done = consume(broker, registry, topic, "avro", 1, check=False)
     assert done.returncode == 1 and "Unknown magic byte" in done.stderr
+
+
+def test_json_lines_are_checked_against_their_schema(broker, registry, topic):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    lines = ['{"n": 1, "more": [0.5, null]}']
+    produce(broker, registry, topic, "json-schema", lines, f"value.schema={json.dumps(schema)}")
+    [message] = messages(broker, topic, 1)
+    number = registry.subjects[f"{topic}-value"][0]
+    assert message.value()[:5] == b"\0" + number.to_bytes(4, "big")
+    assert json.loads(message.value()[5:]) == {"n": 1, "more": [0.5, None]}
+    done = consume(broker, registry, topic, "json-schema", 1, "print.schema.ids=true")
+    assert done.stdout == '{"n":1,"more":[0.5,null]}\t%d\n' % number
+    done = produce(broker, registry, topic, "json-schema", ['{"n": "x"}'], f"value.schema={json.dumps(schema)}", check=False)
+    assert done.returncode == 1 and "SerializationException" in done.stderr and "/n" in done.stderr
+
+
+PROTO = 'syntax = "proto3"; package shop; message Order { int64 id = 1; string note = 2; Line line = 3; message Line { int32 n = 1; } }'
+
+
+def order_class():
+    """shop.Order for Google's own library, made without a compiler."""
+    file = descriptor_pb2.FileDescriptorProto(name="order.proto", package="shop", syntax="proto3")
+    order = file.message_type.add(name="Order")
+    field = descriptor_pb2.FieldDescriptorProto
+    line = order.nested_type.add(name="Line")
+    line.field.add(name="n", number=1, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL)
+    order.field.add(name="id", number=1, type=field.TYPE_INT64, label=field.LABEL_OPTIONAL)
+    order.field.add(name="note", number=2, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
+    order.field.add(name="line", number=3, type=field.TYPE_MESSAGE, label=field.LABEL_OPTIONAL, type_name=".shop.Order.Line")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Order"))
+
+
+def test_protobuf_lines_are_messages(broker, registry, topic):
+    produce(broker, registry, topic, "protobuf", ['{"id": "7", "line": {"n": 3}}'], f"value.schema={PROTO}")
+    [message] = messages(broker, topic, 1)
+    number = registry.subjects[f"{topic}-value"][0]
+    # The id, then one zero byte: the first message of the file.
+    assert message.value()[:6] == b"\0" + number.to_bytes(4, "big") + b"\0"
+    order = order_class()()
+    order.ParseFromString(message.value()[6:])
+    assert (order.id, order.note, order.line.n) == (7, "", 3)
+    done = consume(broker, registry, topic, "protobuf", 1)
+    assert json.loads(done.stdout) == {"id": "7", "note": "", "line": {"n": 3}}
+
+
+def test_a_registry_without_guids_cannot_name_schemas_in_headers(broker, registry, topic):
+    done = produce(broker, registry, topic, "avro", ["1"], 'value.schema="int"',
+                   "value.schema.id.serializer=HeaderSchemaIdSerializer", check=False)
+    # This registry has no GUIDs.
+    assert done.returncode == 1 and "GUID" in done.stderr

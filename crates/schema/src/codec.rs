@@ -115,3 +115,65 @@ fn message_indexes(message: &MessageDescriptor) -> Vec<i32> {
     // A descriptor's path alternates field numbers of the descriptor's own messages and indexes.
     message.path().iter().skip(1).step_by(2).copied().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{ParseOptions, ParsedSchema, SchemaType};
+
+    const FILE: &str = r#"
+        syntax = "proto3";
+        package shop;
+        message Order {
+          int64 id = 1;
+          string note = 2;
+          repeated Line lines = 3;
+          optional int32 discount = 4;
+          message Line { string sku = 1; int32 count = 2; }
+        }
+        message Customer { string name = 1; bytes key = 2; map<string, int32> points = 3; }
+    "#;
+
+    fn protobuf() -> ParsedSchema {
+        ParsedSchema::parse(SchemaType::Protobuf, FILE, &[], &ParseOptions::NEW).unwrap()
+    }
+
+    #[test]
+    fn a_protobuf_message_is_its_json_form() {
+        let schema = protobuf();
+        let value = json!({"id": "5", "note": "", "lines": [{"sku": "a", "count": 2}]});
+        let payload = schema.encode(&value, None).unwrap();
+        assert_eq!(payload.message_indexes, Some(vec![0]));
+        assert_eq!(payload.bytes, [0x08, 5, 0x1a, 5, 0x0a, 1, b'a', 0x10, 2]);
+        // What has no presence is shown with its default, what has one only when it is set.
+        assert_eq!(schema.decode(&payload.bytes, Some(&[0])).unwrap(), value);
+    }
+
+    #[test]
+    fn other_messages_are_found_by_name_and_by_indexes() {
+        let schema = protobuf();
+        let line = json!({"sku": "b", "count": 0});
+        let payload = schema.encode(&line, Some("Order.Line")).unwrap();
+        assert_eq!(payload.message_indexes, Some(vec![0, 0]));
+        assert_eq!(schema.decode(&payload.bytes, Some(&[0, 0])).unwrap(), line);
+        let customer = json!({"name": "Ada", "key": "AAH/", "points": {"a": 1}});
+        let payload = schema.encode(&customer, Some("shop.Customer")).unwrap();
+        assert_eq!(payload.message_indexes, Some(vec![1]));
+        assert_eq!(schema.decode(&payload.bytes, Some(&[1])).unwrap(), customer);
+        assert_eq!(schema.encode(&customer, Some("Nope")), Err(CodecError::NoMessage("Nope".to_owned())));
+        for indexes in [&[2][..], &[0, 1], &[-1], &[]] {
+            assert!(matches!(schema.decode(&[], Some(indexes)), Err(CodecError::NoMessage(_))), "{indexes:?}");
+        }
+    }
+
+    #[test]
+    fn protobuf_values_and_bytes_that_do_not_fit_are_refused() {
+        let schema = protobuf();
+        assert!(schema.encode(&json!({"unknown": 1}), None).is_err());
+        assert!(schema.encode(&json!({"id": "x"}), None).is_err());
+        assert!(schema.decode(&[0x08], Some(&[0])).is_err());
+        assert!(schema.decode(&[0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f], Some(&[0])).is_err());
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::default_value;
+use super::default_value::{self, Steps};
 use super::types::{Field, Kind, Name, Naming, Order, Record, Type, TypeId, has_valid_logical_type};
 use crate::document::{Members, Node, Spelling, quoted};
 
@@ -20,13 +20,15 @@ pub(super) fn normal(types: &[Type], root: TypeId, known: &HashSet<String>) -> S
 
 /// The definition of the type `id`, with every other named type by name only.
 pub(super) fn definition(types: &[Type], id: TypeId) -> String {
-    let mut writer = Writer { types, known: Known::AllBut(id), normal: false, output: String::new() };
+    let mut writer =
+        Writer { types, known: Known::AllBut(id), normal: false, steps: Steps::default(), output: String::new() };
     writer.schema(id, None);
     writer.output
 }
 
 fn written(types: &[Type], root: TypeId, known: &HashSet<String>, normal: bool) -> String {
-    let mut writer = Writer { types, known: Known::Names(known.clone()), normal, output: String::new() };
+    let mut writer =
+        Writer { types, known: Known::Names(known.clone()), normal, steps: Steps::default(), output: String::new() };
     writer.schema(root, None);
     writer.output
 }
@@ -53,6 +55,7 @@ struct Writer<'a> {
     types: &'a [Type],
     known: Known,
     normal: bool,
+    steps: Steps,
     output: String,
 }
 
@@ -149,7 +152,8 @@ impl Writer<'_> {
         if let Some(default) = &field.default {
             self.key("default");
             if self.normal {
-                default_value::normal(self.types, field.type_id, default, 0).write(Spelling::Java, &mut self.output);
+                let default = default_value::normal(self.types, field.type_id, default, &mut self.steps);
+                default.write(Spelling::Java, &mut self.output);
             } else {
                 default.write(Spelling::Java, &mut self.output);
             }
@@ -158,12 +162,8 @@ impl Writer<'_> {
             self.text("order", field.order.name());
         }
         if !field.aliases.is_empty() {
-            let mut aliases: Vec<&String> = Vec::new();
-            for alias in &field.aliases {
-                if !aliases.contains(&alias) {
-                    aliases.push(alias);
-                }
-            }
+            let mut seen = HashSet::new();
+            let mut aliases: Vec<&String> = field.aliases.iter().filter(|alias| seen.insert(*alias)).collect();
             if self.normal {
                 aliases.sort();
             }

@@ -14,7 +14,10 @@ use crate::Incompatibility;
 /// length, whose pairs multiply.
 const DEPTH_MAX: usize = 520;
 /// Most pairs that are compared, for the same reason.
-const PAIRS_MAX: usize = 1_000_000;
+const PAIRS_MAX: usize = 250_000;
+/// Most findings of a pair that are told. A type that is used in many places brings its findings to each of them, and
+/// those to wherever they are used: they multiply, too.
+const FINDINGS_MAX: usize = 1000;
 
 /// A table of types and the one to begin with.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,23 @@ pub(super) fn incompatibilities(reader: Side<'_>, writer: Side<'_>) -> Vec<Incom
 }
 
 type Findings = Rc<[Incompatibility]>;
+
+/// The findings of one pair, at most [`FINDINGS_MAX`].
+#[derive(Default)]
+struct Found(Vec<Incompatibility>);
+
+impl Found {
+    fn push(&mut self, finding: Incompatibility) {
+        if self.0.len() < FINDINGS_MAX {
+            self.0.push(finding);
+        }
+    }
+
+    fn extend(&mut self, findings: &[Incompatibility]) {
+        let room = FINDINGS_MAX.saturating_sub(self.0.len());
+        self.0.extend(findings.iter().take(room).cloned());
+    }
+}
 
 struct Comparison<'a> {
     reader: Side<'a>,
@@ -83,28 +103,22 @@ impl Comparison<'_> {
         self.depth += 1;
         self.pairs.insert((reader, writer), None);
         location.push(step.to_owned());
-        let mut found = Vec::new();
+        let mut found = Found::default();
         self.resolve(reader, writer, location, &mut found);
         location.pop();
-        let found: Findings = found.into();
+        let found: Findings = found.0.into();
         self.pairs.insert((reader, writer), Some(Rc::clone(&found)));
         self.depth -= 1;
         found
     }
 
-    fn resolve(
-        &mut self,
-        reader_id: TypeId,
-        writer_id: TypeId,
-        location: &mut Vec<String>,
-        found: &mut Vec<Incompatibility>,
-    ) {
+    fn resolve(&mut self, reader_id: TypeId, writer_id: TypeId, location: &mut Vec<String>, found: &mut Found) {
         let (reader, writer) = (self.reader.kind(reader_id), self.writer.kind(writer_id));
         match (reader, writer) {
             (Kind::Union(_), Kind::Union(branches)) => self.union_from_union(reader_id, branches, location, found),
             (_, Kind::Union(branches)) => {
                 for (index, branch) in branches.iter().enumerate() {
-                    found.extend_from_slice(&self.compare(&index.to_string(), reader_id, *branch, location));
+                    found.extend(&self.compare(&index.to_string(), reader_id, *branch, location));
                 }
             }
             (Kind::Union(branches), _) => {
@@ -113,10 +127,10 @@ impl Comparison<'_> {
                 }
             }
             (Kind::Array(reader), Kind::Array(writer)) => {
-                found.extend_from_slice(&self.compare("items", *reader, *writer, location));
+                found.extend(&self.compare("items", *reader, *writer, location));
             }
             (Kind::Map(reader), Kind::Map(writer)) => {
-                found.extend_from_slice(&self.compare("values", *reader, *writer, location));
+                found.extend(&self.compare("values", *reader, *writer, location));
             }
             (Kind::Fixed(reader), Kind::Fixed(writer)) => fixed(reader, writer, location, found),
             (Kind::Enum(reader), Kind::Enum(writer)) => symbols(reader, writer, location, found),
@@ -133,13 +147,7 @@ impl Comparison<'_> {
         }
     }
 
-    fn union_from_union(
-        &mut self,
-        reader: TypeId,
-        branches: &[TypeId],
-        location: &mut Vec<String>,
-        found: &mut Vec<Incompatibility>,
-    ) {
+    fn union_from_union(&mut self, reader: TypeId, branches: &[TypeId], location: &mut Vec<String>, found: &mut Found) {
         for (index, branch) in branches.iter().enumerate() {
             if !self.rooted(reader, *branch).is_empty() {
                 location.push(index.to_string());
@@ -155,7 +163,7 @@ impl Comparison<'_> {
         writer: &Record,
         writer_id: TypeId,
         location: &mut Vec<String>,
-        found: &mut Vec<Incompatibility>,
+        found: &mut Found,
     ) {
         let by_name: HashMap<&str, &Field> = writer.fields.iter().map(|field| (field.name.as_str(), field)).collect();
         location.push("fields".to_owned());
@@ -166,7 +174,7 @@ impl Comparison<'_> {
             match (sources.next(), sources.next()) {
                 (Some(_), Some(_)) => found.push(finding(Rule::AmbiguousAlias, location, field.name.clone())),
                 (Some(source), None) => {
-                    found.extend_from_slice(&self.compare("type", field.type_id, source.type_id, location));
+                    found.extend(&self.compare("type", field.type_id, source.type_id, location));
                 }
                 (None, _) => self.missing_field(field, writer_id, location, found),
             }
@@ -176,19 +184,13 @@ impl Comparison<'_> {
     }
 
     /// A field that the writer does not have needs a default. The default of an enum is none: it is for symbols.
-    fn missing_field(
-        &mut self,
-        field: &Field,
-        writer_id: TypeId,
-        location: &mut Vec<String>,
-        found: &mut Vec<Incompatibility>,
-    ) {
+    fn missing_field(&mut self, field: &Field, writer_id: TypeId, location: &mut Vec<String>, found: &mut Found) {
         if field.default.is_some() {
             return;
         }
         match self.reader.kind(field.type_id) {
             Kind::Enum(Enum { default: Some(_), .. }) => {
-                found.extend_from_slice(&self.compare("type", field.type_id, writer_id, location));
+                found.extend(&self.compare("type", field.type_id, writer_id, location));
             }
             _ => found.push(finding(Rule::ReaderFieldMissingDefaultValue, location, field.name.clone())),
         }
@@ -210,7 +212,7 @@ fn readable(reader: &Kind, writer: &Kind) -> bool {
     )
 }
 
-fn fixed(reader: &Fixed, writer: &Fixed, location: &mut Vec<String>, found: &mut Vec<Incompatibility>) {
+fn fixed(reader: &Fixed, writer: &Fixed, location: &mut Vec<String>, found: &mut Found) {
     names(&reader.naming, &writer.naming, location, found);
     if reader.size != writer.size {
         location.push("size".to_owned());
@@ -220,7 +222,7 @@ fn fixed(reader: &Fixed, writer: &Fixed, location: &mut Vec<String>, found: &mut
     }
 }
 
-fn symbols(reader: &Enum, writer: &Enum, location: &mut Vec<String>, found: &mut Vec<Incompatibility>) {
+fn symbols(reader: &Enum, writer: &Enum, location: &mut Vec<String>, found: &mut Found) {
     names(&reader.naming, &writer.naming, location, found);
     let known: BTreeSet<&str> = reader.symbols.iter().map(String::as_str).collect();
     let written: BTreeSet<&str> = writer.symbols.iter().map(String::as_str).collect();
@@ -233,7 +235,7 @@ fn symbols(reader: &Enum, writer: &Enum, location: &mut Vec<String>, found: &mut
 }
 
 /// Unqualified names are equal, or the reader has an alias that is the writer's full name.
-fn names(reader: &Naming, writer: &Naming, location: &mut Vec<String>, found: &mut Vec<Incompatibility>) {
+fn names(reader: &Naming, writer: &Naming, location: &mut Vec<String>, found: &mut Found) {
     let is_same = reader.name.simple() == writer.name.simple()
         || reader.aliases.iter().any(|alias| alias.full() == writer.name.full());
     if !is_same {

@@ -1,37 +1,54 @@
 //! Default values of fields: whether they fit their type, and their normal form.
 
+use std::collections::HashMap;
+
 use super::types::{Kind, Type, TypeId};
 use crate::document::{Members, Node, double_text};
 
 /// Deepest value that is looked into: a recursive record whose default is `{}` has defaults without end.
 const DEPTH_MAX: usize = 64;
 
-/// Whether `value` is a default for a field of type `id`. Of a union any branch will do.
-pub(super) fn is_valid(types: &[Type], id: TypeId, value: &Node) -> bool {
-    fits(types, id, value, 0)
+/// How much may still be looked at. Records whose defaults are records with defaults multiply, so that a short text
+/// could ask for any amount of work.
+#[derive(Debug)]
+pub(super) struct Steps(u32);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Steps(2_000_000)
+    }
 }
 
-fn fits(types: &[Type], id: TypeId, value: &Node, depth: usize) -> bool {
-    if depth > DEPTH_MAX {
+impl Steps {
+    fn take(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0
+    }
+}
+
+/// Whether `value` is a default for a field of type `id`. Of a union any branch will do.
+pub(super) fn is_valid(types: &[Type], id: TypeId, value: &Node, steps: &mut Steps) -> bool {
+    fits(types, id, value, 0, steps)
+}
+
+fn fits(types: &[Type], id: TypeId, value: &Node, depth: usize, steps: &mut Steps) -> bool {
+    if depth > DEPTH_MAX || !steps.take() {
         return false;
     }
+    let mut inner = |id: TypeId, value: &Node| fits(types, id, value, depth + 1, steps);
     match (&types[id.index()].kind, value) {
         (Kind::Null, Node::Null) | (Kind::Boolean, Node::Bool(_)) => true,
         (Kind::String | Kind::Bytes | Kind::Enum(_) | Kind::Fixed(_), Node::String(_)) => true,
         (Kind::Int, Node::Number(_)) => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         (Kind::Long, Node::Number(_)) => value.as_i64().is_some(),
         (Kind::Float | Kind::Double, Node::Number(_)) => true,
-        (Kind::Array(items), Node::Array(elements)) => {
-            elements.iter().all(|element| fits(types, *items, element, depth + 1))
-        }
-        (Kind::Map(values), Node::Object(members)) => {
-            members.values().all(|member| fits(types, *values, member, depth + 1))
-        }
+        (Kind::Array(items), Node::Array(elements)) => elements.iter().all(|element| inner(*items, element)),
+        (Kind::Map(values), Node::Object(members)) => members.values().all(|member| inner(*values, member)),
         (Kind::Record(record), Node::Object(members)) => record.fields.iter().all(|field| {
             let value = members.get(&field.name).or(field.default.as_ref());
-            value.is_some_and(|value| fits(types, field.type_id, value, depth + 1))
+            value.is_some_and(|value| inner(field.type_id, value))
         }),
-        (Kind::Union(branches), value) => branches.iter().any(|branch| fits(types, *branch, value, depth + 1)),
+        (Kind::Union(branches), value) => branches.iter().any(|branch| inner(*branch, value)),
         _ => false,
     }
 }
@@ -50,7 +67,11 @@ pub(super) fn number_from_text(text: &str) -> Option<Node> {
 }
 
 /// `value` spelled uniformly: floating-point numbers with a point, members sorted.
-pub(super) fn normal(types: &[Type], id: TypeId, value: &Node, depth: usize) -> Node {
+pub(super) fn normal(types: &[Type], id: TypeId, value: &Node, steps: &mut Steps) -> Node {
+    spelled(types, id, value, 0, steps)
+}
+
+fn spelled(types: &[Type], id: TypeId, value: &Node, depth: usize, steps: &mut Steps) -> Node {
     if depth > DEPTH_MAX {
         return sorted(value);
     }
@@ -62,20 +83,23 @@ pub(super) fn normal(types: &[Type], id: TypeId, value: &Node, depth: usize) -> 
             None => value.clone(),
         },
         (Kind::Array(items), Node::Array(elements)) => {
-            Node::Array(elements.iter().map(|element| normal(types, *items, element, depth + 1)).collect())
+            let element = |element: &Node| spelled(types, *items, element, depth + 1, steps);
+            Node::Array(elements.iter().map(element).collect())
         }
         (Kind::Map(values), Node::Object(members)) => {
-            sorted_members(members, |_, member| normal(types, *values, member, depth + 1))
+            sorted_members(members, |_, member| spelled(types, *values, member, depth + 1, steps))
         }
         (Kind::Record(record), Node::Object(members)) => {
-            sorted_members(members, |name, member| match record.fields.iter().find(|field| field.name == name) {
-                Some(field) => normal(types, field.type_id, member, depth + 1),
+            let types_by_name: HashMap<&str, TypeId> =
+                record.fields.iter().map(|field| (field.name.as_str(), field.type_id)).collect();
+            sorted_members(members, |name, member| match types_by_name.get(name) {
+                Some(id) => spelled(types, *id, member, depth + 1, steps),
                 None => sorted(member),
             })
         }
         (Kind::Union(branches), value) => {
-            match branches.iter().find(|branch| fits(types, **branch, value, depth + 1)) {
-                Some(branch) => normal(types, *branch, value, depth + 1),
+            match branches.iter().find(|branch| fits(types, **branch, value, depth + 1, steps)) {
+                Some(branch) => spelled(types, *branch, value, depth + 1, steps),
                 None => sorted(value),
             }
         }

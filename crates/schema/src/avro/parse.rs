@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::canonical;
-use super::default_value;
+use super::default_value::{self, Steps};
 use super::types::{Enum, Field, Fixed, Kind, Name, Naming, Order, Record, Type, TypeId};
 use crate::document::{self, Members, Node, ReadError, Spelling, push_pointer};
 use crate::{ResolvedReference, SchemaError, SchemaType};
@@ -57,6 +57,8 @@ struct Parser {
     unions: Vec<(TypeId, String)>,
     /// Records whose default values are checked once all names are known.
     records: Vec<(TypeId, String)>,
+    /// How much of default values may still be looked at.
+    steps: Steps,
     /// The place in the text.
     pointer: String,
 }
@@ -453,7 +455,7 @@ impl Parser {
             }
             return Ok(());
         }
-        if strict && !default_value::is_valid(&self.types, fields[index].type_id, default) {
+        if strict && !default_value::is_valid(&self.types, fields[index].type_id, default, &mut self.steps) {
             let (name, default) = (&fields[index].name, shown(default));
             return self.error(format_args!("Invalid default for field {name}: {default} not a {}", kind.label()));
         }

@@ -41,26 +41,26 @@ fn tag(path: String, entity_type: &str, properties: &Members) -> Option<SchemaTa
 }
 
 fn names(properties: &Members) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in properties.get(TAGS).and_then(Node::as_array).unwrap_or_default().iter().filter_map(Node::as_str) {
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
-        }
-    }
-    names
+    let names = properties.get(TAGS).and_then(Node::as_array).unwrap_or_default().iter().filter_map(Node::as_str);
+    unique(names.map(str::to_owned))
+}
+
+fn unique(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
 }
 
 /// Adds and removes tags in place.
 pub(super) fn apply(types: &mut [Type], edit: &TagEdit<'_>) -> Result<(), SchemaError> {
     for tag in edit.add {
         let properties = entity(types, &tag.entity)?;
-        let mut tags = names(properties);
-        tags.extend(tag.tags.iter().filter(|name| !names(properties).contains(name)).cloned());
+        let tags = unique(names(properties).into_iter().chain(tag.tags.iter().cloned()));
         store(properties, tags);
     }
     for tag in edit.remove {
         let properties = entity(types, &tag.entity)?;
-        let tags = names(properties).into_iter().filter(|name| !tag.tags.contains(name)).collect();
+        let removed: HashSet<&String> = tag.tags.iter().collect();
+        let tags = names(properties).into_iter().filter(|name| !removed.contains(name)).collect();
         store(properties, tags);
     }
     Ok(())

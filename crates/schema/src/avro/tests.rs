@@ -104,6 +104,33 @@ fn records_recursive_over_cycles_of_different_length_are_compared_within_limits(
 }
 
 #[test]
+fn work_that_multiplies_is_bounded() {
+    // Each record holds the one before it twice: two to the power of sixty defaults, and as many findings.
+    let chain = |leaf: &str| {
+        let mut text = format!(
+            r#"{{"type":"record","name":"R0","fields":[{{"name":"v","type":"{leaf}","default":{}}}]}}"#,
+            if leaf == "int" { "0" } else { "\"\"" }
+        );
+        for index in 1..=60 {
+            text = format!(
+                r#"{{"type":"record","name":"R{index}","fields":[{{"name":"a","type":{text},"default":{{}}}},{{"name":"b","type":"R{}","default":{{}}}}]}}"#,
+                index - 1
+            );
+        }
+        text
+    };
+    assert!(refusal(&chain("int")).starts_with("Invalid default for field a"), "too much to look at");
+    let stored = |leaf| AvroSchema::parse(&chain(leaf), &[], &ParseOptions::STORED).unwrap();
+    let (reader, writer) = (stored("int"), stored("string"));
+    let findings = reader.incompatibilities(&writer, CompatibilityPolicy::Strict);
+    assert!(!findings.is_empty() && findings.len() <= 1001, "{}", findings.len());
+    let endless = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"R","default":{}},{"name":"b","type":"R","default":{}}]}"#;
+    assert!(refusal(endless).starts_with("Invalid default"));
+    let normal = AvroSchema::parse(endless, &[], &ParseOptions::STORED).unwrap().normalized();
+    assert_eq!(normal, endless);
+}
+
+#[test]
 fn the_normal_form_orders_what_may_be_ordered() {
     let one = avro(
         r#"{"type":"record","name":"a.R","doc":"","z":{"y":1,"x":2},"b":1,"aliases":["Z","b.A"],"fields":[
