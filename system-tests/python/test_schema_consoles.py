@@ -1,21 +1,20 @@
 """kafka-{avro,json-schema,protobuf}-console-{producer,consumer} beside a client that others wrote.
 
-What our producers write is read by Confluent's Python client and the other way round; the registry between them is a
-small one of the test's own, so that neither side is judged by our own registry.
+What our producers write is read by Confluent's Python client, and the other way round.
 """
 
-import http.server
 import json
-import threading
+import uuid
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from harness import paths
+from harness import librdkafka, paths
+from harness.registry import ServerWithRegistry
 from harness.scripts import run
 
 USER = {
@@ -30,168 +29,114 @@ USER = {
 }
 
 
-class Registry(http.server.ThreadingHTTPServer):
-    """Gives ids to texts; knows registration, lookup and schemas by id."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.schemas = []
-        self.subjects = {}
-        self.lock = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def register(self, subject, body):
-        schema = {"schemaType": body.get("schemaType", "AVRO"), "schema": body["schema"]}
-        with self.lock:
-            if schema not in self.schemas:
-                self.schemas.append(schema)
-            number = self.schemas.index(schema) + 1
-            versions = self.subjects.setdefault(subject, [])
-            if number not in versions:
-                versions.append(number)
-            return {"id": number, "version": versions.index(number) + 1, "subject": subject, **schema}
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body):
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        subject = self.path.split("?")[0].split("/")[2]
-        if "versions" not in self.path and subject not in self.server.subjects:
-            return self.answer(404, {"error_code": 40401, "message": f"Subject '{subject}' not found."})
-        self.answer(200, self.server.register(subject, body))
-
-    def do_GET(self):
-        number = int(self.path.split("?")[0].split("/")[3])
-        if number > len(self.server.schemas):
-            return self.answer(404, {"error_code": 40403, "message": f"Schema {number} not found"})
-        self.answer(200, self.server.schemas[number - 1])
-
-
 @pytest.fixture(scope="module")
-def registry():
-    server = Registry()
+def server(tmp_path_factory):
+    server = ServerWithRegistry(tmp_path_factory.mktemp("consoles")).start()
     yield server
-    server.shutdown()
+    assert server.stop() == 0, server.log_tail()
+    assert "panicked" not in server.log(), server.log_tail()
 
 
-def produce(broker, registry, topic, kind, lines, *properties, check=True):
-    words = [paths.MILENA, f"kafka-{kind}-console-producer", "--bootstrap-server", broker.bootstrap, "--topic", topic]
-    for each in (f"schema.registry.url={registry.url}", *properties):
+def schema_id(server, subject):
+    return server.registry.get(f"/subjects/{subject}/versions/latest").ok()["id"]
+
+
+def produce(server, topic, kind, lines, *properties, check=True):
+    words = [paths.MILENA, f"kafka-{kind}-console-producer", "--bootstrap-server", server.bootstrap, "--topic", topic]
+    for each in (f"schema.server.registry.url={server.registry.url}", *properties):
         words += ["--property", each]
     return run(words, stdin="".join(line + "\n" for line in lines), check=check)
 
 
-def consume(broker, registry, topic, kind, count, *properties, check=True):
-    words = [paths.MILENA, f"kafka-{kind}-console-consumer", "--bootstrap-server", broker.bootstrap, "--topic", topic,
+def consume(server, topic, kind, count, *properties, check=True):
+    words = [paths.MILENA, f"kafka-{kind}-console-consumer", "--bootstrap-server", server.bootstrap, "--topic", topic,
              "--from-beginning", "--max-messages", count, "--timeout-ms", 20000]
-    for each in (f"schema.registry.url={registry.url}", *properties):
+    for each in (f"schema.server.registry.url={server.registry.url}", *properties):
         words += ["--property", each]
     return run(words, check=check)
 
 
-def messages(broker, topic, count):
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": f"python-{topic}", "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
-    got = []
-    while len(got) < count:
-        message = consumer.poll(20)
-        assert message is not None and message.error() is None
-        got.append(message)
-    consumer.close()
+def messages(server, topic, count):
+    got = librdkafka.read(server, topic)
+    assert len(got) == count
     return got
 
 
-def test_avro_lines_are_read_by_another_client(broker, registry, topic):
+def test_avro_lines_are_read_by_another_client(server, topic):
     lines = ['{"name": "Ada", "age": {"int": 36}, "score": 1}', '{"score": 0.5, "name": "Zażółć", "age": null}']
-    produce(broker, registry, topic, "avro", lines, f"value.schema={json.dumps(USER)}")
-    client = SchemaRegistryClient({"url": registry.url})
+    produce(server, topic, "avro", lines, f"value.schema={json.dumps(USER)}")
+    client = SchemaRegistryClient({"url": server.registry.url})
     read = AvroDeserializer(client)
     context = SerializationContext(topic, MessageField.VALUE)
-    values = [read(message.value(), context) for message in messages(broker, topic, 2)]
+    values = [read(message.value(), context) for message in messages(server, topic, 2)]
     assert values == [{"name": "Ada", "age": 36, "score": 1.0}, {"name": "Zażółć", "age": None, "score": 0.5}]
-    assert f"{topic}-value" in registry.subjects
+    assert schema_id(server, f"{topic}-value") > 0
 
 
-def test_records_of_another_client_are_printed(broker, registry, topic):
-    client = SchemaRegistryClient({"url": registry.url})
+def test_records_of_another_client_are_printed(server, topic):
+    client = SchemaRegistryClient({"url": server.registry.url})
     write = AvroSerializer(client, json.dumps(USER))
     context = SerializationContext(topic, MessageField.VALUE)
-    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    producer = Producer({"bootstrap.servers": server.bootstrap})
     producer.produce(topic, key=b"k1", value=write({"name": "Ada", "age": 36, "score": 1e10}, context))
     producer.produce(topic, key=b"k2", value=None)
     producer.flush()
-    done = consume(broker, registry, topic, "avro", 2, "print.key=true", "print.offset=true",
+    done = consume(server, topic, "avro", 2, "print.key=true", "print.offset=true",
                    "key.deserializer=org.apache.kafka.common.serialization.StringDeserializer")
     assert done.stdout == 'Offset:0\tk1\t{"name":"Ada","age":{"int":36},"score":1.0E10}\nOffset:1\tk2\tnull\n'
 
 
-def test_keys_have_schemas_and_ids_are_printed(broker, registry, topic):
-    produce(broker, registry, topic, "avro", ['"k"=>{"name":"Ada","age":null,"score":2}'], "parse.key=true",
+def test_keys_have_schemas_and_ids_are_printed(server, topic):
+    produce(server, topic, "avro", ['"k"=>{"name":"Ada","age":null,"score":2}'], "parse.key=true",
             "key.separator==>", 'key.schema={"type":"string"}', f"value.schema={json.dumps(USER)}")
-    ids = [registry.subjects[f"{topic}-{side}"][0] for side in ("key", "value")]
-    done = consume(broker, registry, topic, "avro", 1, "print.key=true", "print.schema.ids=true", "schema.id.separator=#")
+    ids = [schema_id(server, f"{topic}-{side}") for side in ("key", "value")]
+    done = consume(server, topic, "avro", 1, "print.key=true", "print.schema.ids=true", "schema.id.separator=#")
     assert done.stdout == f'"k"#{ids[0]}\t{{"name":"Ada","age":null,"score":2.0}}#{ids[1]}\n'
 
 
-def test_the_subject_follows_its_strategy_and_schemas_come_by_file_or_id(broker, registry, topic, tmp_path):
+def test_the_subject_follows_its_strategy_and_schemas_come_by_file_or_id(server, topic, tmp_path):
     file = tmp_path / "user.avsc"
     file.write_text(json.dumps(USER))
-    produce(broker, registry, topic, "avro", ['{"name":"A","age":null,"score":0}'], f"value.schema.file={file}",
+    produce(server, topic, "avro", ['{"name":"A","age":null,"score":0}'], f"value.schema.file={file}",
             "value.subject.name.strategy=io.confluent.kafka.serializers.subject.TopicRecordNameStrategy")
-    number = registry.subjects[f"{topic}-shop.User"][0]
-    produce(broker, registry, topic, "avro", ['{"name":"B","age":null,"score":0}'], f"value.schema.id={number}")
-    done = consume(broker, registry, topic, "avro", 2, "print.schema.ids=true")
+    number = schema_id(server, f"{topic}-shop.User")
+    produce(server, topic, "avro", ['{"name":"B","age":null,"score":0}'], f"value.schema.id={number}")
+    done = consume(server, topic, "avro", 2, "print.schema.ids=true")
     assert sorted(line.split("\t")[1] for line in done.stdout.splitlines()) == [str(number)] * 2
 
 
-def test_what_does_not_fit_is_refused_with_the_place(broker, registry, topic):
+def test_what_does_not_fit_is_refused_with_the_place(server, topic):
     schema = f"value.schema={json.dumps(USER)}"
-    done = produce(broker, registry, topic, "avro", ['{"name":"A","age":5,"score":0}'], schema, check=False)
+    done = produce(server, topic, "avro", ['{"name":"A","age":5,"score":0}'], schema, check=False)
     assert done.returncode == 1
     assert "SerializationException: Error deserializing json" in done.stderr and "/age" in done.stderr
-    done = produce(broker, registry, topic, "avro", ["1"], 'value.schema={"type":"strong"}', check=False)
+    done = produce(server, topic, "avro", ["1"], 'value.schema={"type":"strong"}', check=False)
     assert done.returncode == 1 and "strong" in done.stderr
-    done = produce(broker, registry, f"{topic}-unknown", "avro", ["1"], 'value.schema="int"',
+    done = produce(server, f"{topic}-unknown", "avro", ["1"], 'value.schema="int"',
                    "auto.register.schemas=false", check=False)
     assert done.returncode == 1 and "error code: 40401" in done.stderr
 
 
-def test_bytes_without_a_schema_stop_the_consumer_unless_skipped(broker, registry, topic):
-    producer = Producer({"bootstrap.servers": broker.bootstrap})
+def test_bytes_without_a_schema_stop_the_consumer_unless_skipped(server, topic):
+    producer = Producer({"bootstrap.servers": server.bootstrap})
     producer.produce(topic, value=b"plain")
     producer.produce(topic, value=b"\0\0\1\0\0x")
     producer.flush()
-    done = consume(broker, registry, topic, "avro", 1, check=False)
+    done = consume(server, topic, "avro", 1, check=False)
     assert done.returncode == 1 and "Unknown magic byte" in done.stderr
 
 
-def test_json_lines_are_checked_against_their_schema(broker, registry, topic):
+def test_json_lines_are_checked_against_their_schema(server, topic):
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     lines = ['{"n": 1, "more": [0.5, null]}']
-    produce(broker, registry, topic, "json-schema", lines, f"value.schema={json.dumps(schema)}")
-    [message] = messages(broker, topic, 1)
-    number = registry.subjects[f"{topic}-value"][0]
+    produce(server, topic, "json-schema", lines, f"value.schema={json.dumps(schema)}")
+    [message] = messages(server, topic, 1)
+    number = schema_id(server, f"{topic}-value")
     assert message.value()[:5] == b"\0" + number.to_bytes(4, "big")
     assert json.loads(message.value()[5:]) == {"n": 1, "more": [0.5, None]}
-    done = consume(broker, registry, topic, "json-schema", 1, "print.schema.ids=true")
+    done = consume(server, topic, "json-schema", 1, "print.schema.ids=true")
     assert done.stdout == '{"n":1,"more":[0.5,null]}\t%d\n' % number
-    done = produce(broker, registry, topic, "json-schema", ['{"n": "x"}'], f"value.schema={json.dumps(schema)}", check=False)
+    done = produce(server, topic, "json-schema", ['{"n": "x"}'], f"value.schema={json.dumps(schema)}", check=False)
     assert done.returncode == 1 and "SerializationException" in done.stderr and "/n" in done.stderr
 
 
@@ -213,21 +158,51 @@ def order_class():
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Order"))
 
 
-def test_protobuf_lines_are_messages(broker, registry, topic):
-    produce(broker, registry, topic, "protobuf", ['{"id": "7", "line": {"n": 3}}'], f"value.schema={PROTO}")
-    [message] = messages(broker, topic, 1)
-    number = registry.subjects[f"{topic}-value"][0]
+def test_protobuf_lines_are_messages(server, topic):
+    produce(server, topic, "protobuf", ['{"id": "7", "line": {"n": 3}}'], f"value.schema={PROTO}")
+    [message] = messages(server, topic, 1)
+    number = schema_id(server, f"{topic}-value")
     # The id, then one zero byte: the first message of the file.
     assert message.value()[:6] == b"\0" + number.to_bytes(4, "big") + b"\0"
     order = order_class()()
     order.ParseFromString(message.value()[6:])
     assert (order.id, order.note, order.line.n) == (7, "", 3)
-    done = consume(broker, registry, topic, "protobuf", 1)
+    done = consume(server, topic, "protobuf", 1)
     assert json.loads(done.stdout) == {"id": "7", "note": "", "line": {"n": 3}}
 
 
-def test_a_registry_without_guids_cannot_name_schemas_in_headers(broker, registry, topic):
-    done = produce(broker, registry, topic, "avro", ["1"], 'value.schema="int"',
-                   "value.schema.id.serializer=HeaderSchemaIdSerializer", check=False)
-    # This registry has no GUIDs.
-    assert done.returncode == 1 and "GUID" in done.stderr
+def test_the_schema_may_be_named_in_a_header(server, topic):
+    produce(server, topic, "avro", ['"k"\t1'], "parse.key=true", 'key.schema="string"', 'value.schema="int"',
+            "value.schema.id.serializer=io.confluent.kafka.serializers.schema.id.HeaderSchemaIdSerializer")
+    [message] = messages(server, topic, 1)
+    assert message.value() == b"\x02"
+    [(name, value)] = message.headers()
+    guid = server.registry.get(f"/subjects/{topic}-value/versions/1").ok()["guid"]
+    assert name == "__value_schema_id" and value == b"\x01" + uuid.UUID(guid).bytes
+    read = AvroDeserializer(SchemaRegistryClient({"url": server.registry.url}))
+    assert read(message.value(), SerializationContext(topic, MessageField.VALUE, message.headers())) == 1
+    done = consume(server, topic, "avro", 1, "print.schema.ids=true", "print.headers=false")
+    assert done.stdout == f"1\t{guid}\n"
+
+
+def test_a_schema_that_does_not_fit_the_subject_is_refused(server, topic):
+    produce(server, topic, "avro", ['{"name":"A","age":null,"score":0}'], f"value.schema={json.dumps(USER)}")
+    field = {"name": "city", "type": "string"}
+    changed = {**USER, "fields": [*USER["fields"], field]}
+    lines = ['{"name":"A","age":null,"score":0,"city":"B"}']
+    done = produce(server, topic, "avro", lines, f"value.schema={json.dumps(changed)}", check=False)
+    assert done.returncode == 1 and "READER_FIELD_MISSING_DEFAULT_VALUE" in done.stderr and "city" in done.stderr
+    field["default"] = "?"
+    produce(server, topic, "avro", lines, f"value.schema={json.dumps(changed)}")
+    done = consume(server, topic, "avro", 2)
+    assert '"city":"B"' in done.stdout
+
+
+def test_references_are_found_in_the_registry(server, topic):
+    server.registry.register(f"{topic}-user", USER).ok()
+    schema = {"type": "record", "name": "Visit", "namespace": "shop", "fields": [{"name": "who", "type": "User"}]}
+    reference = [{"name": "shop.User", "subject": f"{topic}-user", "version": 1}]
+    produce(server, topic, "avro", ['{"who":{"name":"A","age":null,"score":0}}'], f"value.schema={json.dumps(schema)}",
+            f"value.refs={json.dumps(reference)}")
+    done = consume(server, topic, "avro", 1)
+    assert done.stdout == '{"who":{"name":"A","age":null,"score":0.0}}\n'

@@ -135,10 +135,12 @@ impl Service {
             let found = at_leisure(|| {
                 let mut found = Vec::new();
                 if level.checks_backward() {
-                    found.extend(candidate.parsed.incompatibilities(&old, policy));
+                    let findings = candidate.parsed.incompatibilities(&old, policy);
+                    found.extend(findings.iter().map(|finding| finding.told_as("new", "old")));
                 }
                 if level.checks_forward() {
-                    found.extend(old.incompatibilities(&candidate.parsed, policy));
+                    let findings = old.incompatibilities(&candidate.parsed, policy);
+                    found.extend(findings.iter().map(|finding| finding.told_as("old", "new")));
                 }
                 found
             });
