@@ -43,7 +43,7 @@ def schema_id(server, subject):
 
 def produce(server, topic, kind, lines, *properties, check=True):
     words = [paths.MILENA, f"kafka-{kind}-console-producer", "--bootstrap-server", server.bootstrap, "--topic", topic]
-    for each in (f"schema.server.registry.url={server.registry.url}", *properties):
+    for each in (f"schema.registry.url={server.registry.url}", *properties):
         words += ["--property", each]
     return run(words, stdin="".join(line + "\n" for line in lines), check=check)
 
@@ -51,7 +51,7 @@ def produce(server, topic, kind, lines, *properties, check=True):
 def consume(server, topic, kind, count, *properties, check=True):
     words = [paths.MILENA, f"kafka-{kind}-console-consumer", "--bootstrap-server", server.bootstrap, "--topic", topic,
              "--from-beginning", "--max-messages", count, "--timeout-ms", 20000]
-    for each in (f"schema.server.registry.url={server.registry.url}", *properties):
+    for each in (f"schema.registry.url={server.registry.url}", *properties):
         words += ["--property", each]
     return run(words, check=check)
 
