@@ -111,7 +111,7 @@ pub enum CompatibilityPolicy {
 /// One reason why a reader cannot read what a writer wrote. Its `Display` is an entry of a registry's `messages`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incompatibility {
-    /// The rule that is broken, as `READER_FIELD_MISSING_DEFAULT_VALUE`.
+    /// The rule that is broken, as `READER_FIELD_MISSING_DEFAULT_VALUE`; empty when the description says it all.
     pub error_type: String,
     /// A sentence that names the place. `{reader}` and `{writer}` in it stand for what the two schemas are called.
     pub description: String,
@@ -134,6 +134,7 @@ impl fmt::Display for Incompatibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Incompatibility { error_type, description, additional_info, .. } = self.told_as("reader", "writer");
         match additional_info {
+            _ if error_type.is_empty() => f.write_str(&description),
             Some(info) => {
                 write!(f, "{{errorType:'{error_type}', description:'{description}', additionalInfo:'{info}'}}")
             }
@@ -281,7 +282,7 @@ impl ParsedSchema {
             (Format::Json(reader), Format::Json(writer)) => reader.incompatibilities(writer, policy),
             (Format::Protobuf(reader), Format::Protobuf(writer)) => reader.incompatibilities(writer, policy),
             _ => vec![Incompatibility {
-                error_type: "SCHEMA_TYPE_MISMATCH".to_owned(),
+                error_type: String::new(),
                 description: "Incompatible because of different schema type".to_owned(),
                 location: String::new(),
                 additional_info: None,
@@ -325,6 +326,14 @@ mod tests {
             assert_eq!(serde_json::to_string(&schema_type).unwrap(), format!("\"{schema_type}\""));
         }
         assert!("avro".parse::<SchemaType>().is_err());
+    }
+
+    #[test]
+    fn schemas_of_different_types_are_incompatible_in_so_many_words() {
+        let parse = |schema_type| ParsedSchema::parse(schema_type, "{\"type\":\"string\"}", &[], &ParseOptions::NEW);
+        let (avro, json) = (parse(SchemaType::Avro).unwrap(), parse(SchemaType::Json).unwrap());
+        let findings = avro.incompatibilities(&json, CompatibilityPolicy::Strict);
+        assert_eq!(findings[0].to_string(), "Incompatible because of different schema type");
     }
 
     #[test]
