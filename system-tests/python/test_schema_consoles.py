@@ -172,17 +172,17 @@ def test_protobuf_lines_are_messages(server, topic):
 
 
 def test_the_schema_may_be_named_in_a_header(server, topic):
-    produce(server, topic, "avro", ['"k"\t1'], "parse.key=true", 'key.schema="string"', 'value.schema="int"',
+    produce(server, topic, "avro", ['"k"\t"longer"'], "parse.key=true", 'key.schema="string"', 'value.schema="string"',
             "value.schema.id.serializer=io.confluent.kafka.serializers.schema.id.HeaderSchemaIdSerializer")
     [message] = messages(server, topic, 1)
-    assert message.value() == b"\x02"
+    assert message.value() == b"\x0clonger"
     [(name, value)] = message.headers()
     guid = server.registry.get(f"/subjects/{topic}-value/versions/1").ok()["guid"]
     assert name == "__value_schema_id" and value == b"\x01" + uuid.UUID(guid).bytes
     read = AvroDeserializer(SchemaRegistryClient({"url": server.registry.url}))
-    assert read(message.value(), SerializationContext(topic, MessageField.VALUE, message.headers())) == 1
+    assert read(message.value(), SerializationContext(topic, MessageField.VALUE, message.headers())) == "longer"
     done = consume(server, topic, "avro", 1, "print.schema.ids=true", "print.headers=false")
-    assert done.stdout == f"1\t{guid}\n"
+    assert done.stdout == f'"longer"\t{guid}\n'
 
 
 def test_a_schema_that_does_not_fit_the_subject_is_refused(server, topic):
