@@ -204,8 +204,16 @@ fn decimal_text(text: &str) -> String {
     format!("{sign}{first}{point}{rest}E{adjusted:+}")
 }
 
+/// Expressions that are compiled to check a schema. What follows in a text that has more of them is taken on trust.
+const EXPRESSIONS_CHECKED: usize = 10_000;
+
 /// Every expression must be one.
 fn check_expressions(document: &Node) -> Result<(), SchemaError> {
+    let mut left = EXPRESSIONS_CHECKED;
+    let mut is_wrong = |regex: &&str| {
+        left = left.saturating_sub(1);
+        left > 0 && !pattern::is_expression(regex)
+    };
     let mut open = vec![document];
     while let Some(node) = open.pop() {
         match node {
@@ -213,7 +221,7 @@ fn check_expressions(document: &Node) -> Result<(), SchemaError> {
                 let pattern = members.get("pattern").and_then(Node::as_str);
                 let properties = members.get("patternProperties").and_then(Node::as_object);
                 let names = properties.into_iter().flat_map(|members| members.keys()).map(String::as_str);
-                if let Some(wrong) = pattern.into_iter().chain(names).find(|regex| !pattern::is_expression(regex)) {
+                if let Some(wrong) = pattern.into_iter().chain(names).find(&mut is_wrong) {
                     return Err(invalid(format!("'{wrong}' is not a regular expression")));
                 }
                 let data = ["enum", "const", "default", "examples"];
@@ -228,21 +236,9 @@ fn check_expressions(document: &Node) -> Result<(), SchemaError> {
 
 /// Names that begin with `$$` are kept for the registry.
 fn check_property_names(document: &Node) -> Result<(), SchemaError> {
-    let mut open = vec![document];
-    while let Some(node) = open.pop() {
-        match node {
-            Node::Object(members) => {
-                let properties = members.get("properties").and_then(Node::as_object);
-                if let Some(name) =
-                    properties.into_iter().flat_map(|members| members.keys()).find(|n| n.starts_with("$$"))
-                {
-                    return Err(invalid(format!("property '{name}': names that begin with $$ are reserved")));
-                }
-                open.extend(members.values());
-            }
-            Node::Array(elements) => open.extend(elements),
-            _ => {}
-        }
+    let properties = document.get("properties").and_then(Node::as_object);
+    match properties.into_iter().flat_map(|members| members.keys()).find(|name| name.starts_with("$$")) {
+        Some(name) => Err(invalid(format!("#/properties/{name}: names that begin with $$ are reserved"))),
+        None => Ok(()),
     }
-    Ok(())
 }

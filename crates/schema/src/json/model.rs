@@ -408,7 +408,7 @@ impl<'a> Model<'a> {
 }
 
 /// Keywords that tell the type where `type` is not stated.
-const KEYWORDS: &[(&str, &[&str])] = &[
+pub const KEYWORDS: &[(&str, &[&str])] = &[
     (
         "object",
         &[

@@ -6,11 +6,12 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft as ValidatorDraft, PatternOptions, ValidationError, Validator};
 use serde_json::{Value, json};
 
+use super::model::KEYWORDS;
 use super::resource::Draft;
 use crate::document::Node;
 
 /// Steps of backtracking for one match.
-const BACKTRACK_MAX: usize = 100_000;
+const BACKTRACK_MAX: usize = 20_000;
 /// Bytes of one compiled expression.
 const SIZE_MAX: usize = 1 << 20;
 
@@ -18,19 +19,26 @@ fn options() -> PatternOptions<jsonschema::FancyRegex> {
     PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_MAX).size_limit(SIZE_MAX)
 }
 
-fn compiled(regex: &str) -> Option<Validator> {
-    let schema = json!({ "type": "string", "pattern": regex });
-    jsonschema::options().with_pattern_options(options()).offline().build(&schema).ok()
-}
+/// A regular expression.
+pub struct Expression(Validator);
 
-/// Whether `regex` matches somewhere in `text`.
-pub fn is_found(regex: &str, text: &str) -> bool {
-    compiled(regex).is_some_and(|validator| validator.is_valid(&Value::String(text.to_owned())))
+impl Expression {
+    /// `None` when `regex` is not an expression.
+    pub fn new(regex: &str) -> Option<Self> {
+        let schema = json!({ "type": "string", "pattern": regex });
+        let built = jsonschema::options().with_pattern_options(options()).offline().build(&schema);
+        built.ok().map(Expression)
+    }
+
+    /// Whether it matches somewhere in `text`.
+    pub fn is_found(&self, text: &str) -> bool {
+        self.0.is_valid(&Value::String(text.to_owned()))
+    }
 }
 
 /// Whether `regex` is an expression. Classes that only Java knows are taken on trust.
 pub fn is_expression(regex: &str) -> bool {
-    regex.contains("\\p") || regex.contains("&&") || compiled(regex).is_some()
+    regex.contains("\\p") || regex.contains("&&") || Expression::new(regex).is_some()
 }
 
 /// The validator of values for `document`, whose references are `references`.
@@ -82,7 +90,9 @@ fn draft(draft: Draft) -> ValidatorDraft {
     }
 }
 
-/// Checks `document` against the meta-schema of its draft.
+/// Checks `document` against the meta-schema of its draft, as far as registries do: a keyword that is read must be of
+/// the right type. A keyword beside another `type` is not read (`"required": true` in a string, as draft 3 had it), and
+/// bounds of values (`"minLength": -1`) and formats are left alone.
 ///
 /// # Errors
 /// The first violation, with its place.
@@ -95,18 +105,47 @@ pub fn check_schema(document: &Node) -> Result<(), String> {
         Draft::Of2019 => jsonschema::draft201909::meta::validator(),
         Draft::Of2020 => jsonschema::draft202012::meta::validator(),
     };
-    // Formats are left alone: expressions are checked by `is_expression`, and registries accept any other text.
-    match meta_schema.iter_errors(&value).find(|error| !is_format(error)) {
+    match meta_schema.iter_errors(&value).find(|error| is_refused(error, document)) {
         Some(error) => Err(format!("{error} at #{}", error.instance_path())),
         None => Ok(()),
     }
 }
 
-/// Whether only a format is violated, directly or by the name of a property.
-fn is_format(error: &ValidationError<'_>) -> bool {
+/// Whether a violation of the meta-schema makes a schema unusable.
+fn is_refused(error: &ValidationError<'_>, document: &Node) -> bool {
     match error.kind() {
-        ValidationErrorKind::Format { .. } => true,
-        ValidationErrorKind::PropertyNames { error } => is_format(error),
+        ValidationErrorKind::Type { .. } | ValidationErrorKind::Enum { .. } => {
+            is_read(error.instance_path().to_string().as_str(), document)
+        }
+        ValidationErrorKind::AnyOf { context } => {
+            context.iter().all(|branch| branch.iter().any(|error| is_refused(error, document)))
+        }
         _ => false,
     }
+}
+
+/// Whether the keyword at `pointer`, or the one that holds it, says something about the type that stands beside it.
+fn is_read(pointer: &str, document: &Node) -> bool {
+    let mut schema = document;
+    for segment in pointer.split('/').skip(1) {
+        let segment = segment.replace("~1", "/").replace("~0", "~");
+        let stated = schema.get("type").and_then(Node::as_str).map(|stated| match stated {
+            "integer" => "number",
+            stated => stated,
+        });
+        let family = KEYWORDS.iter().find(|(_, keywords)| keywords.contains(&segment.as_str()));
+        if let (Some(stated), Some((family, _))) = (stated, family)
+            && stated != *family
+        {
+            return false;
+        }
+        let next = match schema {
+            Node::Object(members) => members.get(&segment),
+            Node::Array(elements) => segment.parse::<usize>().ok().and_then(|index| elements.get(index)),
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        schema = next;
+    }
+    true
 }

@@ -355,7 +355,7 @@ pub struct OptionEntry {
 }
 
 /// The value of an option.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum OptionValue {
     /// A string, unescaped.
     String(String),

@@ -147,20 +147,45 @@ fn check_message(message: &Message, full_name: &str, proto3: bool) -> Result<(),
             )));
         }
     }
-    for value in message.reserved.iter().flat_map(|reserved| &reserved.values) {
-        let clash = fields.iter().find(|(name, number)| covers(value, name, *number));
-        if let Some((name, number)) = clash {
-            return Err(invalid(format!("field {full_name}.{name} = {number} is reserved")));
-        }
+    let reserved = ReservedIndex::of(&message.reserved);
+    if let Some((name, number)) = fields.iter().find(|(name, number)| reserved.covers(name, *number)) {
+        return Err(invalid(format!("field {full_name}.{name} = {number} is reserved")));
     }
     check_types(&message.types, full_name, proto3)
 }
 
-fn covers(value: &RangeValue, name: &str, number: i32) -> bool {
-    match value {
-        RangeValue::Name(reserved) => reserved == name,
-        RangeValue::Number(reserved) => *reserved == number,
-        RangeValue::Range(first, last) => (*first..=*last).contains(&number),
+/// Reserved names and numbers, searched quickly however many there are.
+struct ReservedIndex<'a> {
+    names: HashSet<&'a str>,
+    /// First numbers of ranges in ascending order, each with the highest last number up to there.
+    ranges: Vec<(i32, i32)>,
+}
+
+impl<'a> ReservedIndex<'a> {
+    fn of(reserved: &'a [Reserved]) -> Self {
+        let mut index = ReservedIndex { names: HashSet::new(), ranges: Vec::new() };
+        for value in reserved.iter().flat_map(|reserved| &reserved.values) {
+            match value {
+                RangeValue::Name(name) => {
+                    index.names.insert(name);
+                }
+                RangeValue::Number(number) => index.ranges.push((*number, *number)),
+                RangeValue::Range(first, last) => index.ranges.push((*first, *last)),
+            }
+        }
+        index.ranges.sort_unstable();
+        let mut highest = i32::MIN;
+        for (_, last) in &mut index.ranges {
+            highest = highest.max(*last);
+            *last = highest;
+        }
+        index
+    }
+
+    fn covers(&self, name: &str, number: i32) -> bool {
+        let before = self.ranges.partition_point(|(first, _)| *first <= number);
+        let in_range = before.checked_sub(1).is_some_and(|at| self.ranges[at].1 >= number);
+        in_range || self.names.contains(name)
     }
 }
 
@@ -174,6 +199,7 @@ fn check_enum(decl: &Enum, full_name: &str, proto3: bool) -> Result<(), SchemaEr
     let alias = decl.options.iter().any(|option| {
         option.name == "allow_alias" && !option.parenthesized && option.value == OptionValue::Bool("true".to_owned())
     });
+    let reserved = ReservedIndex::of(&decl.reserved);
     let mut names = HashSet::new();
     let mut numbers = HashMap::new();
     for constant in &decl.constants {
@@ -185,8 +211,7 @@ fn check_enum(decl: &Enum, full_name: &str, proto3: bool) -> Result<(), SchemaEr
         if let Some(other) = numbers.insert(*number, name).filter(|_| !alias) {
             return Err(invalid(format!("\"{name}\" uses the same enum value as \"{other}\" in \"{full_name}\"")));
         }
-        let mut reserved = decl.reserved.iter().flat_map(|reserved| &reserved.values);
-        if reserved.any(|value| covers(value, name, *number)) {
+        if reserved.covers(name, *number) {
             return Err(invalid(format!("{full_name}.{name} = {number} is reserved")));
         }
     }

@@ -179,6 +179,7 @@ impl<'a> Comparison<'a> {
         let Pair { original, update, ref original_scope, ref update_scope, ref path, .. } = self.pairs[number];
         let (original_scope, update_scope, path) = (original_scope.clone(), update_scope.clone(), path.clone());
         let (old, new) = (Members::of(original), Members::of(update));
+        let deleted = old.wholly_deleted(&new);
         self.oneofs(number, &old, update, &path);
         for field_number in old.fields.keys().chain(new.fields.keys()).copied().collect::<BTreeSet<_>>() {
             let (old_oneof, new_oneof) = (old.oneof_of.get(&field_number), new.oneof_of.get(&field_number));
@@ -188,7 +189,7 @@ impl<'a> Comparison<'a> {
             };
             match (old.fields.get(&field_number), new.fields.get(&field_number)) {
                 (Some(old_field), None) => match old_oneof {
-                    Some(oneof) if !old.wholly_deleted(oneof, &new) => {
+                    Some(oneof) if !deleted.contains(*oneof) => {
                         self.find(Some(number), Rule::OneofFieldRemoved, place(old_oneof));
                     }
                     None if old_field.label == Some(Label::Required) => {
@@ -352,13 +353,11 @@ impl<'a> Members<'a> {
         members
     }
 
-    /// Whether `oneof` is gone from `new` with every field it had, which readers do not notice.
-    fn wholly_deleted(&self, oneof: &str, new: &Members<'_>) -> bool {
-        !new.oneofs.contains_key(oneof)
-            && self
-                .oneofs
-                .get(oneof)
-                .is_some_and(|oneof| oneof.fields.iter().all(|field| !new.fields.contains_key(&field.number)))
+    /// The oneofs that are gone from `new` with every field they had, which readers do not notice.
+    fn wholly_deleted(&self, new: &Members<'_>) -> HashSet<&'a str> {
+        let gone = self.oneofs.iter().filter(|(name, _)| !new.oneofs.contains_key(**name));
+        let whole = gone.filter(|(_, oneof)| oneof.fields.iter().all(|field| !new.fields.contains_key(&field.number)));
+        whole.map(|(name, _)| *name).collect()
     }
 }
 

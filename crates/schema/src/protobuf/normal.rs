@@ -4,7 +4,9 @@
 //! sorted; options of one extension are merged; maps spelled as messages become maps again. Messages and enums keep
 //! their places, since the wire format counts them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use indexmap::IndexMap;
 
 use super::ast::*;
 use super::print::default_option;
@@ -149,18 +151,16 @@ impl Normalizer<'_> {
 
     /// One block for each extended message, in the order in which they first occur.
     fn extends(&self, extends: &[Extend], scope: &str) -> Vec<Extend> {
-        let mut merged: Vec<Extend> = Vec::new();
+        let mut merged: IndexMap<String, Vec<Field>> = IndexMap::new();
         for extend in extends.iter().filter(|extend| !extend.fields.is_empty()) {
             let name = self.name(&extend.name, scope);
-            match merged.iter_mut().find(|present| present.name == name) {
-                Some(present) => present.fields.extend(self.fields(&extend.fields, scope)),
-                None => merged.push(Extend { name, fields: self.fields(&extend.fields, scope) }),
-            }
+            merged.entry(name).or_default().extend(self.fields(&extend.fields, scope));
         }
-        for extend in &mut merged {
-            extend.fields.sort_by_key(|field| field.number);
-        }
-        merged
+        let sorted = |(name, mut fields): (String, Vec<Field>)| {
+            fields.sort_by_key(|field| field.number);
+            Extend { name, fields }
+        };
+        merged.into_iter().map(sorted).collect()
     }
 
     fn enumeration(&self, decl: &Enum, scope: &str) -> Enum {
@@ -193,12 +193,11 @@ impl Normalizer<'_> {
         let mut options: Vec<OptionEntry> = options.iter().map(|option| self.option(option, scope)).collect();
         options.sort_by(|a, b| a.name.cmp(&b.name));
         let mut merged: Vec<OptionEntry> = Vec::new();
-        for option in options {
-            let extension = self.index.extension(&option.name);
-            let singular = extension.filter(|info| info.field.label != Some(Label::Repeated));
-            match (merged.last_mut().filter(|last| last.name == option.name), singular) {
-                (Some(last), Some(info)) => self.merge_option(last, option, info),
-                _ => merged.push(option),
+        for same in options.chunk_by(|a, b| a.name == b.name) {
+            let extension = self.index.extension(&same[0].name);
+            match extension.filter(|info| info.field.label != Some(Label::Repeated)) {
+                Some(info) => merged.extend(self.merge_options(same, info)),
+                None => merged.extend_from_slice(same),
             }
         }
         for option in &mut merged {
@@ -224,52 +223,74 @@ impl Normalizer<'_> {
         OptionEntry { name: full_name, parenthesized: true, path: Vec::new(), value }
     }
 
-    fn merge_option(&self, present: &mut OptionEntry, added: OptionEntry, info: &ExtensionInfo<'_>) {
-        match (&mut present.value, added) {
-            (OptionValue::Map(entries), OptionEntry { value: OptionValue::Map(more), .. }) => {
-                self.merge_entries(entries, more, Some((info.field, &info.scope)));
-            }
-            (_, added) => *present = added,
+    /// The settings of one extension as one: messages merge, of anything else the last counts.
+    fn merge_options(&self, same: &[OptionEntry], info: &ExtensionInfo<'_>) -> Option<OptionEntry> {
+        let (last, earlier) = same.split_last()?;
+        if earlier.is_empty() {
+            return Some(last.clone());
         }
+        let mut maps = Vec::new();
+        for option in same {
+            match &option.value {
+                OptionValue::Map(entries) => maps.push(entries.clone()),
+                _ => maps.clear(),
+            }
+        }
+        let value = match &last.value {
+            OptionValue::Map(_) => OptionValue::Map(self.merge_maps(maps, Some((info.field, &info.scope)))),
+            value => value.clone(),
+        };
+        Some(OptionEntry { value, ..last.clone() })
     }
 
     /// Merges text format messages: fields of a known singular type replace or merge, all others gather in lists.
-    fn merge_entries(
+    fn merge_maps(
         &self,
-        entries: &mut Vec<(String, OptionValue)>,
-        more: Vec<(String, OptionValue)>,
+        maps: Vec<Vec<(String, OptionValue)>>,
         container: Option<(&Field, &str)>,
-    ) {
+    ) -> Vec<(String, OptionValue)> {
         let container = container.and_then(|(field, scope)| match &field.field_type {
             FieldType::Plain(name) => self.index.lookup(name, scope),
             FieldType::Map { .. } => None,
         });
-        for (name, value) in more {
+        let mut by_name: IndexMap<String, Vec<OptionValue>> = IndexMap::new();
+        for (name, value) in maps.into_iter().flatten() {
+            by_name.entry(name).or_default().push(value);
+        }
+        let merge = |(name, mut values): (String, Vec<OptionValue>)| {
             let nested = container.as_ref().and_then(|(scope, info)| {
                 let field = info.as_message()?.fields.iter().find(|field| field.name == name)?;
                 Some((field, scope.as_str()))
             });
-            let Some((_, present)) = entries.iter_mut().find(|(present, _)| *present == name) else {
-                entries.push((name, value));
-                continue;
-            };
             let singular = nested.is_some_and(|(field, _)| field.label != Some(Label::Repeated));
-            match (present, value) {
-                (OptionValue::Map(present), OptionValue::Map(value)) if singular => {
-                    self.merge_entries(present, value, nested);
+            let value = match values.len() {
+                1 => values.swap_remove(0),
+                _ if singular => self.merge_singular(values, nested),
+                _ => {
+                    let mut seen = HashSet::new();
+                    let all = values.into_iter().flat_map(into_list);
+                    OptionValue::List(all.filter(|value| seen.insert(value.clone())).collect())
                 }
-                (present, value) if singular => *present = value,
-                (present, value) => {
-                    let mut list = into_list(std::mem::replace(present, OptionValue::List(Vec::new())));
-                    for value in into_list(value) {
-                        if !list.contains(&value) {
-                            list.push(value);
-                        }
-                    }
-                    *present = OptionValue::List(list);
+            };
+            (name, value)
+        };
+        by_name.into_iter().map(merge).collect()
+    }
+
+    /// Several values of a field that has one: messages merge, of anything else the last counts.
+    fn merge_singular(&self, values: Vec<OptionValue>, nested: Option<(&Field, &str)>) -> OptionValue {
+        let mut maps = Vec::new();
+        let mut last = OptionValue::List(Vec::new());
+        for value in values {
+            match value {
+                OptionValue::Map(entries) => maps.push(entries),
+                value => {
+                    maps.clear();
+                    last = value;
                 }
             }
         }
+        if maps.is_empty() { last } else { OptionValue::Map(self.merge_maps(maps, nested)) }
     }
 
     /// Sorted entries without empty lists, a list of one as that one, numbers spelled alike.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use super::change::{self, Change};
 use super::model::{Criterion, Kind, Model, NodeId, Typed};
+use super::pattern::Expression;
 use super::stack::on_large_stack;
 use crate::document::Node;
 use crate::{CompatibilityPolicy, Incompatibility};
@@ -26,7 +27,9 @@ mod scalar;
 /// Findings kept for one pair of nodes.
 const FINDINGS_MAX: usize = 200;
 /// Pairs compared before the comparison is given up.
-const STEPS_MAX: usize = 2_000_000;
+const STEPS_MAX: usize = 500_000;
+/// What the match of an expression costs, in pairs.
+const MATCH_STEPS: usize = 20;
 /// The deepest nesting of pairs.
 const DEPTH_MAX: usize = 1_000;
 /// Passes over a recursive schema before the findings so far are taken as final.
@@ -64,6 +67,7 @@ fn passes(old: &Model<'_>, new: &Model<'_>, policy: CompatibilityPolicy) -> Vec<
             assumed: false,
             steps,
             exceeded: false,
+            expressions: HashMap::new(),
         };
         findings = comparison.compare(Some(0), Some(0));
         if comparison.exceeded {
@@ -140,6 +144,7 @@ struct Comparison<'m, 'a> {
     assumed: bool,
     steps: usize,
     exceeded: bool,
+    expressions: HashMap<String, Option<Expression>>,
 }
 
 impl Comparison<'_, '_> {
@@ -182,6 +187,17 @@ impl Comparison<'_, '_> {
     fn compare_at(&mut self, original: Option<NodeId>, update: Option<NodeId>, path: &str, report: &mut Report) {
         let found = self.compare(original, update);
         report.extend(&found, path);
+    }
+
+    /// Whether `regex` matches somewhere in `text`. An expression that is none matches nothing.
+    fn is_found(&mut self, regex: &str, text: &str) -> bool {
+        self.steps += MATCH_STEPS;
+        self.exceeded |= self.steps > STEPS_MAX;
+        if self.exceeded {
+            return false;
+        }
+        let expression = self.expressions.entry(regex.to_owned()).or_insert_with(|| Expression::new(regex));
+        expression.as_ref().is_some_and(|expression| expression.is_found(text))
     }
 
     fn is_compatible(&mut self, original: NodeId, update: NodeId) -> bool {
@@ -259,6 +275,7 @@ impl Comparison<'_, '_> {
             assumed: false,
             steps: self.steps,
             exceeded: self.exceeded,
+            expressions: HashMap::new(),
         };
         // Depth counts on through the swap: a `not` inside of itself must come to an end.
         swapped.open.extend((0..self.open.len()).map(|level| (usize::MAX, level)));

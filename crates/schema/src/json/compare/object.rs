@@ -1,8 +1,9 @@
 //! Objects: properties and the content model, that is what is said of properties that are not listed.
 
+use std::collections::HashSet;
+
 use super::super::change::*;
 use super::super::model::{Additional, Kind, Model, NodeId, Object};
-use super::super::pattern;
 use super::scalar::{limit, limits};
 use super::{Comparison, Report};
 
@@ -16,7 +17,12 @@ enum ContentModel {
     Closed,
 }
 
-fn content_model(model: &Model<'_>, object: &Object<'_>, property: &str) -> ContentModel {
+fn content_model(
+    model: &Model<'_>,
+    object: &Object<'_>,
+    property: &str,
+    mut is_found: impl FnMut(&str) -> bool,
+) -> ContentModel {
     let unevaluated = object.unevaluated.map(|id| (id, &model.get(id).kind));
     let is_open = object.additional == Additional::Any
         && object.pattern_properties.is_empty()
@@ -24,7 +30,7 @@ fn content_model(model: &Model<'_>, object: &Object<'_>, property: &str) -> Cont
     if is_open {
         return ContentModel::Open;
     }
-    let by_pattern = object.pattern_properties.iter().find(|(regex, _)| pattern::is_found(regex, property));
+    let by_pattern = object.pattern_properties.iter().find(|(regex, _)| is_found(regex));
     let by_pattern = by_pattern.map(|(_, schema)| *schema);
     match (by_pattern, object.additional, unevaluated) {
         (Some(schema), _, _) | (None, Additional::Schema(schema), _) => ContentModel::Covered(schema),
@@ -108,7 +114,8 @@ impl Comparison<'_, '_> {
 
     /// The old data holds the property: the new content model must admit it.
     fn property_removed(&mut self, name: &str, old: NodeId, update: &Object<'_>, path: &str, report: &mut Report) {
-        match content_model(self.new, update, name) {
+        let new = self.new;
+        match content_model(new, update, name, |regex| self.is_found(regex, name)) {
             ContentModel::Open => report.add(PROPERTY_REMOVED_FROM_OPEN_CONTENT_MODEL, path),
             ContentModel::Covered(schema) => {
                 let found = self.compare(Some(old), Some(schema));
@@ -136,7 +143,8 @@ impl Comparison<'_, '_> {
         let path = &format!("properties/{name}");
         let required = update.required.contains(name);
         let has_default = self.new.get(new).has_default;
-        let content_model = content_model(self.old, original, name);
+        let old = self.old;
+        let content_model = content_model(old, original, name, |regex| self.is_found(regex, name));
         if let ContentModel::Open = content_model {
             let change = match self.new.get(new).kind {
                 Kind::Empty => PROPERTY_WITH_EMPTY_SCHEMA_ADDED_TO_OPEN_CONTENT_MODEL,
@@ -169,9 +177,8 @@ impl Comparison<'_, '_> {
                 report.add(DEPENDENCY_ARRAY_REMOVED, path(name));
                 continue;
             };
-            let old_in_new = old.iter().all(|one| new.contains(one));
-            let new_in_old = new.iter().all(|one| old.contains(one));
-            match (old_in_new, new_in_old) {
+            let (old, new) = (old.iter().collect::<HashSet<_>>(), new.iter().collect::<HashSet<_>>());
+            match (old.is_subset(&new), new.is_subset(&old)) {
                 (true, true) => {}
                 (true, false) => report.add(DEPENDENCY_ARRAY_EXTENDED, path(name)),
                 (false, true) => report.add(DEPENDENCY_ARRAY_NARROWED, path(name)),

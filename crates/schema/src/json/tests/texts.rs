@@ -43,7 +43,7 @@ fn what_is_not_a_schema_is_refused_with_its_place() {
         ("[]", "expected an object or a boolean, found: array"),
         (r#"{"type":"foo"}"#, "at #/type"),
         (r#"{"properties":[]}"#, "at #/properties"),
-        (r#"{"properties":{"a":{"minLength":-1}}}"#, "at #/properties/a/minLength"),
+        (r#"{"properties":{"a":{"minLength":"x"}}}"#, "at #/properties/a/minLength"),
         (r#"{"properties":{"a":{"required":"x"}}}"#, "at #/properties/a/required"),
         (r##"{"$ref":"#/definitions/gone"}"##, "$ref '#/definitions/gone' cannot be resolved"),
         (r#"{"$ref":"http://example.com/other.json"}"#, "nothing is fetched from the network"),
@@ -52,6 +52,20 @@ fn what_is_not_a_schema_is_refused_with_its_place() {
     ] {
         let error = JsonSchema::parse(text, &[], &ParseOptions::NEW).map(|_| ()).expect_err(text);
         assert!(error.to_string().contains(expected), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn what_other_registries_accept_is_accepted() {
+    for text in [
+        r#"{"type":"object","properties":{"a":{"type":"string","required":true}}}"#,
+        r#"{"type":"string","minLength":-1}"#,
+        r#"{"$schema":"http://json-schema.org/draft-04/schema#","required":[],"enum":[]}"#,
+        r#"{"items":{"type":"string","items":1}}"#,
+        r#"{"type":"object","unknown":{"type":5}}"#,
+        r#"{"patternProperties":{"^\\p{Alpha}":{}}}"#,
+    ] {
+        new(text);
     }
 }
 

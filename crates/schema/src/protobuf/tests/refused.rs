@@ -115,3 +115,21 @@ fn a_long_text_is_read_in_good_time() {
     assert_eq!(schema.canonical().len(), text.len() + 1);
     assert_eq!(schema.incompatibilities(&schema, CompatibilityPolicy::Strict), []);
 }
+
+#[test]
+fn many_of_everything_takes_no_more_than_its_length() {
+    let reserved: String = (1..50_000).map(|number| format!("reserved {};\n", number * 2)).collect();
+    let fields: String = (0..9_000).map(|number| format!("int32 f{number} = {};\n", number * 2 + 1)).collect();
+    let text = format!("syntax = \"proto3\"; message M {{ {reserved} {fields} }}");
+    assert!(ProtobufSchema::parse(&text, &[], &ParseOptions::NEW).is_ok());
+
+    let import = "import \"confluent/meta.proto\";";
+    let tags: String = (0..20_000).map(|n| format!("option (confluent.message_meta).tags = \"t{n}\";\n")).collect();
+    let schema = stored(&format!("{import} message M {{ {tags} }}"));
+    assert_eq!(schema.normalized().matches("\"t").count(), 20_000);
+
+    let members: String = (1..18_000).map(|number| format!("int32 f{number} = {number};\n")).collect();
+    let with = |body: &str| stored(&format!("syntax = \"proto3\"; message M {{ {body} }}"));
+    let (old, new) = (with(&format!("oneof o {{ {members} }}")), with(""));
+    assert_eq!(new.incompatibilities(&old, CompatibilityPolicy::Strict), []);
+}
