@@ -50,14 +50,14 @@ class Part:
 def measure_rebalances(broker: Broker, scale: Scale, clients: Clients) -> Iterator[Result]:
     """How long groups take to agree on a warm broker."""
     scenarios.warm_up(broker, clients)
-    yield from rebalance.rebalances(scenarios.BOOTSTRAP, scenarios.create_topic, 2 if scale is QUICK else 4)
+    yield from rebalance.rebalances(scenarios.BOOTSTRAP, scenarios.create_topic, 2 if scale.quick else 4)
 
 
 def measure_transactions(broker: Broker, scale: Scale, clients: Clients) -> Iterator[Result]:
     """As many transactions as a warm broker commits."""
     scenarios.warm_up(broker, clients)
     # Later rounds are this program's business; the first of two lets the JVM compile.
-    yield from transactions.transactions(scenarios.BOOTSTRAP, scenarios.create_topic, 1 if scale is QUICK else 2)
+    yield from transactions.transactions(scenarios.BOOTSTRAP, scenarios.create_topic, 1 if scale.quick else 2)
 
 
 def measure_tls(broker: Broker, scale: Scale, _clients: Clients) -> Iterator[Result]:

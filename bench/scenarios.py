@@ -43,6 +43,8 @@ class Scale:
     topics: int
     partitions_per_topic: int
     connections: int
+    # Whether rough numbers will do.
+    quick: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Clients:
 # The JVM compiles its hot paths within about this much.
 WARM_UP_BYTES = ((1024, 1_500_000_000), (100, 200_000_000))
 FULL = Scale(3, 1_000_000_000, 250_000_000, (1, 8), ("none", "lz4", "zstd"), ("all", "1"), 15, (30, 10), 1_000_000, 10, 1000, 2000)
-QUICK = Scale(1, 300_000_000, 60_000_000, (1, 8), ("none", "lz4"), ("all",), 5, (20, 5), 200_000, 4, 250, 200)
+QUICK = Scale(1, 300_000_000, 60_000_000, (1, 8), ("none", "lz4"), ("all",), 5, (20, 5), 200_000, 4, 250, 200, quick=True)
 
 
 class Worker:

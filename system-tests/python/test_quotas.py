@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 from harness import scripts, wire
 from harness.paths import MILENA
 from harness.server import free_port
+from harness.wait import until
 
 
 @pytest.fixture
@@ -103,3 +104,32 @@ def test_who_uses_which_quota_is_among_the_metrics(new_server):
     labels = '{resource="Produce",user="",clientId="greedy"}'
     values = {name: float(value) for name, value in re.findall(rf"^kafka_server_quota_(\w+){re.escape(labels)} (\S+)$", page, re.M)}
     assert values["byte_rate"] > 5000 and values["throttle_time"] > 0, values
+
+
+def served(port):
+    """Whether a new connection gets an answer."""
+    try:
+        with wire.Connection(port, timeout=10) as connection:
+            return bool(connection.ask(wire.request(wire.API_VERSIONS, 0, b"")))
+    except ConnectionError:
+        return False
+
+
+def test_an_address_that_connects_too_often_is_turned_away_until_its_quota_is_gone(server):
+    entity = ("--entity-type", "ips", "--entity-name", "127.0.0.1")
+    configs(server, *entity, "--add-config", "connection_creation_rate=1")
+    # What it has connected in the last ten seconds counts, and refused ones are held for up to a second.
+    answers = [served(server.port) for _ in range(14)]
+    assert answers[0] and not answers[-1], answers
+    configs_connects_too = lambda: scripts.run(  # noqa: E731
+        [MILENA, "kafka-configs", "--bootstrap-server", server.bootstrap, "--alter", *entity, "--delete-config", "connection_creation_rate"],
+        check=False).returncode == 0
+    until(configs_connects_too, "the tool gets through", timeout=40, poll=1)
+    assert all(served(server.port) for _ in range(14))
+
+
+def test_connections_above_the_rate_of_the_broker_wait(new_server):
+    server = new_server({"max.connection.creation.rate": "5", "quota.window.num": "2"}).start()
+    began = time.monotonic()
+    assert all(served(server.port) for _ in range(40)), "late, but all of them"
+    assert time.monotonic() - began > 2.5

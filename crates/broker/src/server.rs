@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use milena_log::{LogManager, LogManagerOptions, OpenError};
-use milena_metadata::{BrokerConfig, ClusterImage, Controller, ControllerError, ListenerConfig, MetadataChange};
+use milena_metadata::{
+    BrokerConfig, ClusterImage, Controller, ControllerError, ListenerConfig, MetadataChange, TRANSACTION_VERSION,
+};
 use milena_stdx::{Clock, ShutdownToken, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -319,6 +321,10 @@ impl Parts {
             }),
             Arc::new(AllocatedIds { ids: producer_ids.clone(), controller: self.controller.clone() }),
             self.clock.clone(),
+            {
+                let controller = self.controller.clone();
+                Box::new(move || controller.image().feature_level(TRANSACTION_VERSION))
+            },
         );
         let windows = QuotaWindows::of(&self.config);
         let quotas = Arc::new(QuotaManager::new(windows, self.clock.clone()));

@@ -408,3 +408,36 @@ async fn a_consumer_heartbeat_says_what_is_wrong_with_it() {
     assert_eq!(generated.error_code, 0);
     assert!(!generated.member_id.expect("a member id").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_commits_do_not_make_the_start_slow() {
+    const PARTITIONS: i32 = 500;
+    const COMMITS: i64 = 300;
+    let mut broker = TestBroker::start_with(&[("milena.acks.all.fsync", "false")]).await;
+    let topic_id = broker.create_topic("orders", PARTITIONS).await;
+    let mut client = broker.connect().await;
+    find_coordinator(&mut client).await;
+    for offset in 0..COMMITS {
+        let mut request = commit("busy", "orders", topic_id, offset);
+        let partition = request.topics[0].partitions[0].clone();
+        let each = |partition_index| offset_commit_request::Partition { partition_index, ..partition.clone() };
+        request.topics[0].partitions = (0..PARTITIONS).map(each).collect();
+        let response = client.send(9, &request).await;
+        assert!(response.topics[0].partitions.iter().all(|partition| partition.error_code == 0));
+    }
+    let began = std::time::Instant::now();
+    broker.restart().await;
+    let mut client = broker.connect().await;
+    find_coordinator(&mut client).await;
+    let read = loop {
+        let (code, offset) = fetch_offset(&mut client, 7, "busy", "orders", topic_id).await;
+        if code == 0 && offset >= 0 {
+            break offset;
+        }
+        assert!(began.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(read, COMMITS - 1);
+    // 150,000 of them; the build is not optimized. A million take a second or two of an optimized one.
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+}

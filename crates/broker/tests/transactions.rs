@@ -15,6 +15,7 @@ use support::{RawClient, TestBroker, produce_outcome, produce_request};
 
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 const INVALID_TXN_STATE: i16 = 48;
+const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
 const CONCURRENT_TRANSACTIONS: i16 = 51;
 const PRODUCER_FENCED: i16 = 90;
 const TRANSACTION_ABORTABLE: i16 = 120;
@@ -165,4 +166,42 @@ async fn an_open_transaction_survives_a_restart() {
         tokio::task::yield_now().await;
     };
     assert_eq!((ended.error_code, ended.producer_epoch), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_whose_epochs_are_used_up_goes_on_with_a_new_id() {
+    let broker = TestBroker::start_with(&[("milena.acks.all.fsync", "false")]).await;
+    broker.create_topic("txn", 1).await;
+    let mut client = broker.connect().await;
+    let first = initialize(&mut client, 4).await;
+    let request = InitProducerIdRequest {
+        transactional_id: Some("mine".to_owned()),
+        transaction_timeout_ms: 60_000,
+        producer_id: -1,
+        producer_epoch: -1,
+        ..Default::default()
+    };
+    let mut last = first.clone();
+    // Every incarnation takes an epoch; many are asked for at a time.
+    for _ in 0..64 {
+        for _ in 0..512 {
+            client.send_only(4, &request).await;
+        }
+        for _ in 0..512 {
+            let (_, next) = client.receive::<InitProducerIdRequest>(4).await;
+            assert_eq!(next.error_code, 0);
+            if next.producer_id == last.producer_id {
+                assert_eq!(next.producer_epoch, last.producer_epoch + 1);
+            } else {
+                assert_eq!((last.producer_epoch, next.producer_epoch), (i16::MAX - 1, 0));
+            }
+            last = next;
+        }
+    }
+    assert_ne!(last.producer_id, first.producer_id);
+    assert_eq!(last.producer_epoch, 1);
+    assert_eq!(end(&mut client, V2, &first, 0).await.error_code, INVALID_PRODUCER_ID_MAPPING);
+    let batch = transactional_batch(&last, last.producer_epoch, 0);
+    assert_eq!(produce(&mut client, 12, batch).await, 0);
+    assert_eq!(end(&mut client, V2, &last, last.producer_epoch).await.error_code, 0);
 }

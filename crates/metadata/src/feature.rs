@@ -16,6 +16,9 @@ pub const SHARE_VERSION: &str = "share.version";
 /// The feature of streams groups (KIP-1071).
 pub const STREAMS_VERSION: &str = "streams.version";
 
+/// The feature of transactions: from 1 on their states are stored in a newer format, 2 is transactions v2 (KIP-890).
+pub const TRANSACTION_VERSION: &str = "transaction.version";
+
 /// A feature that this release supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
@@ -39,7 +42,7 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: SHARE_VERSION, min: 0, max: 1, default: 1 },
     Feature { name: STREAMS_VERSION, min: 0, max: 1, default: 1 },
     // KIP-890: a producer's epoch grows with every transaction.
-    Feature { name: "transaction.version", min: 0, max: 2, default: 2 },
+    Feature { name: TRANSACTION_VERSION, min: 0, max: 2, default: 2 },
 ];
 
 impl Feature {

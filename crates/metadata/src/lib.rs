@@ -42,6 +42,6 @@ pub use controller::{
 };
 pub use delegation_token::{DelegationToken, DelegationTokens};
 pub use effective::{ConfigSource, ConfigSynonym, EffectiveConfig};
-pub use feature::{FEATURES, Feature, SHARE_VERSION, STREAMS_VERSION};
+pub use feature::{FEATURES, Feature, SHARE_VERSION, STREAMS_VERSION, TRANSACTION_VERSION};
 pub use image::{ClusterImage, ConfigMap, PartitionImage, TopicImage};
 pub use scram::{ScramCredential, ScramCredentials, ScramMechanism};

@@ -1,6 +1,8 @@
 //! Properties of Avro that hold for any schema: texts are stable, every schema reads itself, values survive the way to
 //! bytes and back, and no text or bytes end in a panic.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use milena_schema::{CompatibilityPolicy, ParseOptions, ParsedSchema, SchemaType};
 use proptest::prelude::*;
 use serde_json::{Value, json};

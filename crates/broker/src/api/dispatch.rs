@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::{Broker, ClientSoftware, ListenerInfo, RequestContext};
 use crate::flow::{RequestFlow, measured};
+use crate::metrics::ErrorCodes;
 use crate::security::sasl::{SaslSession, Verdict};
 use crate::security::{self, Principal};
 
@@ -232,13 +233,15 @@ pub(super) fn decode_body<R: Request>(reader: &mut Reader, version: i16) -> Resu
 
 /// Encodes the answer to a request of type `R`.
 pub(super) fn respond<R: Request>(
+    broker: &Broker,
     correlation_id: i32,
     version: i16,
     response: &R::Response,
 ) -> Result<Outcome, DispatchError>
 where
-    R::Response: Message,
+    R::Response: Message + ErrorCodes,
 {
+    broker.metrics.requests.answered(R::KEY, response);
     Ok(Outcome::Respond(encode_response(correlation_id, R::KEY, version, response)?))
 }
 
@@ -287,7 +290,12 @@ macro_rules! api_call {
     ($module:ident : $request:ident, $broker:ident, $context:ident, $decoded:ident, $correlation_id:ident) => {{
         let handler = Box::pin($module::handle($broker, &$context, $decoded));
         let response = dispatch::served($broker, &$context, handler).await;
-        dispatch::respond::<milena_protocol::messages::$request>($correlation_id, $context.api_version, &response)
+        dispatch::respond::<milena_protocol::messages::$request>(
+            $broker,
+            $correlation_id,
+            $context.api_version,
+            &response,
+        )
     }};
     ($module:ident deferred : $request:ident, $broker:ident, $context:ident, $decoded:ident, $correlation_id:ident) => {
         $module::start($broker, &$context, $decoded, $correlation_id)

@@ -87,8 +87,8 @@ pub(super) fn start(
     match acks {
         Ok(Acks::None) if failed => Ok(Outcome::Close),
         Ok(Acks::None) => Ok(Outcome::Silent),
-        _ if durability.is_empty() => respond::<ProduceRequest>(correlation_id, context.api_version, &response),
-        _ => Ok(answer_when_durable(durability, timeout, response, context.api_version, correlation_id)),
+        _ if durability.is_empty() => respond::<ProduceRequest>(broker, correlation_id, context.api_version, &response),
+        _ => Ok(answer_when_durable(broker, durability, timeout, response, context.api_version, correlation_id)),
     }
 }
 
@@ -101,6 +101,7 @@ fn throttle(broker: &Broker, context: &RequestContext, worked: Duration) -> i32 
 }
 
 fn answer_when_durable(
+    broker: &Broker,
     durability: DurabilityWait,
     timeout: Duration,
     mut response: ProduceResponse,
@@ -108,6 +109,7 @@ fn answer_when_durable(
     correlation_id: i32,
 ) -> Outcome {
     let ticket = durability.arm();
+    let metrics = broker.metrics.clone();
     Outcome::Later(Box::pin(async move {
         let failures = ticket.wait(timeout).await;
         if !failures.is_empty() {
@@ -119,6 +121,7 @@ fn answer_when_durable(
                 }
             }
         }
+        metrics.requests.answered(ApiKey::Produce, &response);
         encode_response(correlation_id, ApiKey::Produce, version, &response)
     }))
 }

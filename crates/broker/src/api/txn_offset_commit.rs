@@ -17,10 +17,12 @@ use milena_protocol::{ErrorCode, Uuid};
 use super::add_offsets_to_txn::offsets_partition;
 use crate::auto_topic;
 use crate::context::{Broker, RequestContext};
+use crate::group::effects::HoldOpen;
 use crate::group::offsets_log::TransactionalProducer;
 use crate::group::shard_offsets::{CommitRequest, PartitionCommit};
 use crate::group::{TopicView, TopicsView};
-use crate::transaction::{ClientVersion, ProducerIdAndEpoch};
+use crate::transaction::metadata::Partitions;
+use crate::transaction::{ClientVersion, ProducerIdAndEpoch, WriteMode};
 
 /// First version whose clients know TRANSACTION_ABORTABLE.
 const ABORTABLE_SINCE: i16 = 4;
@@ -100,30 +102,35 @@ async fn commit_in_transaction(
     if commit.offsets.is_empty() {
         return Ok(Vec::new());
     }
-    enter_transaction(broker, context, transactional_id, producer, &commit.group_id)
+    let version = context.api_version;
+    let partitions = enter_transaction(broker, context, transactional_id, producer, &commit.group_id)
         .await
-        .map_err(|code| refusal(code, context.api_version))?;
+        .map_err(|code| refusal(code, version))?;
+    let (transactions, transactional_id) = (broker.transactions.clone(), transactional_id.to_owned());
+    let hold_open: HoldOpen = Box::new(move |write: &mut dyn FnMut()| {
+        transactions
+            .write_in_transaction(&transactional_id, producer, &partitions, WriteMode::Verify, write)
+            .map_err(|code| refusal(code, version))
+    });
     let ProducerIdAndEpoch { producer_id, producer_epoch } = producer;
-    broker.groups.commit_transactional_offsets(commit, TransactionalProducer { producer_id, producer_epoch }).await
+    let producer = TransactionalProducer { producer_id, producer_epoch };
+    broker.groups.commit_transactional_offsets(commit, producer, hold_open).await
 }
 
-/// Makes sure that the group's partition of `__consumer_offsets` is part of the open transaction.
+/// Makes sure that the group's partition of `__consumer_offsets`, which is returned, is part of the open transaction.
 async fn enter_transaction(
     broker: &Arc<Broker>,
     context: &RequestContext,
     transactional_id: &str,
     producer: ProducerIdAndEpoch,
     group_id: &str,
-) -> Result<(), ErrorCode> {
+) -> Result<Partitions, ErrorCode> {
     auto_topic::ensure_offsets_topic(broker).await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
     let partitions = offsets_partition(broker, group_id)?;
     if context.api_version >= TRANSACTIONS_V2_SINCE {
-        let added = broker.transactions.add_partitions(transactional_id, producer, &partitions, ClientVersion::V2);
-        return added.await;
+        broker.transactions.add_partitions(transactional_id, producer, &partitions, ClientVersion::V2).await?;
     }
-    let verdicts = broker.transactions.verify_partitions(transactional_id, producer, &partitions)?;
-    let refused = verdicts.into_iter().find(|(_, _, code)| *code != ErrorCode::None);
-    refused.map_or(Ok(()), |(_, _, code)| Err(code))
+    Ok(partitions)
 }
 
 /// What a producer of this version understands of the transaction coordinator's refusal.

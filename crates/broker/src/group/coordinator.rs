@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::client::ClientIdentity;
 use super::config::GroupConfig;
 use super::consumer::Refusal;
-use super::effects::{Effects, Now, Responder};
+use super::effects::{Effects, HoldOpen, Now, Responder};
 use super::offsets_log::{OffsetsLog, TransactionalProducer};
 use super::owner::{Command, QUEUE_LENGTH, ShardOwner};
 use super::shard::{ListedGroup, NotDescribed, Shard};
@@ -257,20 +257,22 @@ impl GroupCoordinator {
     }
 
     /// TxnOffsetCommit; one code for each offset, in order. The offsets stay pending until
-    /// [`complete_transaction`](Self::complete_transaction). The caller has made sure that the transaction is open and
-    /// includes [`partition_for`](Self::partition_for) the group.
+    /// [`complete_transaction`](Self::complete_transaction). `hold_open` makes sure that the transaction is open and
+    /// includes [`partition_for`](Self::partition_for) the group, until they are written: behind its marker they would
+    /// be pending for ever.
     ///
     /// # Errors
     /// The code for the whole request: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION of the member,
-    /// INVALID_PRODUCER_EPOCH of the producer, or a retriable code.
+    /// INVALID_PRODUCER_EPOCH of the producer, what `hold_open` says, or a retriable code.
     pub async fn commit_transactional_offsets(
         &self,
         request: CommitRequest,
         producer: TransactionalProducer,
+        hold_open: HoldOpen,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         let group_id = request.group_id.clone();
         self.call(&group_id, move |shard, now, effects| {
-            shard.commit_transactional_offsets(request, producer, now, effects)
+            shard.commit_transactional_offsets(request, producer, hold_open, now, effects)
         })
         .await?
     }

@@ -62,10 +62,15 @@ impl<T> Pending<T> {
 /// A reply that leaves once the records of its round are durable, or fails with them.
 struct Reply(Box<dyn FnOnce(Option<ErrorCode>) + Send>);
 
+/// Runs a write while its transaction is open and cannot end; or does not run it, and says with which code that is answered.
+pub type HoldOpen = Box<dyn FnOnce(&mut dyn FnMut()) -> Result<(), ErrorCode> + Send>;
+
 /// What makes the records of a turn a batch of their own: they belong to a producer's transaction.
 pub struct TransactionalWrite {
     /// The producer.
     pub producer: TransactionalProducer,
+    /// Keeps the transaction open while the log is written.
+    pub hold_open: HoldOpen,
     /// Takes the records over into memory, once the log has accepted the producer.
     pub apply: Box<dyn FnOnce(&mut Shard) + Send>,
 }

@@ -168,19 +168,29 @@ impl ShardOwner {
         transaction: TransactionalWrite,
     ) -> Result<(), CoordinatorError> {
         self.write(round)?;
-        match self.log.append(self.partition, effects.take_records(), Some(transaction.producer)) {
-            Ok(durable) => {
-                (transaction.apply)(shard);
+        let TransactionalWrite { producer, hold_open, apply } = transaction;
+        let mut records = Some(effects.take_records());
+        let mut appended = None;
+        let held = hold_open(&mut || {
+            appended = records.take().map(|records| self.log.append(self.partition, records, Some(producer)));
+        });
+        match (held, appended) {
+            (Ok(()), Some(Ok(durable))) => {
+                apply(shard);
                 round.written.push((effects, durable));
                 Ok(())
             }
-            Err(CoordinatorError::Producer { code, .. }) => {
+            (Err(code), _) | (_, Some(Err(CoordinatorError::Producer { code, .. }))) => {
                 effects.complete(Some(code));
                 Ok(())
             }
-            Err(error) => {
+            (_, Some(Err(error))) => {
                 effects.complete(Some(error.error_code()));
                 Err(error)
+            }
+            (Ok(()), None) => {
+                effects.complete(Some(ErrorCode::UnknownServerError));
+                Ok(())
             }
         }
     }

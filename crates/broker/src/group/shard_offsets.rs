@@ -6,7 +6,7 @@ use std::sync::Arc;
 use milena_protocol::{ErrorCode, Uuid};
 
 use super::classic::ClassicGroup;
-use super::effects::{Effects, Now, TransactionalWrite};
+use super::effects::{Effects, HoldOpen, Now, TransactionalWrite};
 use super::offsets::{CommittedOffset, GroupOffsets};
 use super::offsets_log::TransactionalProducer;
 use super::records;
@@ -98,11 +98,12 @@ impl Shard {
     ///
     /// # Errors
     /// The code for the whole request: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION. A producer that the
-    /// log refuses is told so instead of this result.
+    /// log or `hold_open` refuses is told so instead of this result.
     pub fn commit_transactional_offsets(
         &mut self,
         request: CommitRequest,
         producer: TransactionalProducer,
+        hold_open: HoldOpen,
         now: Now,
         effects: &mut Effects,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
@@ -117,7 +118,7 @@ impl Shard {
                 let created = || Group::Classic(ClassicGroup::new(group_id.clone()));
                 shard.groups.entry(group_id.clone()).or_insert_with(created);
             });
-            effects.in_transaction(TransactionalWrite { producer, apply });
+            effects.in_transaction(TransactionalWrite { producer, hold_open, apply });
         }
         Ok(codes)
     }

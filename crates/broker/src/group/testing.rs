@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::client::ClientIdentity;
 use super::config::GroupConfig;
-use super::effects::{Effects, Now, Pending, Responder};
+use super::effects::{Effects, HoldOpen, Now, Pending, Responder};
 use super::offsets_log::{CoordinatorError, Durable, LoggedEvent, OffsetsLog, OffsetsRecord, TransactionalProducer};
 use super::shard::Shard;
 use super::topics::{TopicFilter, TopicView, TopicsView};
@@ -90,6 +90,7 @@ pub struct Bench {
     pub config: GroupConfig,
     pub now: Now,
     pub log: Vec<Logged>,
+    wall_clock_ahead_ms: i64,
 }
 
 impl Bench {
@@ -102,7 +103,14 @@ impl Bench {
         adjust(&mut config);
         let topics = Arc::new(MapTopics::default());
         let shard = Shard::new(Arc::new(config.clone()), topics.clone());
-        Bench { shard, topics, config, now: Now { unix_ms: UNIX_START, monotonic_ms: 0 }, log: Vec::new() }
+        Bench {
+            shard,
+            topics,
+            config,
+            now: Now { unix_ms: UNIX_START, monotonic_ms: 0 },
+            log: Vec::new(),
+            wall_clock_ahead_ms: 0,
+        }
     }
 
     /// One turn of the shard: its records are written, its replies sent.
@@ -132,7 +140,13 @@ impl Bench {
     }
 
     fn set_time(&mut self, monotonic_ms: i64) {
-        self.now = Now { unix_ms: UNIX_START + monotonic_ms, monotonic_ms };
+        self.now = Now { unix_ms: UNIX_START + self.wall_clock_ahead_ms + monotonic_ms, monotonic_ms };
+    }
+
+    /// Sets the wall clock, which is all that jumps, forward or back.
+    pub fn jump_wall_clock(&mut self, ms: i64) {
+        self.wall_clock_ahead_ms += ms;
+        self.set_time(self.now.monotonic_ms);
     }
 
     /// A new shard from the records written so far, as after a restart.
@@ -297,4 +311,12 @@ impl OffsetsLog for MemoryLog {
         }
         Ok(())
     }
+}
+
+/// A transaction that stays open for as long as it is written to.
+pub fn held_open() -> HoldOpen {
+    Box::new(|write| {
+        write();
+        Ok(())
+    })
 }

@@ -11,6 +11,7 @@
 
 mod client;
 mod encode;
+mod error_codes;
 mod groups;
 mod process;
 mod requests;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use parking_lot::RwLock;
 
 pub(crate) use client::{ClientMetrics, ClientSample};
+pub(crate) use error_codes::ErrorCodes;
 pub(crate) use requests::{RequestMeters, RequestTimer};
 pub(crate) use slow_request::SlowRequests;
 pub(crate) use topics::{TopicMeter, TopicMeters};

@@ -11,9 +11,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use milena_protocol::ApiKey;
+use milena_protocol::{ApiKey, ErrorCode};
 use milena_stdx::TimerHistogram;
 
+use super::error_codes::ErrorCodes;
+
+/// Error codes that are counted apart, from -1 on; the protocol has 133 today.
+const ERROR_CODES: usize = 160;
 /// Versions of one API that are counted apart; no API has more.
 const VERSIONS: usize = 24;
 
@@ -26,6 +30,7 @@ pub(crate) struct RequestMeters {
 /// Meters of one API.
 pub(crate) struct ApiMeter {
     versions: [AtomicU64; VERSIONS],
+    errors: [AtomicU64; ERROR_CODES],
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     pub(super) total: TimerHistogram,
@@ -107,12 +112,26 @@ impl RequestMeters {
     pub(crate) fn finished(&self, timer: &RequestTimer) -> RequestTimes {
         let now = Instant::now();
         let times = timer.times(now);
-        let slot = usize::try_from(timer.key).ok().and_then(|key| self.apis.get(key));
-        let Some(slot) = slot else { return times };
-        let meter = slot.get_or_init(|| Box::new(ApiMeter::new()));
+        let Some(meter) = self.meter(timer.key) else { return times };
         let uptime = now.saturating_duration_since(self.started);
         meter.count(timer, &times, uptime);
         times
+    }
+
+    /// Counts the error codes of a response.
+    pub(crate) fn answered(&self, key: ApiKey, response: &impl ErrorCodes) {
+        let Some(meter) = self.meter(key.code()) else { return };
+        response.visit_error_codes(&mut |code| {
+            let index = usize::try_from(i32::from(code) + 1).unwrap_or(0);
+            if let Some(count) = meter.errors.get(index) {
+                count.fetch_add(1, Relaxed);
+            }
+        });
+    }
+
+    fn meter(&self, key: i16) -> Option<&ApiMeter> {
+        let slot = self.apis.get(usize::try_from(key).ok()?)?;
+        Some(slot.get_or_init(|| Box::new(ApiMeter::new())))
     }
 
     /// How long the meters have been running.
@@ -131,6 +150,7 @@ impl ApiMeter {
     fn new() -> ApiMeter {
         ApiMeter {
             versions: [const { AtomicU64::new(0) }; VERSIONS],
+            errors: [const { AtomicU64::new(0) }; ERROR_CODES],
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             total: TimerHistogram::new(),
@@ -166,6 +186,12 @@ impl ApiMeter {
         counts.filter(|(_, count)| *count > 0)
     }
 
+    /// Error codes that were answered, with how often.
+    pub(super) fn by_error(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
+        let counts = (-1..).zip(self.errors.iter().map(|count| count.load(Relaxed)));
+        counts.filter(|(_, count)| *count > 0).map(|(code, count)| (ErrorCode::from_code(code), count))
+    }
+
     /// Bytes of requests and of responses.
     pub(super) fn bytes(&self) -> (u64, u64) {
         (self.request_bytes.load(Relaxed), self.response_bytes.load(Relaxed))
@@ -199,5 +225,18 @@ mod tests {
         meters.finished(&RequestTimer::start(b"short"));
         let used: Vec<_> = meters.used().map(|(key, meter)| (key, meter.by_version().collect::<Vec<_>>())).collect();
         assert_eq!(used, [(ApiKey::Produce, vec![(9, 2), (13, 1)])]);
+    }
+
+    #[test]
+    fn error_codes_are_counted_by_api() {
+        let meters = RequestMeters::new();
+        for error_code in [0, 27, 0, -1, i16::MAX, i16::MIN] {
+            let response = milena_protocol::messages::HeartbeatResponse { error_code, ..Default::default() };
+            meters.answered(ApiKey::Heartbeat, &response);
+        }
+        let (_, meter) = meters.used().next().unwrap();
+        let counted: Vec<_> = meter.by_error().map(|(code, count)| (code.name(), count)).collect();
+        assert_eq!(counted[1..], [("NONE", 2), ("REBALANCE_IN_PROGRESS", 1)]);
+        assert_eq!(counted[0].0, "UNKNOWN_SERVER_ERROR");
     }
 }

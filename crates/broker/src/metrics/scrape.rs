@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use milena_protocol::ApiKey;
+use milena_protocol::{ApiKey, ErrorCode};
 use milena_stdx::TimerHistogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -98,6 +98,16 @@ impl Scrape {
                     vec![("request", request_name(key).to_owned()), ("version", version.to_string())]
                 };
                 meter.by_version().map(move |(version, count)| (labels(version), count))
+            }),
+        )?;
+        page.counters(
+            "kafka_network_requestmetrics_errors",
+            "Error codes of responses by API, those of partitions, topics and groups included",
+            meters.used().flat_map(|(key, meter)| {
+                let labels = move |code: ErrorCode| {
+                    vec![("request", request_name(key).to_owned()), ("error", code.name().to_owned())]
+                };
+                meter.by_error().map(move |(code, count)| (labels(code), count))
             }),
         )?;
         let bytes = |value: fn((u64, u64)) -> u64| {

@@ -2,7 +2,8 @@
 //!
 //! The measurement is Kafka's (`SampledStat` and `Rate`): a sample is begun by the first event after the previous one's window
 //! has passed, and the elapsed time is at least all windows but one, so that a client that has just come is not punished for its
-//! first burst.
+//! first burst. A clock that is set back starts the measurement anew; else what was recorded before would count until the
+//! clock has caught up.
 
 use std::collections::VecDeque;
 
@@ -45,7 +46,8 @@ impl RateWindow {
 
     /// Adds `value`, which may be negative to take something back.
     pub(crate) fn record(&mut self, value: f64, now_ms: i64) {
-        let current = self.samples.back().is_some_and(|sample| now_ms - sample.began_ms < self.windows.length_ms);
+        let length_ms = self.windows.length_ms;
+        let current = self.samples.back().is_some_and(|sample| (now_ms - sample.began_ms).abs() < length_ms);
         if !current {
             if self.samples.len() > self.windows.count as usize {
                 self.samples.pop_front();
@@ -91,8 +93,9 @@ impl RateWindow {
     }
 
     fn forget(&mut self, now_ms: i64) {
-        let span_ms = self.windows.span_ms();
-        self.samples.retain(|sample| now_ms - sample.last_event_ms < span_ms);
+        // Threads read the clock a little before they get here, so a moment ahead is not the future.
+        let ages = 1 - self.windows.length_ms..self.windows.span_ms();
+        self.samples.retain(|sample| ages.contains(&(now_ms - sample.last_event_ms)));
     }
 }
 
@@ -140,6 +143,17 @@ mod tests {
         assert!(!window.is_idle(10_999));
         assert!(window.is_idle(11_000));
         assert_eq!(window.rate(11_000), 0.0);
+    }
+
+    #[test]
+    fn a_clock_set_back_starts_the_measurement_anew() {
+        let mut window = RateWindow::new(KAFKAS);
+        window.record(5_000_000.0, 100_000_000);
+        window.record(1000.0, 50_000);
+        assert_eq!(window.rate(50_000), 100.0);
+        assert_eq!(window.throttle_ms(100.0, 50_000), 0);
+        window.record(1000.0, 49_990);
+        assert_eq!(window.rate(50_000), 200.0, "a moment is no jump");
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub(crate) trait ProducerIdSource: Send + Sync + 'static {
     fn next(&self) -> BoxFuture<'_, Result<i64, ErrorCode>>;
 }
 
+/// The level of the feature `transaction.version`.
+pub(crate) type VersionInForce = Box<dyn Fn() -> i16 + Send + Sync>;
+
 /// What a write does about its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMode {
@@ -46,6 +49,7 @@ pub struct TransactionCoordinator {
     pub(super) partitions: Arc<dyn TransactionPartitions>,
     producer_ids: Arc<dyn ProducerIdSource>,
     clock: Arc<dyn Clock>,
+    pub(super) transaction_version: VersionInForce,
     origin: Instant,
     /// One for each partition of `__transaction_state`; empty while the topic does not exist.
     pub(super) shards: RwLock<Vec<Arc<Mutex<Shard>>>>,
@@ -74,6 +78,7 @@ impl TransactionCoordinator {
         partitions: Arc<dyn TransactionPartitions>,
         producer_ids: Arc<dyn ProducerIdSource>,
         clock: Arc<dyn Clock>,
+        transaction_version: VersionInForce,
     ) -> TransactionCoordinator {
         let origin = clock.monotonic();
         TransactionCoordinator {
@@ -82,6 +87,7 @@ impl TransactionCoordinator {
             partitions,
             producer_ids,
             clock,
+            transaction_version,
             origin,
             shards: RwLock::default(),
             settled: Notify::new(),
@@ -112,7 +118,8 @@ impl TransactionCoordinator {
             let step = {
                 let mut shard = shard.lock();
                 let now = self.now();
-                let known = shard.get(transactional_id)?.cloned();
+                let level = (self.transaction_version)();
+                let known = shard.get(transactional_id)?.cloned().map(|known| known.at_level(level));
                 match (known, fresh) {
                     (None, None) => None,
                     (known, fresh) => {
@@ -334,7 +341,7 @@ impl TransactionCoordinator {
     /// Appends the record of `next` and puts it in the place of what was known.
     pub(super) fn store(&self, shard: &mut Shard, next: TransactionMetadata) -> Result<DurabilityWait, ErrorCode> {
         let partition = self.partition_for(&next.transactional_id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        let record = records::encode(&next).map_err(StateLogError::from);
+        let record = records::encode(&next, (self.transaction_version)()).map_err(StateLogError::from);
         let durability = record.and_then(|record| self.log.append(partition, &[record])).map_err(|error| {
             tracing::warn!(%error, transactional_id = &*next.transactional_id, "a transaction's state cannot be written");
             error.error_code()

@@ -47,6 +47,7 @@ impl TransactionCoordinator {
                 if current.producer() != producer || current.state != super::state::TransactionState::Ongoing {
                     return;
                 }
+                let current = current.clone().at_level((self.transaction_version)());
                 if let Some(next) = current.fence_and_abort(fresh, self.now()) {
                     // What cannot be written now is tried again at the next look.
                     if let Ok(durability) = self.store(&mut shard, next.clone()) {

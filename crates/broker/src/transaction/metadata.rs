@@ -135,6 +135,13 @@ impl TransactionMetadata {
         }
     }
 
+    /// The same, as a cluster at this level of the feature `transaction.version` sees it: below 2 there are no transactions v2,
+    /// and what the coordinator ends by itself ends as before. What clients end shows by their requests.
+    pub fn at_level(self, transaction_version: i16) -> TransactionMetadata {
+        let highest = ClientVersion::from_id(transaction_version);
+        TransactionMetadata { client_version: self.client_version.min(highest), ..self }
+    }
+
     /// The producer id and epoch in use.
     pub fn producer(&self) -> ProducerIdAndEpoch {
         ProducerIdAndEpoch { producer_id: self.producer_id, producer_epoch: self.producer_epoch }

@@ -1,8 +1,8 @@
 //! Keys and values of `__transaction_state`, byte for byte as Kafka writes them.
 //!
 //! The key is an i16 0 and the key message; the value an i16 version and the value message. No value is a tombstone.
-//! Version 1 is written, which carries the producer ids and the client's version that transactions v2 need; version 0 is
-//! read too.
+//! Version 1 carries the producer ids and the client's version that transactions v2 need; version 0 is written while the
+//! feature `transaction.version` is off.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use milena_protocol::messages::transaction_log_value::TransactionPartition;
 use milena_protocol::messages::{TransactionLogKey, TransactionLogValue};
 use milena_protocol::{DecodeError, EncodeError, Message, Reader, Writer};
 
-use super::metadata::{ClientVersion, NO_PRODUCER_EPOCH, Partitions, TransactionMetadata};
+use super::metadata::{ClientVersion, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Partitions, TransactionMetadata};
 use super::state::TransactionState;
 use crate::group::effects::Now;
 
 const KEY_TYPE: i16 = 0;
 const VALUE_VERSION: i16 = 1;
+const VALUE_VERSION_WITHOUT_FEATURE: i16 = 0;
 
 /// One record. A value of `None` is a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +44,19 @@ pub enum UnreadableRecord {
 ///
 /// # Errors
 /// A name is too long for the format.
-pub fn encode(transaction: &TransactionMetadata) -> Result<StateRecord, EncodeError> {
+pub fn encode(transaction: &TransactionMetadata, transaction_version: i16) -> Result<StateRecord, EncodeError> {
     let mut writer = Writer::new();
-    writer.i16(VALUE_VERSION);
-    value_of(transaction).encode(&mut writer, VALUE_VERSION)?;
+    let version = value_version(transaction, transaction_version);
+    writer.i16(version);
+    value_of(transaction).encode(&mut writer, version)?;
     Ok(StateRecord { key: key(&transaction.transactional_id)?, value: Some(bytes_of(writer)) })
+}
+
+/// A cluster without the feature keeps to the format that every Kafka reads. It cannot tell what transactions v2 left behind,
+/// which is therefore written in the newer one.
+fn value_version(transaction: &TransactionMetadata, transaction_version: i16) -> i16 {
+    let old_fields = transaction.client_version == ClientVersion::V1 && transaction.next_producer_id == NO_PRODUCER_ID;
+    if transaction_version == 0 && old_fields { VALUE_VERSION_WITHOUT_FEATURE } else { VALUE_VERSION }
 }
 
 /// The tombstone of a transactional id.
@@ -165,14 +174,25 @@ mod tests {
 
     #[test]
     fn a_stored_state_is_read_back() {
-        let record = encode(&sample()).unwrap();
+        let record = encode(&sample(), 2).unwrap();
         assert_eq!(decode_key(&record.key).unwrap().as_deref(), Some("transfer"));
         assert_eq!(decode_value("transfer".into(), &record.value.unwrap(), NOW).unwrap(), sample());
     }
 
     #[test]
+    fn without_the_feature_states_are_stored_in_the_format_that_every_kafka_reads() {
+        let old = TransactionMetadata { client_version: ClientVersion::V1, ..sample() };
+        let version_of =
+            |transaction: &TransactionMetadata, level| encode(transaction, level).unwrap().value.unwrap()[1];
+        assert_eq!((version_of(&old, 0), version_of(&old, 1), version_of(&sample(), 0)), (0, 1, 1));
+        let value = encode(&old, 0).unwrap().value.unwrap();
+        let read = decode_value("transfer".into(), &value, NOW).unwrap();
+        assert_eq!(read, TransactionMetadata { previous_producer_id: NO_PRODUCER_ID, ..old });
+    }
+
+    #[test]
     fn a_clock_that_jumped_makes_no_transaction_older_than_its_timeout() {
-        let value = encode(&sample()).unwrap().value.unwrap();
+        let value = encode(&sample(), 2).unwrap().value.unwrap();
         let at = |unix_ms| decode_value("transfer".into(), &value, Now { unix_ms, ..NOW }).unwrap().started_at_ms;
         assert_eq!(at(NOW.unix_ms + 86_400_000_000), NOW.monotonic_ms - 60_000);
         assert_eq!(at(NOW.unix_ms - 86_400_000_000), NOW.monotonic_ms);
@@ -184,7 +204,7 @@ mod tests {
         assert!(decode_value("x".into(), &Bytes::new(), NOW).is_err());
         let mut strange = sample();
         strange.state = TransactionState::Empty;
-        let mut value = encode(&strange).unwrap().value.unwrap().to_vec();
+        let mut value = encode(&strange, 2).unwrap().value.unwrap().to_vec();
         // version 2 bytes, producer id 8, epoch 2, timeout 4, then the state.
         value[16] = 99;
         assert!(matches!(decode_value("x".into(), &value.into(), NOW), Err(UnreadableRecord::UnknownState(99))));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicI64, Ordering};
 
 use bytes::Bytes;
 use milena_protocol::ErrorCode;
@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) log: Arc<MemoryLog>,
     pub(super) partitions: Arc<MemoryPartitions>,
     ids: Arc<CountedIds>,
+    /// The level of `transaction.version`.
+    pub(super) transaction_version: Arc<AtomicI16>,
 }
 
 impl World {
@@ -36,6 +38,7 @@ impl World {
             log: Arc::default(),
             partitions: Arc::default(),
             ids: Arc::new(CountedIds(AtomicI64::new(1000))),
+            transaction_version: Arc::new(AtomicI16::new(2)),
         }
     }
 
@@ -47,6 +50,10 @@ impl World {
             self.partitions.clone(),
             self.ids.clone(),
             self.clock.clone(),
+            {
+                let level = self.transaction_version.clone();
+                Box::new(move || level.load(Ordering::SeqCst))
+            },
         ));
         coordinator.start();
         let loaded = async {

@@ -344,6 +344,21 @@ fn retention_by_size_and_by_time_keeps_what_it_must() {
 }
 
 #[test]
+fn retention_deletes_nothing_when_the_clock_was_set_back() {
+    const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1000;
+    let bench = Bench::new(LogConfig { retention_ms: 10_000, ..small_segments(300) });
+    let (_manager, log) = bench.open_log();
+    for n in 0..20 {
+        append(&log, batch(&[&format!("{n}")]));
+    }
+    bench.clock.advance_ms(-YEAR_MS);
+    assert_eq!(log.apply_retention().unwrap(), 0, "records of the future are not old");
+    bench.clock.advance_ms(YEAR_MS + 10_001);
+    log.apply_retention().unwrap();
+    assert_eq!((log.size_in_bytes(), log.log_start_offset()), (0, 20));
+}
+
+#[test]
 fn leader_epochs_end_where_the_next_begins() {
     let bench = Bench::new(LogConfig::default());
     let (_manager, log) = bench.open_log();

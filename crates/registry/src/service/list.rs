@@ -235,8 +235,7 @@ impl Service {
         let context = context_of_id(&store, id, subject).ok_or(Error::SchemaNotFound)?;
         let versions = store.registrations(&context, id);
         let kept = versions.filter(|(_, version)| which == Which::WithDeleted || !version.deleted);
-        let mut found: Vec<(String, i32)> =
-            kept.map(|(name, version)| (name.to_string(), version.version)).collect();
+        let mut found: Vec<(String, i32)> = kept.map(|(name, version)| (name.to_string(), version.version)).collect();
         found.sort();
         Ok(found)
     }

@@ -25,6 +25,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Bytes that one fetch may bring.
 const FETCH_BYTES_MAX: i32 = 4 * 1024 * 1024;
 
+/// A record as the topic holds it; no value is a tombstone.
+type KeyAndValue = (Vec<u8>, Option<Vec<u8>>);
+
 /// How the topic is used.
 #[derive(Debug, Clone)]
 pub struct KafkaLogOptions {
@@ -79,8 +82,15 @@ impl KafkaLog {
             options.topic.create(&cluster).await?;
         }
         let (position, mut read_to) = watch::channel(0);
-        let shared =
-            Arc::new(Shared { cluster, options, store: RwLock::default(), other_spellings: Mutex::default(), position, made: Notify::new(), shutdown });
+        let shared = Arc::new(Shared {
+            cluster,
+            options,
+            store: RwLock::default(),
+            other_spellings: Mutex::default(),
+            position,
+            made: Notify::new(),
+            shutdown,
+        });
         let is_there = exists || !shared.options.create_late;
         tokio::spawn(shared.clone().follow(is_there));
         let log = KafkaLog {
@@ -314,7 +324,7 @@ impl Shared {
     }
 
     /// Key and value of each record, and the tombstones that go with it.
-    fn spelled(&self, records: &[Record]) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, StorageError> {
+    fn spelled(&self, records: &[Record]) -> Result<Vec<KeyAndValue>, StorageError> {
         let other_spellings = self.other_spellings.lock();
         let mut spelled = Vec::with_capacity(records.len());
         for record in records {

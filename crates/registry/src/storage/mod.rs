@@ -12,7 +12,9 @@ mod topic;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use parking_lot::{RwLock, RwLockReadGuard};
+#[cfg(test)]
+use parking_lot::RwLock;
+use parking_lot::RwLockReadGuard;
 
 pub use kafka::{KafkaLog, KafkaLogOptions};
 pub use record::{AssociationKey, AssociationValue, Key, Record, SchemaValue, TENANT, Value};

@@ -146,7 +146,7 @@ pub struct AssociationValue {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// For [`Key::Schema`].
-    Schema(SchemaValue),
+    Schema(Box<SchemaValue>),
     /// For [`Key::Config`].
     Config(Box<Config>),
     /// For [`Key::Mode`].
@@ -199,7 +199,10 @@ impl Record {
 
     /// A version of a subject.
     pub fn schema(value: SchemaValue) -> Record {
-        Record::new(Key::Schema { subject: value.subject.clone(), version: value.version }, Value::Schema(value))
+        Record::new(
+            Key::Schema { subject: value.subject.clone(), version: value.version },
+            Value::Schema(Box::new(value)),
+        )
     }
 
     /// Reads a record of the topic.
@@ -346,7 +349,7 @@ impl Value {
     fn decode(key: &Key, bytes: &[u8]) -> Result<Option<Value>, RecordError> {
         Ok(Some(match key {
             Key::Schema { subject, version } => {
-                let mut value: SchemaValue = serde_json::from_slice(bytes)?;
+                let mut value: Box<SchemaValue> = serde_json::from_slice(bytes)?;
                 // The key is what counts; values of old registries lack the subject.
                 value.subject.clone_from(subject);
                 value.version = *version;

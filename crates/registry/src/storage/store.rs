@@ -90,8 +90,11 @@ struct Registered {
     content: Arc<Content>,
     timestamp: i64,
     /// In no order: one schema may be registered under very many subjects, and nearly all have one.
-    at: Vec<(Arc<str>, i32)>,
+    at: Vec<Place>,
 }
+
+/// Qualified subject and version.
+type Place = (Arc<str>, i32);
 
 /// See the module's words.
 #[derive(Debug, Default)]
@@ -100,7 +103,7 @@ pub struct Store {
     /// By qualified name; versions ascending. Most subjects have few, which a vector holds in the least memory.
     subjects: BTreeMap<Arc<str>, Vec<Version>>,
     /// Who refers to a version: subject and version, both qualified.
-    referrers: HashMap<(String, i32), BTreeSet<(Arc<str>, i32)>>,
+    referrers: HashMap<(String, i32), BTreeSet<Place>>,
     configs: HashMap<Option<String>, Config>,
     modes: HashMap<Option<String>, Mode>,
     associations: BTreeMap<AssociationKey, AssociationValue>,
@@ -163,7 +166,7 @@ impl Store {
     /// A record that contradicts an earlier one; the store is as before then.
     pub fn apply(&mut self, record: Record, timestamp: i64) -> Result<(), NotApplied> {
         match (record.key, record.value) {
-            (Key::Schema { .. }, Some(Value::Schema(value))) => return self.put_schema(value, timestamp),
+            (Key::Schema { .. }, Some(Value::Schema(value))) => return self.put_schema(*value, timestamp),
             (Key::Schema { subject, version }, _) => {
                 self.remove_version(&Subject::parse(&subject), version);
             }
@@ -219,11 +222,8 @@ impl Store {
         self.remove_version(&subject, version);
         let ids = self.contexts.entry(subject.context().to_owned()).or_default();
         ids.id_max = ids.id_max.max(id);
-        let registered = ids.by_id.entry(id).or_insert_with(|| Registered {
-            content: Arc::new(content),
-            timestamp,
-            at: Vec::new(),
-        });
+        let registered =
+            ids.by_id.entry(id).or_insert_with(|| Registered { content: Arc::new(content), timestamp, at: Vec::new() });
         registered.at.push(holder.clone());
         let content = registered.content.clone();
         ids.has_doubles |= *ids.by_md5.entry(content.md5).or_insert(id) != id;

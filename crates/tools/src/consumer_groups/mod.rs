@@ -1,7 +1,7 @@
 //! `kafka-consumer-groups`: list, describe, delete groups; delete and reset their offsets.
 
 mod describe;
-mod offsets_file;
+pub(crate) mod offsets_file;
 pub(crate) mod reset;
 #[cfg(test)]
 mod tests;
@@ -251,7 +251,12 @@ async fn delete_offsets(cluster: &Cluster, options: &Parsed, terminal: &mut Term
 /// Stands for "the whole topic" in a report.
 const NO_PARTITION: i32 = -1;
 
-fn offsets_deletion_report(group: &str, code: ErrorCode, results: &BTreeMap<TopicPartition, ErrorCode>) -> String {
+/// The report of `--delete-offsets`: the code of the request, and the one of each partition.
+pub(crate) fn offsets_deletion_report(
+    group: &str,
+    code: ErrorCode,
+    results: &BTreeMap<TopicPartition, ErrorCode>,
+) -> String {
     let head = match code {
         ErrorCode::None
             if results.iter().all(|(tp, code)| tp.partition == NO_PARTITION || *code == ErrorCode::None) =>

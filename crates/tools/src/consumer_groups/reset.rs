@@ -16,12 +16,13 @@ use crate::options::Parsed;
 use crate::table::{self, Column};
 use crate::terminal::Terminal;
 
-const SCENARIOS: &[&str] =
+/// The options that say what to reset to.
+pub(crate) const SCENARIOS: &[&str] =
     &["to-offset", "to-datetime", "by-duration", "to-earliest", "to-latest", "shift-by", "from-file", "to-current"];
 
 /// What to reset to.
 #[derive(Debug, Clone, PartialEq)]
-enum Target {
+pub(crate) enum Target {
     Spec(OffsetSpec),
     Offset(i64),
     ShiftBy(i64),
@@ -67,7 +68,12 @@ pub async fn reset(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal)
             ));
             continue;
         }
-        let offsets = plan(cluster, options, &group, &target, terminal).await?;
+        let partitions = match &target {
+            Target::File(_) => Vec::new(),
+            _ if options.has("all-topics") => cluster.committed_offsets(&group, None).await?.into_keys().collect(),
+            _ => partitions_of(cluster, options).await?,
+        };
+        let offsets = plan(cluster, options, &group, &target, partitions, terminal).await?;
         if options.has("execute") {
             let committed = offsets.iter().map(|(tp, offset)| (tp.clone(), Committed::at(*offset))).collect();
             cluster.commit_offsets(&group, None, &committed).await?;
@@ -108,7 +114,11 @@ async fn state_of(cluster: &Cluster, group: &str) -> Result<String, Failure> {
     }
 }
 
-fn target(options: &Parsed) -> Result<Target, Failure> {
+/// What the options say to reset to.
+///
+/// # Errors
+/// A number, a time or a duration that is none.
+pub(crate) fn target(options: &Parsed) -> Result<Target, Failure> {
     if let Some(offset) = options.number("to-offset")? {
         return Ok(Target::Offset(offset));
     }
@@ -156,11 +166,16 @@ fn before(now: Timestamp, text: &str) -> Result<i64, Failure> {
     now.checked_sub(length).map(Timestamp::as_millisecond).map_err(|_| unparsable())
 }
 
-async fn plan(
+/// The new offsets of `group`: of `partitions`, or of those that the file of `target` names.
+///
+/// # Errors
+/// The file cannot be read, a partition without a committed offset cannot be shifted, or the cluster refuses.
+pub(crate) async fn plan(
     cluster: &Cluster,
     options: &Parsed,
     group: &str,
     target: &Target,
+    partitions: Vec<TopicPartition>,
     terminal: &mut Terminal,
 ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
     if let Target::File(path) = target {
@@ -170,10 +185,6 @@ async fn plan(
         let wanted = offsets_file::from_csv(&text, only_group)?.remove(group).unwrap_or_default();
         return within_log(cluster, wanted, terminal).await;
     }
-    let partitions: Vec<TopicPartition> = match options.has("all-topics") {
-        true => cluster.committed_offsets(group, None).await?.into_keys().collect(),
-        false => partitions_of(cluster, options).await?,
-    };
     match target {
         Target::Spec(spec) => find(cluster, &partitions, *spec, terminal).await,
         Target::Offset(offset) => {

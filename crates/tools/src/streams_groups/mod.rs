@@ -30,6 +30,11 @@ const SYNTAX: Syntax = Syntax {
         Opt::flag("all-groups", "All streams groups."),
         Opt::many("input-topic", "topic[:0,1]", "The input topic, with or without partitions; may be repeated."),
         Opt::flag("all-input-topics", "All source topics of the group's topology."),
+        Opt::many(
+            "delete-internal-topic",
+            "topic",
+            "With --reset-offsets --execute: delete this topic; may be repeated.",
+        ),
         Opt::flag("delete-all-internal-topics", "With --delete, or --reset-offsets --execute: delete them too."),
         Opt::flag("offsets", "Describe offsets (the default)."),
         Opt::flag("members", "Describe members."),
@@ -40,7 +45,13 @@ const SYNTAX: Syntax = Syntax {
         Opt::flag("execute", "Do it."),
         Opt::flag("to-earliest", "Reset to the first offsets."),
         Opt::flag("to-latest", "Reset to the end."),
+        Opt::flag("to-current", "Reset to the committed offsets."),
+        Opt::one("to-offset", "offset", "Reset to this offset."),
+        Opt::one("shift-by", "count", "Move by so many records, back when negative."),
         Opt::one("to-datetime", "2025-01-01T00:00:00.000", "Reset to the first record since then."),
+        Opt::one("by-duration", "P1DT2H", "Reset to the first record since so long ago."),
+        Opt::one("from-file", "file", "Reset to the offsets of a CSV file."),
+        Opt::flag("export", "Print the new offsets as CSV."),
     ],
 };
 
@@ -74,6 +85,7 @@ fn check(options: &Parsed) -> Result<(), Failure> {
         );
     }
     options.forbid("group", &["all-groups", "list"])?;
+    offsets::check_internal_topics(options)?;
     if options.has("reset-offsets") || options.has("delete-offsets") { offsets::check(options) } else { Ok(()) }
 }
 
@@ -143,28 +155,47 @@ fn lines(columns: &[Column], rows: &[Vec<String>]) -> String {
 
 async fn delete(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal) -> Result<(), Failure> {
     let known = streams_groups(cluster, &[]).await?;
-    let mut results = Vec::new();
+    let (mut results, mut of_topics) = (Vec::new(), Vec::new());
     for group in chosen_groups(cluster, options).await? {
+        let internal = match options.has("delete-all-internal-topics") {
+            true => cluster.describe_streams_group(&group).await.as_ref().map(internal_topics).unwrap_or_default(),
+            false => Vec::new(),
+        };
         let result = if known.iter().any(|known| known.group_id == group) {
-            delete_group(cluster, &group, options).await.map_err(|failure| failure.to_exception())
+            cluster.delete_group(&group).await.map_err(|error| Failure::from(error).to_exception())
         } else {
             Err(format!(
                 "java.lang.IllegalArgumentException: Group '{group}' does not exist or is not a streams group."
             ))
         };
+        if result.is_ok() && !internal.is_empty() {
+            let deleted = cluster.delete_topics(&internal).await;
+            of_topics.push((group.clone(), deleted.map_err(|error| Failure::from(error).to_exception())));
+        }
         results.push((group, result));
     }
     terminal.print(&deletion_report(&results));
+    terminal.print(&topic_deletion_report(&of_topics));
     Ok(())
 }
 
-async fn delete_group(cluster: &Cluster, group: &str, options: &Parsed) -> Result<(), Failure> {
-    let internal = match options.has("delete-all-internal-topics") {
-        true => internal_topics(&cluster.describe_streams_group(group).await?),
-        false => Vec::new(),
-    };
-    cluster.delete_group(group).await?;
-    if internal.is_empty() { Ok(()) } else { Ok(cluster.delete_topics(&internal).await?) }
+/// What became of the internal topics of the groups that were deleted.
+fn topic_deletion_report(results: &[(String, Result<(), String>)]) -> String {
+    let failed: Vec<String> = results
+        .iter()
+        .filter_map(|(group, result)| {
+            let error = result.as_ref().err()?;
+            Some(format!("* Internal topics of the streams group '{group}' could not be deleted due to: {error}\n"))
+        })
+        .collect();
+    if !failed.is_empty() {
+        return format!("Deletion of some associated internal topics failed:\n{}", failed.concat());
+    }
+    if results.is_empty() {
+        return String::new();
+    }
+    let groups: Vec<String> = results.iter().map(|(group, _)| format!("'{group}'")).collect();
+    format!("Deletion of associated internal topics of the streams groups ({}) was successful.\n", groups.join(", "))
 }
 
 /// The repartition and changelog topics of a group's topology.
@@ -194,7 +225,7 @@ fn deletion_report(results: &[(String, Result<(), String>)]) -> String {
     }
     let mut text = format!("\nError: Deletion of some streams groups failed:\n{}", failed.concat());
     if !deleted.is_empty() {
-        text += &format!("\nThese streams groups were deleted successfully: {}\n", deleted.join(", "));
+        text += &format!("\nThese streams groups were deleted successfully: {}.\n", deleted.join(", "));
     }
     text
 }

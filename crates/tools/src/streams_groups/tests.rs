@@ -9,6 +9,7 @@ use milena_protocol::messages::streams_group_describe_response::{
 };
 
 use super::describe::{Position, input_topics, members_table, offsets_table, state_table};
+use super::offsets::table_of;
 use super::{deletion_report, internal_topics};
 
 fn tasks(subtopology_id: &str, partitions: &[i32]) -> TaskIds {
@@ -102,6 +103,17 @@ fn deletions_are_reported() {
     assert_eq!(
         deletion_report(&[done, failed]),
         "\nError: Deletion of some streams groups failed:\n* Group 'h' could not be deleted due to: no\n\
-         \nThese streams groups were deleted successfully: 'g'\n"
+         \nThese streams groups were deleted successfully: 'g'.\n"
     );
+}
+
+#[test]
+fn new_offsets_are_shown_in_columns_of_fixed_width() {
+    let offsets = BTreeMap::from([(TopicPartition::new("in2", 0), 7)]);
+    let expected = format!(
+        "\n{:<30} {:<30} {:<10} {:<15}\n{:<30} {:<30} {:<10} {:<15}",
+        "GROUP", "TOPIC", "PARTITION", "NEW-OFFSET", "count-in2", "in2", 0, 7
+    );
+    assert_eq!(table_of(&BTreeMap::from([("count-in2".to_owned(), offsets)])), expected);
+    assert_eq!(table_of(&BTreeMap::new()), "");
 }

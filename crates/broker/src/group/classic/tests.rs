@@ -260,6 +260,24 @@ fn a_silent_member_is_removed_after_its_session_timeout() {
 }
 
 #[test]
+fn sessions_do_not_mind_a_wall_clock_that_jumps() {
+    const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1000;
+    for jump_ms in [-YEAR_MS, YEAR_MS] {
+        let mut bench = bench();
+        let members = stable_group(&mut bench, 2);
+        bench.jump_wall_clock(jump_ms);
+        bench.advance(6_000);
+        assert_eq!(bench.heartbeat(&members[0], 2), Ok(()));
+        assert_eq!(bench.heartbeat(&members[1], 2), Ok(()));
+        bench.advance(9_000);
+        assert_eq!(bench.heartbeat(&members[0], 2), Ok(()));
+        bench.jump_wall_clock(-jump_ms);
+        bench.advance(1_001);
+        assert_eq!(bench.heartbeat(&members[1], 2), Err(ErrorCode::UnknownMemberId), "ten seconds are ten seconds");
+    }
+}
+
+#[test]
 fn members_that_do_not_rejoin_are_dropped_at_the_rebalance_timeout() {
     let mut bench = bench();
     let members = stable_group(&mut bench, 2);

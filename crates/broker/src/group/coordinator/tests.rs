@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::group::shard_offsets::PartitionCommit;
-use crate::group::testing::{Logged, MapTopics, MemoryLog, client, join_request, sync_request};
+use crate::group::testing::{Logged, MapTopics, MemoryLog, client, held_open, join_request, sync_request};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -223,11 +223,11 @@ async fn transactions_of_several_producers_are_kept_apart_and_survive_a_restart(
     let partition = coordinator.partition_for("g").unwrap();
     let producer = |producer_id| TransactionalProducer { producer_id, producer_epoch: 1 };
     log.producer_epoch.store(1, Ordering::SeqCst);
-    coordinator.commit_transactional_offsets(commit("g", 5), producer(1)).await.unwrap();
+    coordinator.commit_transactional_offsets(commit("g", 5), producer(1), held_open()).await.unwrap();
     let zombie = TransactionalProducer { producer_epoch: 0, ..producer(2) };
-    let refused = coordinator.commit_transactional_offsets(commit("g", 6), zombie).await;
+    let refused = coordinator.commit_transactional_offsets(commit("g", 6), zombie, held_open()).await;
     assert_eq!(refused, Err(ErrorCode::InvalidProducerEpoch));
-    coordinator.commit_transactional_offsets(commit("g", 7), producer(2)).await.unwrap();
+    coordinator.commit_transactional_offsets(commit("g", 7), producer(2), held_open()).await.unwrap();
     assert_eq!(committed(&coordinator, "g").await, Ok(None));
 
     log.records.lock().entry(partition).or_default().push(Logged::Marker(1, true));
@@ -237,4 +237,17 @@ async fn transactions_of_several_producers_are_kept_apart_and_survive_a_restart(
     let restarted = self::coordinator(&log);
     restarted.complete_transaction(partition, 2, true).await;
     assert_eq!(committed(&restarted, "g").await, Ok(Some(7)));
+}
+
+#[tokio::test]
+async fn offsets_whose_transaction_has_ended_meanwhile_are_not_written() {
+    let log: Arc<MemoryLog> = Arc::default();
+    let coordinator = coordinator(&log);
+    let producer = TransactionalProducer { producer_id: 1, producer_epoch: 0 };
+    let ended = Box::new(|_: &mut dyn FnMut()| Err::<(), _>(ErrorCode::TransactionAbortable));
+    let refused = coordinator.commit_transactional_offsets(commit("g", 5), producer, ended).await;
+    assert_eq!(refused, Err(ErrorCode::TransactionAbortable));
+    assert!(log.records.lock().values().all(Vec::is_empty), "nothing is left pending in the log");
+    let fetched = coordinator.commit_transactional_offsets(commit("g", 6), producer, held_open()).await;
+    assert_eq!(fetched, Ok(vec![ErrorCode::None]), "the shard goes on");
 }

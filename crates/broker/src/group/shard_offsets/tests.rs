@@ -230,6 +230,19 @@ fn offsets_of_no_group_expire_after_their_commit_and_the_group_with_them() {
 }
 
 #[test]
+fn a_wall_clock_set_back_makes_no_offset_expire() {
+    let mut bench = Bench::new();
+    bench.restart();
+    commit(&mut bench, simple_commit(vec![offset("orders", 0, 5)])).unwrap();
+    bench.jump_wall_clock(-100 * WEEK_MS);
+    bench.advance(2 * WEEK_MS);
+    assert_eq!(committed(&bench, "orders", 0), Some(5), "by the clock it was committed in the future");
+    bench.jump_wall_clock(100 * WEEK_MS);
+    bench.advance(600_000);
+    assert_eq!(committed(&bench, "orders", 0), None);
+}
+
+#[test]
 fn offsets_of_an_empty_group_expire_counted_from_when_it_became_empty() {
     let mut bench = Bench::new();
     bench.restart();

@@ -3,7 +3,7 @@
 use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, LeaveGroupRequest, leave_group_request};
 
 use super::*;
-use crate::group::testing::{Bench, answer, client, everything, join_request, sync_request};
+use crate::group::testing::{Bench, answer, client, everything, held_open, join_request, sync_request};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -29,7 +29,9 @@ fn request(partition: i32, offset: i64) -> CommitRequest {
 }
 
 fn commit_in(bench: &mut Bench, producer_id: i64, request: CommitRequest) -> Result<Vec<ErrorCode>, ErrorCode> {
-    bench.turn(|shard, now, effects| shard.commit_transactional_offsets(request, producer(producer_id), now, effects))
+    bench.turn(|shard, now, effects| {
+        shard.commit_transactional_offsets(request, producer(producer_id), held_open(), now, effects)
+    })
 }
 
 fn commit(bench: &mut Bench, request: CommitRequest) {

@@ -224,3 +224,49 @@ async fn lists_are_filtered_by_state_producer_duration_and_pattern() {
     assert_eq!(names(ListFilter { pattern, ..Default::default() }), ["other"]);
     assert_eq!(coordinator.counts(), (2, 1));
 }
+
+#[tokio::test]
+async fn below_transaction_version_2_the_coordinator_itself_ends_transactions_as_before() {
+    for (level, epochs) in [(2, 2), (1, 1), (0, 1)] {
+        let world = World::new();
+        world.transaction_version.store(level, Ordering::SeqCst);
+        let coordinator = world.coordinator().await;
+        let producer = begin(&world, &coordinator, V2).await;
+        world.clock.advance_ms(60_001);
+        coordinator.abort_timed_out().await;
+        until("aborted", || state(&coordinator) == TransactionState::CompleteAbort).await;
+        let aborted = coordinator.describe("x").expect("loaded").expect("known");
+        assert_eq!(aborted.producer_epoch, producer.producer_epoch + epochs, "level {level}");
+        assert_eq!(aborted.client_version, if level == 2 { V2 } else { V1 });
+    }
+}
+
+#[tokio::test]
+async fn transactions_go_on_with_a_new_producer_id_when_the_epochs_are_used_up() {
+    let world = World::new();
+    let coordinator = world.coordinator().await;
+    let first = coordinator.initialize("x", 60_000, None).await.expect("a producer");
+    let known = coordinator.describe("x").expect("loaded").expect("known");
+    let shard = coordinator.shard("x").expect("a shard");
+    let late = TransactionMetadata { producer_epoch: i16::MAX - 3, ..known };
+    assert!(coordinator.store(&mut shard.lock(), late).is_ok());
+    let mut producer = ProducerIdAndEpoch { producer_epoch: i16::MAX - 3, ..first };
+    let mut seen = vec![producer];
+    for _ in 0..4 {
+        coordinator.add_partitions("x", producer, &partitions(&[0]), V2).await.expect("added");
+        let next = coordinator.end("x", producer, true, V2).await.expect("committed");
+        let again = coordinator.end("x", producer, true, V2).await;
+        assert_eq!(again, Ok(next), "the answer was lost");
+        until("complete", || state(&coordinator) == TransactionState::CompleteCommit).await;
+        producer = next;
+        seen.push(producer);
+    }
+    let epochs: Vec<i16> = seen.iter().map(|producer| producer.producer_epoch).collect();
+    assert_eq!(epochs, [i16::MAX - 3, i16::MAX - 2, i16::MAX - 1, 0, 1]);
+    assert_eq!(seen[2].producer_id, first.producer_id);
+    assert_ne!(seen[3].producer_id, first.producer_id);
+    let zombie = coordinator.add_partitions("x", seen[2], &partitions(&[0]), V2).await;
+    assert_eq!(zombie, Err(ErrorCode::InvalidProducerIdMapping));
+    let restarted = world.coordinator().await;
+    assert_eq!(restarted.describe("x").expect("loaded").expect("known").producer(), producer);
+}

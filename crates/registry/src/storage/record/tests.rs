@@ -83,7 +83,8 @@ fn records_of_older_registries_are_read() {
 
 #[test]
 fn what_nobody_can_read_is_an_error_and_not_a_panic() {
-    let undecodable: [(Option<&[u8]>, Option<&[u8]>); 6] = [
+    type Read<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+    let undecodable: [Read<'_>; 6] = [
         (None, None),
         (Some(b"not json"), None),
         (Some(b"[]"), None),

@@ -17,12 +17,7 @@ enum ContentModel {
     Closed,
 }
 
-fn content_model(
-    model: &Model<'_>,
-    object: &Object<'_>,
-    property: &str,
-    mut is_found: impl FnMut(&str) -> bool,
-) -> ContentModel {
+fn content_model(model: &Model<'_>, object: &Object<'_>, mut is_found: impl FnMut(&str) -> bool) -> ContentModel {
     let unevaluated = object.unevaluated.map(|id| (id, &model.get(id).kind));
     let is_open = object.additional == Additional::Any
         && object.pattern_properties.is_empty()
@@ -115,7 +110,7 @@ impl Comparison<'_, '_> {
     /// The old data holds the property: the new content model must admit it.
     fn property_removed(&mut self, name: &str, old: NodeId, update: &Object<'_>, path: &str, report: &mut Report) {
         let new = self.new;
-        match content_model(new, update, name, |regex| self.is_found(regex, name)) {
+        match content_model(new, update, |regex| self.is_found(regex, name)) {
             ContentModel::Open => report.add(PROPERTY_REMOVED_FROM_OPEN_CONTENT_MODEL, path),
             ContentModel::Covered(schema) => {
                 let found = self.compare(Some(old), Some(schema));
@@ -144,7 +139,7 @@ impl Comparison<'_, '_> {
         let required = update.required.contains(name);
         let has_default = self.new.get(new).has_default;
         let old = self.old;
-        let content_model = content_model(old, original, name, |regex| self.is_found(regex, name));
+        let content_model = content_model(old, original, |regex| self.is_found(regex, name));
         if let ContentModel::Open = content_model {
             let change = match self.new.get(new).kind {
                 Kind::Empty => PROPERTY_WITH_EMPTY_SCHEMA_ADDED_TO_OPEN_CONTENT_MODEL,
