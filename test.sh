@@ -53,7 +53,7 @@ if [[ $quick == no ]]; then
   if command -v cargo-deny >/dev/null; then step "licences and duplicates" cargo deny --log-level error check; fi
 fi
 step "build" build
-step "unit tests and the Rust client" cargo test --workspace --quiet
+step "unit tests and the Rust client" cargo test --workspace --no-fail-fast --quiet
 step "system tests" system_tests
 
 echo
