@@ -87,22 +87,27 @@ impl Cluster {
     /// # Errors
     /// The answer's code with the broker's message.
     pub async fn alter_configs(&self, resource: &ConfigResource, changes: &[ConfigChange]) -> Result<()> {
-        let configs = changes.iter().map(|change| {
-            let (name, config_operation, value) = match change {
-                ConfigChange::Set(name, value) => (name, 0, Some(value.clone())),
-                ConfigChange::Delete(name) => (name, 1, Some(String::new())),
-            };
-            incremental_alter_configs_request::Config { name: name.clone(), config_operation, value }
+        self.alter_configs_of(&[(resource.clone(), changes.to_vec())], false).await
+    }
+
+    /// Changes configs of several resources of one kind that lives on one broker, or only checks whether that could be done.
+    /// Each resource is changed as a whole or not at all.
+    ///
+    /// # Errors
+    /// The code of the first resource that was refused, with the broker's message.
+    pub async fn alter_configs_of(
+        &self,
+        resources: &[(ConfigResource, Vec<ConfigChange>)],
+        validate_only: bool,
+    ) -> Result<()> {
+        let Some((first, _)) = resources.first() else { return Ok(()) };
+        let altered = resources.iter().map(|(resource, changes)| incremental_alter_configs_request::Resource {
+            resource_type: resource.resource_type as i8,
+            resource_name: resource.name.clone(),
+            configs: changes.iter().map(change_on_the_wire).collect(),
         });
-        let request = IncrementalAlterConfigsRequest {
-            resources: vec![incremental_alter_configs_request::Resource {
-                resource_type: resource.resource_type as i8,
-                resource_name: resource.name.clone(),
-                configs: configs.collect(),
-            }],
-            validate_only: false,
-        };
-        let response = self.owner_of(resource).await?.send(&request).await?;
+        let request = IncrementalAlterConfigsRequest { resources: altered.collect(), validate_only };
+        let response = self.owner_of(first).await?.send(&request).await?;
         for result in response.responses {
             Error::check(result.error_code, result.error_message.as_ref())?;
         }
@@ -131,4 +136,12 @@ impl Cluster {
             _ => self.any().await,
         }
     }
+}
+
+fn change_on_the_wire(change: &ConfigChange) -> incremental_alter_configs_request::Config {
+    let (name, config_operation, value) = match change {
+        ConfigChange::Set(name, value) => (name, 0, Some(value.clone())),
+        ConfigChange::Delete(name) => (name, 1, Some(String::new())),
+    };
+    incremental_alter_configs_request::Config { name: name.clone(), config_operation, value }
 }

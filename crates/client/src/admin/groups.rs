@@ -49,6 +49,8 @@ pub struct GroupDescription {
     pub members: Vec<GroupMember>,
     /// Which kind of group this is.
     pub classic: ClassicGroup,
+    /// Whether it only has offsets: nobody ever joined it.
+    pub is_simple: bool,
 }
 
 /// Whether a group uses the classic protocol.
@@ -383,6 +385,7 @@ fn from_consumer_group(group: consumer_group_describe_response::Group) -> GroupD
         group_epoch: Some(group.group_epoch),
         target_assignment_epoch: Some(group.assignment_epoch),
         classic: ClassicGroup::No,
+        is_simple: false,
     }
 }
 
@@ -416,5 +419,6 @@ fn from_classic_group(group: describe_groups_response::Group) -> Result<GroupDes
         group_epoch: None,
         target_assignment_epoch: None,
         classic: ClassicGroup::Yes,
+        is_simple: group.protocol_type.is_empty(),
     })
 }

@@ -42,6 +42,16 @@ enum Subscription {
     Regex(String),
 }
 
+impl Subscription {
+    fn to(wanted: &Wanted) -> Subscription {
+        match wanted {
+            Wanted::Topics(names) => Subscription::Names(names.clone()),
+            Wanted::Matching(pattern, _) => Subscription::Regex(pattern.clone()),
+            Wanted::Partitions => Subscription::Names(Vec::new()),
+        }
+    }
+}
+
 /// One member.
 #[derive(Debug)]
 pub(super) struct Coordinated {
@@ -88,11 +98,7 @@ impl Coordinated {
         if let Some(key) = config.classic_only.first() {
             return Err(Error::Config(format!("{key} cannot be set when group.protocol=CONSUMER")));
         }
-        let subscription = match wanted {
-            Wanted::Topics(names) => Subscription::Names(names.clone()),
-            Wanted::Matching(pattern, _) => Subscription::Regex(pattern.clone()),
-            Wanted::Partitions => Subscription::Names(Vec::new()),
-        };
+        let subscription = Subscription::to(wanted);
         let shared = Arc::new(Shared {
             cluster: cluster.clone(),
             group_id,
@@ -121,6 +127,20 @@ impl Coordinated {
     pub fn identity(&self) -> Option<(i32, &str, Option<&str>)> {
         let epoch = self.shared.state().epoch;
         (epoch > JOINING).then(|| (epoch, self.shared.member_id.as_str(), self.shared.instance_id.as_deref()))
+    }
+
+    /// The topics it has told by name.
+    pub fn subscribed(&self) -> Option<Vec<String>> {
+        match &self.shared.state().subscription {
+            Subscription::Names(names) => Some(names.clone()),
+            Subscription::Regex(_) => None,
+        }
+    }
+
+    /// Tells with the next heartbeat, which is sent at once, that something else is wanted.
+    pub fn change_subscription(&mut self, wanted: &Wanted) {
+        self.shared.state().subscription = Subscription::to(wanted);
+        self.shared.tell.notify_one();
     }
 
     /// Returns when the coordinator wants something.

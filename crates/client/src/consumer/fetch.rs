@@ -147,7 +147,7 @@ impl Consumer {
         }
     }
 
-    fn next_commit_in(&self) -> Duration {
+    pub(super) fn next_commit_in(&self) -> Duration {
         match self.config.enable_auto_commit && self.config.group_id.is_some() {
             true => self.next_commit.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)),
             false => Duration::from_secs(3600),

@@ -5,7 +5,7 @@
 //! and another join lets the new owner have it (KIP-429).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -28,6 +28,10 @@ pub(super) struct Group {
     subscribed: Vec<String>,
     /// When patterns are matched against the cluster's topics again.
     look_for_topics: Instant,
+    /// The partitions that were assigned by this member, when it leads: how many each topic has.
+    counted: Option<HashMap<String, i32>>,
+    /// When they are counted again.
+    count_again: Instant,
     cooperative: bool,
 }
 
@@ -49,8 +53,34 @@ impl Group {
             join_reason: Some("joining the group"),
             subscribed: Vec::new(),
             look_for_topics: Instant::now(),
+            counted: None,
+            count_again: Instant::now(),
             cooperative: config.assignors.iter().all(|assignor| assignor.is_cooperative()),
         })
+    }
+
+    /// The topics of the last subscription.
+    pub fn subscribed(&self) -> &[String] {
+        &self.subscribed
+    }
+
+    /// Patterns are matched again with the next poll.
+    pub fn look_for_topics_now(&mut self) {
+        self.look_for_topics = Instant::now();
+    }
+
+    /// Returns when there is a reason to join, patterns are to be matched again, or partitions to be counted.
+    pub async fn disturbed(&mut self, matches_pattern: bool) {
+        if self.join_reason.is_some() {
+            return;
+        }
+        let look_for_topics = tokio::time::Instant::from_std(self.look_for_topics);
+        let count_again = tokio::time::Instant::from_std(self.count_again);
+        tokio::select! {
+            () = self.membership.disturbed() => {}
+            () = tokio::time::sleep_until(look_for_topics), if matches_pattern => {}
+            () = tokio::time::sleep_until(count_again), if self.counted.is_some() => {}
+        }
     }
 
     /// Generation, member id and instance id for a commit; `None` before the first join.
@@ -75,6 +105,7 @@ impl Consumer {
             }
         }
         self.find_topics().await?;
+        self.notice_growth().await?;
         let Some(reason) = self.group.as_ref().and_then(|group| group.join_reason) else { return Ok(()) };
         match self.rebalance(reason).await {
             Err(error) if rejoin_after(&error) => {
@@ -108,6 +139,41 @@ impl Consumer {
         Ok(())
     }
 
+    /// The leader counts partitions again now and then: topics that were made or have grown are assigned anew.
+    async fn notice_growth(&mut self) -> Result<()> {
+        let Some(group) = self.group.as_ref() else { return Ok(()) };
+        let Some(before) = group.counted.as_ref().filter(|_| group.count_again <= Instant::now()) else {
+            return Ok(());
+        };
+        let topics: Vec<String> = before.keys().cloned().collect();
+        let has_grown = match self.cluster.refresh_metadata(Some(&topics), false).await {
+            Ok(response) => response.topics.iter().any(|topic| {
+                let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+                let known = topic.name.as_ref().and_then(|name| before.get(name)).copied().unwrap_or(0);
+                topic.error_code == 0 && count > known
+            }),
+            Err(error) => {
+                tracing::debug!(%error, "partitions could not be counted");
+                false
+            }
+        };
+        let next = self.next_count();
+        let Some(group) = self.group.as_mut() else { return Ok(()) };
+        group.count_again = next;
+        if has_grown {
+            group.join_reason.get_or_insert("the subscribed topics have grown");
+        }
+        Ok(())
+    }
+
+    /// When partitions are counted again; topics that are not there are expected sooner.
+    fn next_count(&self) -> Instant {
+        let counted = self.group.as_ref().and_then(|group| group.counted.as_ref());
+        let is_waiting = counted.is_some_and(|counted| counted.values().any(|count| *count == 0));
+        let age = self.config.metadata_max_age;
+        Instant::now() + if is_waiting { age.min(MISSING_TOPIC_AGE) } else { age }
+    }
+
     async fn rebalance(&mut self, reason: &'static str) -> Result<()> {
         let cooperative = self.group.as_ref().is_some_and(|group| group.cooperative);
         if !cooperative && !self.partitions.is_empty() {
@@ -122,17 +188,26 @@ impl Consumer {
         let protocols: Vec<(String, Bytes)> =
             self.config.assignors.iter().map(|assignor| (assignor.name().to_owned(), metadata.clone())).collect();
         let joined = group.membership.join(&protocols, reason).await?;
-        let assignments =
-            if joined.is_leader && !joined.skip_assignment { self.lead(&joined).await? } else { Vec::new() };
+        let (assignments, counted) = if joined.is_leader && !joined.skip_assignment {
+            self.lead(&joined).await.map(|(assignments, counted)| (assignments, Some(counted)))?
+        } else {
+            (Vec::new(), None)
+        };
+        if let Some(group) = self.group.as_mut() {
+            group.counted = counted;
+        }
+        let count_again = self.next_count();
         let Some(group) = self.group.as_mut() else { return Ok(()) };
         let assignment = group.membership.sync(&joined, assignments).await?;
         group.join_reason = None;
+        group.count_again = count_again;
         self.take_assignment(embedded::decode_assignment(&assignment)?, cooperative).await;
         Ok(())
     }
 
-    /// The leader's work: everybody's subscription in, everybody's partitions out.
-    async fn lead(&self, joined: &Joined) -> Result<Vec<(String, Bytes)>> {
+    /// The leader's work: everybody's subscription in, everybody's partitions out. Also how many partitions each topic
+    /// has, 0 for one that is not there.
+    async fn lead(&self, joined: &Joined) -> Result<(Vec<(String, Bytes)>, HashMap<String, i32>)> {
         let assignor: Assignor = joined.protocol.parse()?;
         let mut members = Vec::with_capacity(joined.members.len());
         let mut topics = BTreeSet::new();
@@ -147,12 +222,16 @@ impl Consumer {
                 topics: subscription.topics,
             });
         }
-        let partition_counts = self.partition_counts(topics.into_iter().collect()).await?;
+        let mut partition_counts = self.partition_counts(topics.iter().cloned().collect()).await?;
         let assigned = assignor.assign(&members, &partition_counts);
-        assigned
+        let assignments: Result<_> = assigned
             .into_iter()
             .map(|(member_id, partitions)| Ok((member_id, embedded::encode_assignment(&partitions)?)))
-            .collect()
+            .collect();
+        for topic in topics {
+            partition_counts.entry(topic).or_insert(0);
+        }
+        Ok((assignments?, partition_counts))
     }
 
     async fn partition_counts(&self, topics: Vec<String>) -> Result<HashMap<String, i32>> {
@@ -173,7 +252,7 @@ impl Consumer {
         }
         let mut counts = counts;
         for topic in missing {
-            if let Ok(info) = self.cluster.topic(topic, true, std::time::Duration::from_secs(2)).await {
+            if let Ok(info) = self.cluster.topic(topic, true, Duration::from_secs(2)).await {
                 counts.insert(topic.clone(), i32::try_from(info.partitions.len()).unwrap_or(i32::MAX));
             }
         }
@@ -227,6 +306,9 @@ impl Consumer {
         self.announce(Polled::Revoked(lost));
     }
 }
+
+/// A leader looks so often for topics that somebody has subscribed to and that are not there.
+const MISSING_TOPIC_AGE: Duration = Duration::from_secs(5);
 
 /// Errors of a rebalance that the next attempt may not meet.
 fn rejoin_after(error: &Error) -> bool {

@@ -155,7 +155,7 @@ impl Consumer {
         }
     }
 
-    /// Joins the group of the configuration for `topics`.
+    /// Joins the group of the configuration for `topics`; a member changes what it wants.
     ///
     /// # Errors
     /// [`Error::Config`] without a group id.
@@ -172,6 +172,34 @@ impl Consumer {
     pub fn subscribe_matching(&mut self, pattern: &str, filter: TopicFilter) -> Result<()> {
         self.wanted = Wanted::Matching(pattern.to_owned(), filter);
         self.enter_group()
+    }
+
+    /// Commits when automatic commits are on, leaves the group and reads nothing any more.
+    ///
+    /// # Errors
+    /// The last commit's or the leave's refusal; nothing is read all the same.
+    pub async fn unsubscribe(&mut self) -> Result<()> {
+        let left = self.leave().await;
+        (self.group, self.coordinated, self.wanted) = (None, None, Wanted::Partitions);
+        self.partitions.clear();
+        self.buffered.clear();
+        self.events.clear();
+        self.backoff.clear();
+        left
+    }
+
+    /// The topics that this member has told the group it wants; for an expression that the coordinator evaluates those
+    /// of the partitions it was given.
+    pub fn subscription(&self) -> Vec<String> {
+        if let Some(group) = &self.group {
+            return group.subscribed().to_vec();
+        }
+        if let Some(names) = self.coordinated.as_ref().and_then(coordinated::Coordinated::subscribed) {
+            return names;
+        }
+        let mut topics: Vec<String> = self.partitions.keys().map(|tp| tp.topic.clone()).collect();
+        topics.dedup();
+        topics
     }
 
     /// The partitions read at the moment.
@@ -244,6 +272,34 @@ impl Consumer {
         }
     }
 
+    /// Takes part in the group without reading, for callers that pause between their reads: joins, gives partitions up,
+    /// commits when that is due. Returns what changed, without waiting for anything to change.
+    ///
+    /// # Errors
+    /// As [`Consumer::poll`].
+    pub async fn attend(&mut self) -> Result<Vec<Polled>> {
+        self.keep_membership().await?;
+        self.keep_coordinated().await?;
+        self.commit_when_due().await;
+        Ok(self.events.drain(..).collect())
+    }
+
+    /// Returns when [`Consumer::attend`] has something to do. May be dropped at any time.
+    pub async fn wants_attention(&mut self) {
+        let due = tokio::time::Instant::from_std(Instant::now() + self.next_commit_in());
+        let disturbed = async {
+            match (self.group.as_mut(), self.coordinated.as_ref()) {
+                (Some(group), _) => group.disturbed(matches!(self.wanted, Wanted::Matching(..))).await,
+                (None, Some(member)) => member.disturbed().await,
+                (None, None) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = disturbed => {}
+            () = tokio::time::sleep_until(due) => {}
+        }
+    }
+
     /// Commits the positions of everything read so far.
     ///
     /// # Errors
@@ -288,7 +344,12 @@ impl Consumer {
     /// # Errors
     /// The last commit's or the leave's refusal.
     pub async fn close(mut self) -> Result<()> {
+        self.leave().await
+    }
+
+    async fn leave(&mut self) -> Result<()> {
         self.fetches.abort_all();
+        self.busy_leaders.clear();
         let committed = if self.config.enable_auto_commit && self.config.group_id.is_some() {
             self.commit().await.map(|_| ())
         } else {
@@ -304,6 +365,14 @@ impl Consumer {
     }
 
     fn enter_group(&mut self) -> Result<()> {
+        if let Some(group) = self.group.as_mut() {
+            group.look_for_topics_now();
+            return Ok(());
+        }
+        if let Some(member) = self.coordinated.as_mut() {
+            member.change_subscription(&self.wanted);
+            return Ok(());
+        }
         let group_id = self.config.group_id.clone().filter(|id| !id.is_empty());
         let group_id = group_id.ok_or_else(|| Error::Config("subscribing needs a group.id".to_owned()))?;
         match self.config.group_protocol {

@@ -73,7 +73,8 @@ pub struct Outgoing<'a> {
 #[derive(Debug)]
 pub struct TopicQueue {
     name: String,
-    partitions: Vec<PartitionQueue>,
+    /// Shared with the queue of the same topic from before it grew.
+    partitions: Vec<Arc<PartitionQueue>>,
     sticky: Mutex<StickyPartition>,
 }
 
@@ -131,13 +132,18 @@ impl Producer {
         Ok(Producer { shared, sender: Some(sender) })
     }
 
-    /// The queues of `topic`, which is created when the cluster allows that.
+    /// The queues of `topic`, which is created when the cluster allows that. A topic that is known to have grown gets
+    /// queues for its new partitions.
     ///
     /// # Errors
     /// The topic's error when it lasts for `max.block.ms`.
     pub async fn topic(&self, topic: &str) -> Result<Arc<TopicQueue>> {
-        if let Some(known) = lock(&self.shared.topics).get(topic) {
-            return Ok(Arc::clone(known));
+        let known = lock(&self.shared.topics).get(topic).cloned();
+        if let Some(known) = &known {
+            let cached = self.shared.cluster.cached_topic(topic);
+            if cached.is_none_or(|info| info.partitions.len() <= known.partitions.len()) {
+                return Ok(Arc::clone(known));
+            }
         }
         let max_block = self.shared.config.max_block;
         let info = self.shared.cluster.topic(topic, true, max_block).await.map_err(|error| match error.code() {
@@ -147,12 +153,13 @@ impl Producer {
             ),
             _ => error,
         })?;
-        let queue = Arc::new(TopicQueue {
-            name: topic.to_owned(),
-            partitions: info.partitions.iter().map(|_| PartitionQueue::default()).collect(),
-            sticky: Mutex::default(),
-        });
-        Ok(Arc::clone(lock(&self.shared.topics).entry(topic.to_owned()).or_insert(queue)))
+        let mut topics = lock(&self.shared.topics);
+        // Another caller may have been here meanwhile: a partition must not have two queues.
+        let mut partitions = topics.get(topic).map_or_else(Vec::new, |known| known.partitions.clone());
+        partitions.resize_with(partitions.len().max(info.partitions.len()), Arc::default);
+        let queue = Arc::new(TopicQueue { name: topic.to_owned(), partitions, sticky: Mutex::default() });
+        topics.insert(topic.to_owned(), Arc::clone(&queue));
+        Ok(queue)
     }
 
     /// Appends one record; waits only while `buffer.memory` is used up. Returns its partition.

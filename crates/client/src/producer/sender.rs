@@ -132,7 +132,7 @@ impl Shared {
     }
 
     pub(super) fn any_queue(&self, is: impl Fn(&PartitionQueue) -> bool) -> bool {
-        self.topics().iter().any(|topic| topic.partitions.iter().any(&is))
+        self.topics().iter().any(|topic| topic.partitions.iter().any(|queue| is(queue)))
     }
 
     fn fail_expired(&self) {
