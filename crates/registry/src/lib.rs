@@ -21,5 +21,5 @@ mod settings_of_scope;
 mod storage;
 mod subject;
 
-pub use config::{ConfigError, ConfigSources, RegistryConfig};
+pub use config::{COMPONENT, ConfigError, ConfigSources, RegistryConfig};
 pub use registry::{Registry, RunningRegistry, StartError};

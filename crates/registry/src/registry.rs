@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_client::Cluster;
+use milena_http::Port;
+use milena_http::config::{Listener, announced_host};
 use milena_stdx::ShutdownToken;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{ListenerConfig, RegistryConfig};
+use crate::config::RegistryConfig;
 use crate::election::{Election, Identity, Leadership};
-use crate::http::{Api, Port, Readiness, Ready};
+use crate::http::{Api, Readiness, Ready};
 use crate::service::Service;
 use crate::storage::{KafkaLog, Log, StorageError};
 
@@ -48,7 +50,7 @@ impl Registry {
     /// [`StartError::Bind`].
     pub async fn bind(config: RegistryConfig) -> Result<Registry, StartError> {
         let mut ports = Vec::with_capacity(config.listeners.len());
-        for ListenerConfig { secure, address } in &config.listeners {
+        for Listener { secure, address } in &config.listeners {
             let tls = config.tls.clone().filter(|_| *secure);
             let failed = |source| StartError::Bind { address: address.clone(), source };
             ports.push(Port::bind(address, tls).await.map_err(failed)?);
@@ -79,19 +81,10 @@ impl Registry {
         let wanted = self.ports.iter().find(|port| port.is_secure() == self.config.inter_instance_secure);
         let port = wanted.or(self.ports.first());
         let address = port.map(Port::address);
-        let host = self.config.host_name.clone().unwrap_or_else(|| match address.map(|address| address.ip()) {
-            Some(ip) if !ip.is_unspecified() => ip.to_string(),
-            _ => machine_name(),
-        });
+        let host = self.config.host_name.clone().unwrap_or_else(|| announced_host(address.map(|address| address.ip())));
         let scheme = if port.is_some_and(Port::is_secure) { "https" } else { "http" };
         Identity::new(scheme, &host, address.map_or(0, |address| address.port()), self.config.leader_eligibility)
     }
-}
-
-fn machine_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
 /// A registry at work.

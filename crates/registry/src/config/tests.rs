@@ -3,7 +3,7 @@
 use super::*;
 
 fn load(pairs: &[(&str, &str)]) -> Result<(RegistryConfig, Vec<String>), ConfigError> {
-    let sources = pairs.iter().fold(ConfigSources::new(), |all, (key, value)| all.command_line(key, value));
+    let sources = pairs.iter().fold(ConfigSources::new(COMPONENT), |all, (key, value)| all.command_line(key, value));
     RegistryConfig::load(&sources.fallback("kafkastore.bootstrap.servers", "localhost:9092"))
 }
 
@@ -14,7 +14,7 @@ fn refusal(pairs: &[(&str, &str)]) -> String {
 #[test]
 fn without_settings_the_registry_listens_on_loopback_and_is_backward_compatible() {
     let (config, notices) = load(&[]).unwrap();
-    assert_eq!(config.listeners, [ListenerConfig { secure: false, address: "127.0.0.1:8081".to_owned() }]);
+    assert_eq!(config.listeners, [Listener { secure: false, address: "127.0.0.1:8081".to_owned() }]);
     assert_eq!(config.service.compatibility_level, CompatibilityLevel::Backward);
     assert_eq!(config.log.topic.name, "_schemas");
     assert!(notices.is_empty() && !config.log.create_late);
@@ -23,7 +23,7 @@ fn without_settings_the_registry_listens_on_loopback_and_is_backward_compatible(
 #[test]
 fn variables_of_the_docker_image_are_properties() {
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let sources = ConfigSources::new().environment([
+    let sources = ConfigSources::new(COMPONENT).environment([
         variable("SCHEMA_REGISTRY_HOST_NAME", "registry"),
         variable("SCHEMA_REGISTRY_KAFKASTORE_BOOTSTRAP_SERVERS", "PLAINTEXT://kafka:9092"),
         variable("SCHEMA_REGISTRY_LISTENERS", "http://:9081"),
@@ -54,7 +54,7 @@ fn unknown_keys_and_plug_ins_are_told_and_wrong_values_refused() {
     assert!(refusal(&[("port", "8081")]).contains("listeners"));
     assert!(refusal(&[("listeners", "https://127.0.0.1:0")]).contains("ssl.keystore.location"));
     assert!(refusal(&[("authentication.method", "BASIC")]).contains("milena.authentication.file"));
-    assert!(RegistryConfig::load(&ConfigSources::new()).is_err());
+    assert!(RegistryConfig::load(&ConfigSources::new(COMPONENT)).is_err());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! One request with everything that an action needs of it.
 
 use axum::body::Bytes;
+use milena_http::Query;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::answer::percent_decode;
 use super::route::Route;
 use crate::service::entity::VersionSpec;
 use crate::service::{AssociationFilter, Error, Page, Result, Scope, Service, Show};
@@ -23,47 +23,6 @@ pub struct PageLimits {
 impl Default for PageLimits {
     fn default() -> PageLimits {
         PageLimits { default: 1000, max: 1000 }
-    }
-}
-
-/// The decoded query.
-#[derive(Debug, Clone, Default)]
-pub struct Query(Vec<(String, String)>);
-
-impl Query {
-    /// Reads the part of a URL behind `?`. Broken encoding is kept as it is.
-    pub fn parse(text: &str) -> Query {
-        let decode = |part: &str| {
-            let spaced = part.replace('+', " ");
-            percent_decode(&spaced).unwrap_or(spaced)
-        };
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        });
-        Query(pairs.collect())
-    }
-
-    /// The first value of a parameter.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Every value of a parameter.
-    pub fn all(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
-    }
-
-    /// Whether a parameter is `true`.
-    pub fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
-    }
-
-    fn number(&self, name: &str, default: i64) -> Result<i64> {
-        match self.get(name).filter(|text| !text.is_empty()) {
-            None => Ok(default),
-            Some(text) => text.parse().map_err(|_| Error::Http(404)),
-        }
     }
 }
 
@@ -152,8 +111,8 @@ impl Call<'_> {
     /// # Errors
     /// 404 for what is no number.
     pub fn page(&self, limits: PageLimits) -> Result<Page> {
-        let offset = usize::try_from(self.query.number("offset", 0)?).unwrap_or(0);
-        let limit = usize::try_from(self.query.number("limit", -1)?).unwrap_or(0);
+        let offset = usize::try_from(number(&self.query, "offset", 0)?).unwrap_or(0);
+        let limit = usize::try_from(number(&self.query, "limit", -1)?).unwrap_or(0);
         let limit = if limit == 0 || limit > limits.max { limits.default } else { limit };
         Ok(Page { offset, limit })
     }
@@ -208,19 +167,21 @@ impl Call<'_> {
     }
 }
 
+fn number(query: &Query, name: &str, default: i64) -> Result<i64> {
+    match query.get(name).filter(|text| !text.is_empty()) {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| Error::Http(404)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_decoded_and_may_repeat() {
-        let query = Query::parse("a=1&a=2&deleted=TRUE&s=x%2Fy+z&empty&&bad=%zz");
-        assert_eq!(query.get("a"), Some("1"));
-        assert_eq!(query.all("a"), ["1", "2"]);
-        assert!(query.flag("deleted") && !query.flag("empty"));
-        assert_eq!(query.get("s"), Some("x/y z"));
-        assert_eq!(query.get("bad"), Some("%zz"));
-        assert!(query.number("s", 0).is_err());
-        assert_eq!(query.number("missing", 7), Ok(7));
+    fn numbers_of_a_query_have_defaults_and_what_is_none_is_no_page() {
+        let query = Query::parse("s=x&n=3");
+        assert!(number(&query, "s", 0).is_err());
+        assert_eq!((number(&query, "n", 0), number(&query, "missing", 7)), (Ok(3), Ok(7)));
     }
 }

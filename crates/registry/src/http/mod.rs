@@ -7,10 +7,8 @@
 
 mod actions;
 mod answer;
-mod auth;
 mod call;
 mod forward;
-mod listener;
 mod route;
 
 use std::sync::Arc;
@@ -19,24 +17,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use milena_http::{BasicAuth, BodyError, Cors, Port, Verdict};
 use milena_stdx::ShutdownToken;
 use tokio::sync::watch;
 
 use self::answer::Answer;
-use self::auth::Verdict;
-use self::call::{Call, Query};
+use self::call::Call;
 use self::forward::Forwarded;
 use self::route::{NoRoute, Route};
 use crate::election::{Election, Leadership};
 use crate::service::{Error, Service};
 
 pub use actions::{Deployment, Limits};
-pub use auth::{AuthError, BasicAuth};
 pub use call::PageLimits;
 pub use forward::Forwarder;
-pub use listener::Port;
 
 /// Names a request across instances.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,12 +50,8 @@ pub struct HttpOptions {
     pub auth: Option<BasicAuth>,
     /// How other instances are reached.
     pub forwarder: Forwarder,
-    /// `access.control.allow.origin`; empty: no answer to other origins.
-    pub allow_origin: String,
-    /// `access.control.allow.methods`
-    pub allow_methods: String,
-    /// `access.control.allow.headers`
-    pub allow_headers: String,
+    /// Pages of other origins.
+    pub cors: Cors,
     /// The code in bodies of 409 about schemas.
     pub incompatible_code: i32,
     /// How long a write waits until somebody leads.
@@ -104,14 +95,13 @@ impl Api {
     async fn respond(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let request_id = head.headers.get(REQUEST_ID).cloned().unwrap_or_else(new_request_id);
-        let is_preflight =
-            head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        let mut response = if is_preflight && !self.options.allow_origin.is_empty() {
+        let is_preflight = Cors::is_preflight(&head.method, &head.headers);
+        let mut response = if is_preflight && self.options.cors.is_on() {
             Answer { status: 200, body: Vec::new() }.into_response("application/json", false)
         } else {
             self.authenticated(&head, body, &request_id).await
         };
-        self.allow_origin(&head.headers, is_preflight, response.headers_mut());
+        self.options.cors.allow(&head.headers, is_preflight, response.headers_mut());
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     }
@@ -140,7 +130,7 @@ impl Api {
         };
         let Some(media_type) = media_type else { return refuse(406) };
         let answer = self.perform(head, body, route, request_id).await.unwrap_or_else(|error| self.failure(&error));
-        answer.into_response(media_type, answer::accepts_gzip(&head.headers))
+        answer.into_response(media_type, milena_http::accepts_gzip(&head.headers))
     }
 
     /// OPTIONS tells what is allowed, everything else is refused with it.
@@ -168,7 +158,7 @@ impl Api {
         }
         let body = if sends_body { read(body).await? } else { Bytes::new() };
         let ready = self.ready().await?;
-        let query = Query::parse(head.uri.query().unwrap_or_default());
+        let query = milena_http::Query::parse(head.uri.query().unwrap_or_default());
         let call = Call { service: &ready.service, route, query, body };
         if call.route.action.changes() {
             if let Some(known) = call.known_registration()? {
@@ -237,32 +227,6 @@ impl Api {
         }
         Answer::error(error, self.options.incompatible_code)
     }
-
-    /// CORS: whether pages of the request's origin may read the answer.
-    fn allow_origin(&self, asked: &HeaderMap, is_preflight: bool, answered: &mut HeaderMap) {
-        let allowed = &self.options.allow_origin;
-        let Some(origin) = asked.get(header::ORIGIN).filter(|_| !allowed.is_empty()) else { return };
-        let named =
-            origin.to_str().is_ok_and(|origin| allowed.split(',').any(|one| matches_origin(one.trim(), origin)));
-        if !named {
-            return;
-        }
-        answered.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        if is_preflight {
-            let lists = [
-                (header::ACCESS_CONTROL_ALLOW_METHODS, &self.options.allow_methods),
-                (header::ACCESS_CONTROL_ALLOW_HEADERS, &self.options.allow_headers),
-            ];
-            for (name, list) in lists {
-                if let Ok(value) = HeaderValue::from_str(list)
-                    && !list.is_empty()
-                {
-                    answered.insert(name, value);
-                }
-            }
-            answered.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("1800"));
-        }
-    }
 }
 
 type Head = axum::http::request::Parts;
@@ -275,21 +239,10 @@ async fn answer(State(api): State<Arc<Api>>, request: Request<Body>) -> Response
 }
 
 async fn read(body: Body) -> Result<Bytes, Error> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::Http(413)),
-        Err(error) => Err(Error::Plain(400, format!("the body of the request cannot be read: {error}"))),
-    }
-}
-
-/// `*` stands for anything in an allowed origin.
-fn matches_origin(allowed: &str, origin: &str) -> bool {
-    match allowed.split_once('*') {
-        None => allowed.eq_ignore_ascii_case(origin),
-        Some((before, after)) => {
-            origin.len() >= before.len() + after.len() && origin.starts_with(before) && origin.ends_with(after)
-        }
-    }
+    milena_http::read(body, BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::TooLarge => Error::Http(413),
+        BodyError::Broken(reason) => Error::Plain(400, format!("the body of the request cannot be read: {reason}")),
+    })
 }
 
 fn new_request_id() -> HeaderValue {

@@ -2,7 +2,8 @@
 //!
 //! Paths are split before they are decoded, so that `%2F` inside a subject's name does not split it.
 
-use super::answer::percent_decode;
+use milena_http::percent_decode;
+
 use crate::subject::{DEFAULT_CONTEXT, context_of_path};
 
 /// What a request wants.

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
 use milena_stdx::Properties;
 
-/// Who may use the registry.
+/// Who may use a server.
 pub struct BasicAuth {
     realm: String,
     users: HashMap<String, User>,
@@ -52,12 +52,10 @@ pub enum Verdict {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// The file.
-    #[error("users of the registry: {0}")]
+    #[error("users: {0}")]
     File(#[from] milena_stdx::PropertiesError),
     /// A password that nobody could give.
-    #[error(
-        "users of the registry: the password of {0} is hashed in a way that is not known; there are plain, MD5: and OBF:"
-    )]
+    #[error("users: the password of {0} is hashed in a way that is not known; there are plain, MD5: and OBF:")]
     UnknownHash(String),
 }
 
