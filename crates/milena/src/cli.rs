@@ -20,10 +20,14 @@ pub enum Command {
     Server(ServerArguments),
     /// Start the schema registry alone.
     SchemaRegistry(SchemaRegistryArguments),
+    /// Start the REST Proxy alone.
+    RestProxy(RestProxyArguments),
     /// Stop the servers of this machine (`kafka-server-stop`).
     StopServers,
     /// Stop the schema registries of this machine that run alone (`schema-registry-stop`).
     StopSchemaRegistries,
+    /// Stop the REST Proxies of this machine that run alone (`kafka-rest-stop`).
+    StopRestProxies,
     /// Make symbolic links under the tools' usual names.
     InstallTools {
         /// Where to put them.
@@ -70,8 +74,18 @@ pub struct SchemaRegistryArguments {
     pub overrides: Vec<String>,
 }
 
+/// Arguments of `milena rest-proxy` and of `kafka-rest-start`.
+#[derive(Debug, Default, Args)]
+pub struct RestProxyArguments {
+    /// A kafka-rest.properties file
+    pub properties_file: Option<PathBuf>,
+    /// One setting that wins over the file and the environment; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
 /// What `milena server` runs unless told otherwise.
-const SERVER_ROLES: [&str; 3] = ["broker", "console", "schema-registry"];
+const SERVER_ROLES: [&str; 4] = ["broker", "console", "schema-registry", "rest-proxy"];
 /// What `milena broker` and `kafka-server-start` run.
 const BROKER_ROLES: [&str; 2] = ["broker", "console"];
 
@@ -91,6 +105,8 @@ enum Subcommands {
     Broker(ServerArguments),
     /// Start the schema registry alone, with any Kafka cluster behind it
     SchemaRegistry(SchemaRegistryArguments),
+    /// Start the REST Proxy alone, with any Kafka cluster behind it
+    RestProxy(RestProxyArguments),
     /// Make symbolic links kafka-topics, kafka-topics.sh, ... to this binary
     InstallTools {
         /// The directory for the links, for example /usr/local/bin
@@ -99,8 +115,14 @@ enum Subcommands {
 }
 
 /// Names by which this binary starts or stops a server when called through a symbolic link.
-pub const SERVER_SCRIPTS: &[&str] =
-    &["kafka-server-start", "kafka-server-stop", "schema-registry-start", "schema-registry-stop"];
+pub const SERVER_SCRIPTS: &[&str] = &[
+    "kafka-server-start",
+    "kafka-server-stop",
+    "schema-registry-start",
+    "schema-registry-stop",
+    "kafka-rest-start",
+    "kafka-rest-stop",
+];
 
 /// Decides what `program arguments...` asks for.
 pub fn command_of(program: &Path, arguments: Vec<OsString>) -> Command {
@@ -124,13 +146,18 @@ fn named_command(name: &str, arguments: &[OsString]) -> Option<Command> {
     match name {
         "kafka-server-start" => Some(server_start(arguments)),
         "kafka-server-stop" => Some(Command::StopServers),
-        "schema-registry-start" => {
-            let line = ["milena".into(), "schema-registry".into()].into_iter().chain(arguments.iter().cloned());
-            Some(parse(line.collect()))
-        }
+        "schema-registry-start" => Some(start_alone("schema-registry", arguments)),
         "schema-registry-stop" => Some(Command::StopSchemaRegistries),
+        "kafka-rest-start" => Some(start_alone("rest-proxy", arguments)),
+        "kafka-rest-stop" => Some(Command::StopRestProxies),
         _ => None,
     }
+}
+
+/// `schema-registry-start schema-registry.properties`, `kafka-rest-start kafka-rest.properties`
+fn start_alone(system: &str, arguments: &[OsString]) -> Command {
+    let line = ["milena".into(), system.into()].into_iter().chain(arguments.iter().cloned());
+    parse(line.collect())
 }
 
 /// `kafka-server-start [-daemon] server.properties [--override key=value]...`
@@ -152,6 +179,7 @@ fn parse(line: Vec<OsString>) -> Command {
             Subcommands::Server(arguments) => Command::Server(with_roles(arguments, &SERVER_ROLES)),
             Subcommands::Broker(arguments) => Command::Server(with_roles(arguments, &BROKER_ROLES)),
             Subcommands::SchemaRegistry(arguments) => Command::SchemaRegistry(arguments),
+            Subcommands::RestProxy(arguments) => Command::RestProxy(arguments),
             Subcommands::InstallTools { directory } => Command::InstallTools { directory },
         },
         Err(error) => {

@@ -22,6 +22,7 @@ const LOGGERS: &[&str] = &[
     "milena_log",
     "milena_metadata",
     "milena_registry",
+    "milena_rest_proxy",
 ];
 
 /// Starts logging at `level` (`milena.log.level`), unless `RUST_LOG` says otherwise.

@@ -4,6 +4,7 @@
 //! milena server [server.properties] [--override key=value]...   everything in one process
 //! milena kafka-topics ...                                       a tool by subcommand
 //! milena schema-registry ...                                    the schema registry alone
+//! milena rest-proxy ...                                         the REST Proxy alone
 //! kafka-topics.sh ...                                           the same tool by the name of a symbolic link
 //! ```
 //!
@@ -14,6 +15,7 @@ mod daemon;
 mod install_tools;
 mod logging;
 mod process;
+mod rest_proxy;
 mod schema_registry;
 mod server;
 
@@ -32,8 +34,10 @@ fn main() -> ExitCode {
         cli::Command::Tool { name, arguments } => milena_tools::run(&name, arguments),
         cli::Command::Server(arguments) => server::run(&arguments),
         cli::Command::SchemaRegistry(arguments) => schema_registry::run(&arguments),
+        cli::Command::RestProxy(arguments) => rest_proxy::run(&arguments),
         cli::Command::StopServers => process::stop_servers(),
         cli::Command::StopSchemaRegistries => process::stop_schema_registries(),
+        cli::Command::StopRestProxies => process::stop_rest_proxies(),
         cli::Command::InstallTools { directory } => install_tools::run(&directory),
         cli::Command::Exit { message, code } => {
             if code == 0 {

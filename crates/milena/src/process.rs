@@ -33,6 +33,11 @@ pub fn stop_schema_registries() -> ExitCode {
     stop("schema registry", "schema-registry-start", &["schema-registry"])
 }
 
+/// `kafka-rest-stop`: the same for REST Proxies that run alone.
+pub fn stop_rest_proxies() -> ExitCode {
+    stop("REST proxy", "kafka-rest-start", &["rest-proxy"])
+}
+
 fn stop(what: &str, script: &str, commands: &[&str]) -> ExitCode {
     let servers = running(script, commands);
     if servers.is_empty() {

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use milena_metadata::{BrokerConfig, REGISTRY_PREFIX, SecurityProtocol};
-use milena_registry::{ConfigSources, Registry, RegistryConfig, RunningRegistry, StartError};
+use milena_metadata::{BrokerConfig, REGISTRY_PREFIX};
+use milena_registry::{COMPONENT, ConfigSources, Registry, RegistryConfig, RunningRegistry, StartError};
 use milena_stdx::ShutdownToken;
 
 use crate::cli::SchemaRegistryArguments;
-use crate::server::{StopSignals, one_line};
+use crate::server::{StopSignals, one_line, plaintext_address};
 use crate::{logging, process};
 
 /// The end of the line that scripts wait for.
@@ -56,14 +56,11 @@ fn serve(arguments: &SchemaRegistryArguments) -> anyhow::Result<()> {
 }
 
 fn sources(file: Option<&Path>) -> anyhow::Result<ConfigSources> {
-    let mut sources = ConfigSources::new();
+    let mut sources = ConfigSources::new(COMPONENT);
     if let Some(file) = file {
         sources = sources.file(file)?;
     }
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    Ok(sources.environment(std::env::vars_os().filter_map(text)))
+    Ok(sources.process_environment())
 }
 
 async fn serve_until_told(config: RegistryConfig) -> anyhow::Result<()> {
@@ -84,11 +81,14 @@ async fn serve_until_told(config: RegistryConfig) -> anyhow::Result<()> {
 }
 
 /// Starts a registry that keeps its schemas in the broker of this process, unless the configuration names another Kafka.
-/// `None` when it is switched off, or cannot be had and was not asked for.
+/// `None` when it is switched off, or cannot be had and was not asked for; else with its URLs.
 ///
 /// # Errors
 /// A configuration that cannot be used, a port that was chosen and is taken.
-pub async fn beside(broker: &BrokerConfig, addresses: &[SocketAddr]) -> anyhow::Result<Option<RunningRegistry>> {
+pub async fn beside(
+    broker: &BrokerConfig,
+    addresses: &[SocketAddr],
+) -> anyhow::Result<Option<(RunningRegistry, Vec<String>)>> {
     let mut sources = sources(None)?;
     for (key, value) in broker.prefixed(REGISTRY_PREFIX) {
         sources = sources.command_line(key, value);
@@ -117,21 +117,9 @@ pub async fn beside(broker: &BrokerConfig, addresses: &[SocketAddr]) -> anyhow::
         }
         Err(error) => return Err(error.into()),
     };
-    announce(&registry.urls());
-    Ok(Some(registry.start(ShutdownToken::new())))
-}
-
-/// Where a client of this machine reaches the broker without TLS and without a login.
-fn plaintext_address(broker: &BrokerConfig, addresses: &[SocketAddr]) -> Option<SocketAddr> {
-    let listeners = broker.listeners.iter().zip(addresses);
-    let (_, address) =
-        listeners.into_iter().find(|(listener, _)| listener.security_protocol == SecurityProtocol::Plaintext)?;
-    let mut address = *address;
-    if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-        address.set_ip(loopback);
-    }
-    Some(address)
+    let urls = registry.urls();
+    announce(&urls);
+    Ok(Some((registry.start(ShutdownToken::new()), urls)))
 }
 
 fn announce(urls: &[String]) {

@@ -1,23 +1,24 @@
 //! `milena server`: configuration, start, the ready line, and an orderly end.
 
+use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use milena_broker::{Broker, Metrics, RunningBroker};
 use milena_console::{Console, Health, Sources};
-use milena_metadata::{BrokerConfig, ConfigSources};
+use milena_metadata::{BrokerConfig, ConfigSources, SecurityProtocol};
 use milena_stdx::ShutdownToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServerArguments;
-use crate::{daemon, logging, process, schema_registry};
+use crate::{daemon, logging, process, rest_proxy, schema_registry};
 
 /// The end of the line that scripts wait for.
 pub const READY: &str = "Kafka Server started";
 
 /// The systems that can be started today.
-const ROLES: &[&str] = &["broker", "console", "schema-registry"];
+const ROLES: &[&str] = &["broker", "console", "schema-registry", "rest-proxy"];
 
 /// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
 pub fn run(arguments: &ServerArguments) -> ExitCode {
@@ -72,7 +73,7 @@ fn check_roles(roles: &[String]) -> anyhow::Result<()> {
         }
     }
     if !roles.iter().any(|role| role == "broker") {
-        bail!("the role broker is needed; milena schema-registry starts a schema registry alone");
+        bail!("the role broker is needed; milena schema-registry and milena rest-proxy start those alone");
     }
     Ok(())
 }
@@ -114,9 +115,18 @@ async fn serve_until_told(config: BrokerConfig, roles: &[String]) -> anyhow::Res
     }
     let registry =
         if has_role("schema-registry") { schema_registry::beside(&config, &running.addresses()).await? } else { None };
+    let (registry, registry_urls) = registry.unzip();
+    let proxy = if has_role("rest-proxy") {
+        rest_proxy::beside(&config, &running.addresses(), &registry_urls.unwrap_or_default()).await?
+    } else {
+        None
+    };
     announce(&config, &running);
     stop_signals.received().await;
     tracing::info!("stopping");
+    if let Some(proxy) = proxy {
+        proxy.stop().await;
+    }
     if let Some(registry) = registry {
         registry.stop().await;
     }
@@ -151,6 +161,19 @@ fn sources(broker: &Arc<Broker>) -> Sources {
         }),
         health: Arc::new(move || Health { problems: judged.problems() }),
     }
+}
+
+/// Where a client of this machine reaches the broker without TLS and without a login.
+pub fn plaintext_address(broker: &BrokerConfig, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let listeners = broker.listeners.iter().zip(addresses);
+    let (_, address) =
+        listeners.into_iter().find(|(listener, _)| listener.security_protocol == SecurityProtocol::Plaintext)?;
+    let mut address = *address;
+    if address.ip().is_unspecified() {
+        let loopback = if address.is_ipv4() { [127, 0, 0, 1].into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    Some(address)
 }
 
 /// Tells people where to connect, and scripts that the broker is ready: they wait for Kafka's own line.

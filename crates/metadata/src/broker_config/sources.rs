@@ -115,6 +115,8 @@ fn is_link_of_a_container(key: &str, value: &str) -> bool {
 
 /// In front of keys of the schema registry that runs in the same process.
 pub const REGISTRY_PREFIX: &str = "milena.schema.registry.";
+/// In front of keys of the REST Proxy that runs in the same process.
+pub const REST_PROXY_PREFIX: &str = "milena.rest.proxy.";
 /// Keys outside the table that belong to a component with a prefix of its own.
 const FOREIGN_PREFIXES: &[&str] = &[
     "config.providers.",
@@ -124,6 +126,7 @@ const FOREIGN_PREFIXES: &[&str] = &[
     "confluent.",
     "controller.quorum.",
     REGISTRY_PREFIX,
+    REST_PROXY_PREFIX,
 ];
 /// Keys that are read although Kafka no longer has them.
 const LEGACY_LISTENER_KEYS: &[&str] = &["port", "host.name", "advertised.host.name", "advertised.port"];

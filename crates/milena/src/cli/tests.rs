@@ -60,7 +60,7 @@ fn a_server_runs_all_systems_and_kafka_server_start_only_kafka() {
         Command::Server(server) => server.roles,
         _ => panic!("not taken for a server start"),
     };
-    assert_eq!(roles("milena", &["server"]), ["broker", "console", "schema-registry"]);
+    assert_eq!(roles("milena", &["server"]), ["broker", "console", "schema-registry", "rest-proxy"]);
     assert_eq!(roles("kafka-server-start", &[]), ["broker", "console"]);
     assert_eq!(roles("milena", &["server", "--roles", "broker"]), ["broker"]);
 }
@@ -78,4 +78,19 @@ fn a_registry_starts_alone_by_subcommand_and_by_link() {
         }
     }
     assert!(matches!(command("schema-registry-stop", &[]), Command::StopSchemaRegistries));
+}
+
+#[test]
+fn a_rest_proxy_starts_alone_by_subcommand_and_by_link() {
+    for (program, arguments) in
+        [("milena", &["rest-proxy", "a.properties"][..]), ("kafka-rest-start", &["a.properties"][..])]
+    {
+        match command(program, arguments) {
+            Command::RestProxy(proxy) => {
+                assert_eq!(proxy.properties_file.as_deref(), Some(Path::new("a.properties")));
+            }
+            _ => panic!("{program} is not taken for a REST Proxy"),
+        }
+    }
+    assert!(matches!(command("kafka-rest-stop", &[]), Command::StopRestProxies));
 }
