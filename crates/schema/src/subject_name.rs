@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How a serializer names subjects (`key.subject.name.strategy`, `value.subject.name.strategy`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SubjectNameStrategy {
     /// `<topic>-key`, `<topic>-value`.
     #[default]

@@ -40,8 +40,9 @@ class Server:
             # Tests wait for groups all the time; the three seconds of grace are tested where they matter.
             "group.initial.rebalance.delay.ms": "0",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            # Tests of the registry choose a port for it; the others run beside each other and need none.
+            # Tests of the registry and of the REST Proxy choose ports for them; the others run beside each other and need none.
             "milena.schema.registry.listeners": "",
+            "milena.rest.proxy.listeners": "",
             **{key: str(value) for key, value in (overrides or {}).items()},
         }
         self.env = env or {}

@@ -3,6 +3,8 @@
 //! A value of a union is `null` or an object with one member, whose name is the branch: `{"string":"x"}`,
 //! `{"com.example.Order":{...}}`. Bytes are strings of the characters U+0000 to U+00FF. Logical types are written as
 //! the type they annotate.
+//!
+//! With [`Unions::Untagged`] the bare value is taken as well, when exactly one branch can hold it.
 
 use serde_json::{Map, Value};
 
@@ -11,9 +13,22 @@ use crate::codec::CodecError;
 use crate::document::push_pointer;
 use crate::wire::write_varint;
 
+/// Branches that are tried for the untagged values of one record. Branches within branches multiply; beyond this the
+/// client has to name them.
+const TRIALS_MAX: usize = 10_000;
+
+/// How values of unions are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unions {
+    /// With the name of their branch.
+    Tagged,
+    /// Also without, where one branch only fits.
+    Untagged,
+}
+
 /// See [`AvroSchema::encode`](super::AvroSchema::encode).
-pub(super) fn encode(types: &[Type], root: TypeId, value: &Value) -> Result<Vec<u8>, CodecError> {
-    let mut encoder = Encoder { types, pointer: String::new(), output: Vec::new() };
+pub(super) fn encode(types: &[Type], root: TypeId, value: &Value, unions: Unions) -> Result<Vec<u8>, CodecError> {
+    let mut encoder = Encoder { types, unions, trials_left: TRIALS_MAX, pointer: String::new(), output: Vec::new() };
     if let Kind::Bytes = types[root.index()].kind {
         return encoder.latin1(value);
     }
@@ -23,6 +38,8 @@ pub(super) fn encode(types: &[Type], root: TypeId, value: &Value) -> Result<Vec<
 
 struct Encoder<'a> {
     types: &'a [Type],
+    unions: Unions,
+    trials_left: usize,
     /// The place in the value.
     pointer: String,
     output: Vec<u8>,
@@ -121,13 +138,15 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    fn union(&mut self, branches: &[TypeId], value: &Value) -> Result<(), CodecError> {
+    fn union(&mut self, branches: &[TypeId], whole: &Value) -> Result<(), CodecError> {
+        let value = whole;
         let (label, value) = match value {
             Value::Null => ("null", value),
             Value::Object(members) if members.len() == 1 => match members.iter().next() {
                 Some((label, value)) => (label.as_str(), value),
                 None => return Err(self.expected("a union", value)),
             },
+            _ if self.unions == Unions::Untagged => return self.untagged(branches, value),
             _ => {
                 let labels = self.labels(branches);
                 return Err(self.error(format!("expected null or an object with one member of {labels}")));
@@ -135,11 +154,55 @@ impl Encoder<'_> {
         };
         let index = branches.iter().position(|branch| self.types[branch.index()].kind.label() == label);
         let Some(index) = index else {
+            if self.unions == Unions::Untagged && !value.is_null() {
+                return self.untagged(branches, whole);
+            }
             let labels = self.labels(branches);
             return Err(self.error(format!("unknown union branch {label}, expected one of {labels}")));
         };
         self.length(index);
         if label == "null" { Ok(()) } else { self.at(label, |encoder| encoder.value(branches[index], value)) }
+    }
+
+    /// Writes a value without a tag as the one branch that can hold it.
+    fn untagged(&mut self, branches: &[TypeId], value: &Value) -> Result<(), CodecError> {
+        let mut fitting: Vec<(usize, Vec<u8>)> = Vec::new();
+        let mut refusals = Vec::new();
+        for (index, branch) in branches.iter().enumerate() {
+            if let Kind::Null = self.types[branch.index()].kind {
+                continue;
+            }
+            self.trials_left = self
+                .trials_left
+                .checked_sub(1)
+                .ok_or_else(|| self.error("too many possible branches of unions: name them".to_owned()))?;
+            let before = std::mem::take(&mut self.output);
+            let tried = self.value(*branch, value);
+            let written = std::mem::replace(&mut self.output, before);
+            match tried {
+                Ok(()) => fitting.push((index, written)),
+                Err(error) => refusals.push(error),
+            }
+        }
+        match (fitting.as_slice(), refusals.len()) {
+            ([(index, written)], _) => {
+                self.length(*index);
+                self.output.extend_from_slice(written);
+                Ok(())
+            }
+            // The only branch there is says best what is wrong, and where.
+            ([], 1) => Err(refusals.remove(0)),
+            ([], _) => {
+                let labels = self.labels(branches);
+                Err(self.error(format!("the value is none of {labels}")))
+            }
+            (several, _) => {
+                let fitting: Vec<TypeId> = several.iter().map(|(index, _)| branches[*index]).collect();
+                let labels = self.labels(&fitting);
+                Err(self
+                    .error(format!("the value could be any of {labels}: name the branch, as {{\"branch\": value}}")))
+            }
+        }
     }
 
     fn labels(&self, branches: &[TypeId]) -> String {

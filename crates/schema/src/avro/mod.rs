@@ -109,7 +109,15 @@ impl AvroSchema {
     /// # Errors
     /// A value that is not of this schema; the message names the place.
     pub fn encode(&self, value: &serde_json::Value) -> Result<Vec<u8>, CodecError> {
-        encode::encode(&self.types, self.root, value)
+        encode::encode(&self.types, self.root, value, encode::Unions::Tagged)
+    }
+
+    /// As [`AvroSchema::encode`], but values of unions need no tag where exactly one branch can hold them.
+    ///
+    /// # Errors
+    /// As [`AvroSchema::encode`]; a value that several branches can hold.
+    pub fn encode_untagged(&self, value: &serde_json::Value) -> Result<Vec<u8>, CodecError> {
+        encode::encode(&self.types, self.root, value, encode::Unions::Untagged)
     }
 
     /// The reverse of [`AvroSchema::encode`].

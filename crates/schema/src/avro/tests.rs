@@ -253,6 +253,42 @@ fn branches_of_unions_are_named() {
 }
 
 #[test]
+fn branches_need_no_name_where_only_one_fits() {
+    let schema = avro(
+        r#"{"type":"record","name":"R","fields":[
+            {"name":"a","type":["null","string"]},
+            {"name":"b","type":["null","int",{"type":"array","items":["null","boolean","double"]}]},
+            {"name":"c","type":["null",{"type":"map","values":"int"}]}]}"#,
+    );
+    let tagged = json!({"a": {"string": "x"}, "b": {"array": [null, {"boolean": true}, {"double": 1.5}]}, "c": {"map": {"string": 5}}});
+    let bare = json!({"a": "x", "b": [null, true, 1.5], "c": {"string": 5}});
+    let bytes = schema.encode(&tagged).unwrap();
+    assert_eq!(schema.encode_untagged(&bare).unwrap(), bytes);
+    assert_eq!(schema.encode_untagged(&tagged).unwrap(), bytes);
+    assert!(schema.encode(&bare).is_err());
+    let refusal = |value| schema.encode_untagged(&value).unwrap_err().to_string();
+    let value = |a: Value| json!({"a": a, "b": null, "c": null});
+    assert_eq!(refusal(value(json!(5))), "expected string, found 5 at /a");
+    assert_eq!(refusal(json!({"a": null, "b": "x", "c": null})), "the value is none of null, int, array at /b");
+    let ambiguous = avro(r#"["null","int","long"]"#).encode_untagged(&json!(5)).unwrap_err().to_string();
+    assert_eq!(ambiguous, "the value could be any of int, long: name the branch, as {\"branch\": value}");
+}
+
+#[test]
+fn work_on_unions_without_names_is_bounded() {
+    let fields = r#"[{"name":"next","type":["null","A","B"]}]"#;
+    let schema = avro(&format!(
+        r#"{{"type":"record","name":"A","fields":[{{"name":"next","type":["null","A",{{"type":"record","name":"B","fields":{fields}}}]}}]}}"#
+    ));
+    let mut value = json!("neither");
+    for _ in 0..100 {
+        value = json!({"next": value});
+    }
+    let refusal = schema.encode_untagged(&value).unwrap_err().to_string();
+    assert!(refusal.contains("the value is none of") || refusal.contains("too many possible branches"), "{refusal}");
+}
+
+#[test]
 fn values_that_do_not_fit_are_refused_with_their_place() {
     let schema = avro(ORDER);
     let refused = |member: &str, wrong: Value| {
