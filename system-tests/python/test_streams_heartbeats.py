@@ -15,11 +15,19 @@ OVERRIDES = {"group.streams.initial.rebalance.delay.ms": 0, "offsets.topic.num.p
 AUTHORIZER = {**OVERRIDES, "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"}
 
 
+def create_source(server):
+    """The topic that is read, and the topic of coordinators: the heartbeats go to the broker without asking for one."""
+    librdkafka.create_topic(server, "in", partitions=2)
+    run([paths.MILENA, "kafka-consumer-groups", "--bootstrap-server", server.bootstrap, "--describe", "--group", "nobody"], check=False)
+
+
 def heartbeats(server, topic, mode):
     """What the broker answered, by what was asked."""
     done = apache.source(paths.CLIENTS / "StreamsHeartbeats.java", server.bootstrap, topic, mode)
     assert done.returncode == 0, done.stdout + done.stderr
-    return dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    # Apache Kafka 4.3 leaves these two at 0, which later ones fill.
+    said = re.sub(r"(acceptableRecoveryLag|taskOffsetIntervalMs)=\d+, ", "", done.stdout)
+    return dict(line.split(": ", 1) for line in said.splitlines())
 
 
 def test_the_answers_are_those_of_apache_kafka(new_server, tmp_path):
@@ -27,7 +35,7 @@ def test_the_answers_are_those_of_apache_kafka(new_server, tmp_path):
     answers = []
     try:
         for server in (mine, theirs):
-            librdkafka.create_topic(server, "in", partitions=2)
+            create_source(server)
             answers.append(heartbeats(server, "in", "all"))
     finally:
         theirs.stop()
@@ -37,7 +45,7 @@ def test_the_answers_are_those_of_apache_kafka(new_server, tmp_path):
 
 def test_a_member_without_the_right_to_create_is_told_which_topics_are_missing(new_server):
     server = new_server({**AUTHORIZER, "super.users": "User:ANONYMOUS"}).start()
-    librdkafka.create_topic(server, "in", partitions=2)
+    create_source(server)
     acls = [paths.MILENA, "kafka-acls", "--bootstrap-server", server.bootstrap, "--add", "--allow-principal", "User:ANONYMOUS"]
     run([*acls, "--operation", "Read", "--group", "joined"])
     run([*acls, "--operation", "Describe", "--topic", "*"])
@@ -52,7 +60,7 @@ def test_a_member_without_the_right_to_create_is_told_which_topics_are_missing(n
 
 def test_settings_of_a_group_reach_its_members_and_both_tools_show_them(new_server):
     server = new_server(OVERRIDES).start()
-    librdkafka.create_topic(server, "in", partitions=2)
+    create_source(server)
     entity = ("--bootstrap-server", server.bootstrap, "--entity-type", "groups", "--entity-name", "joined")
     settings = "streams.session.timeout.ms=46000,streams.heartbeat.interval.ms=6000,streams.num.standby.replicas=1"
     run([paths.MILENA, "kafka-configs", *entity, "--alter", "--add-config", settings])

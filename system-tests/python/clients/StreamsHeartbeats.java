@@ -18,6 +18,7 @@ import org.apache.kafka.common.protocol.ObjectSerializationCache;
  */
 public class StreamsHeartbeats {
     static final short KEY = 88, VERSION = 0;
+    static final List<Errors> WAIT = List.of(Errors.COORDINATOR_LOAD_IN_PROGRESS, Errors.COORDINATOR_NOT_AVAILABLE, Errors.NOT_COORDINATOR);
     static DataInputStream in;
     static DataOutputStream out;
     static String topic;
@@ -80,7 +81,17 @@ public class StreamsHeartbeats {
         return new Topology().setEpoch(epoch).setSubtopologies(List.of(only));
     }
 
+    /** Asks again while the coordinator loads, as every client does. */
     static StreamsGroupHeartbeatResponseData ask(StreamsGroupHeartbeatRequestData request) throws Exception {
+        StreamsGroupHeartbeatResponseData answer = askOnce(request);
+        for (int i = 0; i < 400 && WAIT.contains(Errors.forCode(answer.errorCode())); i++) {
+            Thread.sleep(50);
+            answer = askOnce(request);
+        }
+        return answer;
+    }
+
+    static StreamsGroupHeartbeatResponseData askOnce(StreamsGroupHeartbeatRequestData request) throws Exception {
         RequestHeaderData header = new RequestHeaderData().setRequestApiKey(KEY).setRequestApiVersion(VERSION).setCorrelationId(1).setClientId("raw");
         ObjectSerializationCache sizes = new ObjectSerializationCache();
         int length = header.size(sizes, (short) 2) + request.size(sizes, VERSION);

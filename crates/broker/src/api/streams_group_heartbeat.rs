@@ -27,6 +27,7 @@ pub async fn handle(
     heartbeat(broker, context, request).await.unwrap_or_else(|refusal| StreamsGroupHeartbeatResponse {
         error_code: refusal.code.code(),
         error_message: Some(refusal.message),
+        status: Some(Vec::new()),
         ..StreamsGroupHeartbeatResponse::default()
     })
 }

@@ -356,6 +356,8 @@ fn check_topic(image: &ClusterImage, configs: &ConfigMap) -> Result<(), Controll
 fn check_group(image: &ClusterImage, configs: &ConfigMap) -> Result<(), ControllerError> {
     for (name, value) in configs {
         let Some((kind, rest)) = name.split_once('.') else { continue };
+        // `streams.num.standby.replicas` is bound by `group.streams.max.standby.replicas`.
+        let rest = rest.strip_prefix("num.").unwrap_or(rest);
         let Ok(value) = value.trim().parse::<i64>() else { continue };
         let bound = |word: &str| {
             let key = format!("group.{kind}.{word}.{rest}");

@@ -18,7 +18,9 @@ pub(super) async fn describe(cluster: &Cluster, options: &Parsed, terminal: &mut
     for group_id in chosen_groups(cluster, options).await? {
         let group = cluster.describe_streams_group(&group_id).await?;
         if group.members.is_empty() {
-            terminal.error_line(&format!("\nError: Streams group '{group_id}' has no active members."));
+            let notice = format!("\nError: Streams group '{group_id}' has no active members.");
+            // The original prints it among the states, and nothing at all about members and offsets of such a group.
+            if options.has("state") { terminal.line(&notice) } else { terminal.error_line(&notice) }
         }
         if options.has("members") {
             if !group.members.is_empty() {

@@ -7,6 +7,7 @@ mod tests;
 
 use milena_client::Cluster;
 use milena_client::admin::GroupListing;
+use milena_protocol::ErrorCode;
 use milena_protocol::messages::streams_group_describe_response::Group;
 
 use crate::failure::Failure;
@@ -162,7 +163,7 @@ async fn delete(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal) ->
             false => Vec::new(),
         };
         let result = if known.iter().any(|known| known.group_id == group) {
-            cluster.delete_group(&group).await.map_err(|error| Failure::from(error).to_exception())
+            cluster.delete_group(&group).await.map_err(|error| deletion_refused(&group, error))
         } else {
             Err(format!(
                 "java.lang.IllegalArgumentException: Group '{group}' does not exist or is not a streams group."
@@ -177,6 +178,16 @@ async fn delete(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal) ->
     terminal.print(&deletion_report(&results));
     terminal.print(&topic_deletion_report(&of_topics));
     Ok(())
+}
+
+/// Why a group was not deleted, in the words of the original, whose client looks at the state itself.
+fn deletion_refused(group: &str, error: milena_client::Error) -> String {
+    match error.code() {
+        Some(ErrorCode::NonEmptyGroup) => format!(
+            "org.apache.kafka.common.errors.GroupNotEmptyException: Streams group '{group}' is not EMPTY."
+        ),
+        _ => Failure::from(error).to_exception(),
+    }
 }
 
 /// What became of the internal topics of the groups that were deleted.

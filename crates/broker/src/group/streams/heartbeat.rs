@@ -107,7 +107,7 @@ impl StreamsGroup {
         }
         let message = format!(
             "The streams group member has a {} member epoch ({sent}) than the one known by the group coordinator \
-             ({known}). The member must abandon all its tasks and rejoin.",
+             ({known}). The member must abandon all its partitions and rejoin.",
             if sent > known { "greater" } else { "smaller" },
         );
         Err(Refusal::new(ErrorCode::FencedMemberEpoch, message))

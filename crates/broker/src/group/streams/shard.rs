@@ -37,7 +37,7 @@ impl Shard {
             Some(Group::Streams(group)) => group,
             Some(_) => return Err(not_a_streams_group(&group_id)),
             None => {
-                let message = format!("Group {group_id} not found.");
+                let message = format!("Streams group {group_id} not found.");
                 return Err(Refusal::new(ErrorCode::GroupIdNotFound, message));
             }
         };
