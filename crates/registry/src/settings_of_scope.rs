@@ -224,6 +224,11 @@ impl Config {
         }
     }
 
+    /// Whether a policy has this name, in upper or lower case.
+    pub fn is_policy(name: &str) -> bool {
+        ["STRICT", "LENIENT", "LOGICAL"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    }
+
     /// The policy for comparing; an unknown one counts as strict.
     pub fn policy(&self) -> CompatibilityPolicy {
         match self.compatibility_policy.as_deref() {

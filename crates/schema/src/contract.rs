@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Longest name of a rule.
 const RULE_NAME_CHARS_MAX: usize = 256;
@@ -43,7 +43,7 @@ pub struct RuleSet {
 }
 
 /// One rule.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Rule {
     /// Unique within its set.
@@ -52,11 +52,11 @@ pub struct Rule {
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
-    /// `TRANSFORM` or `CONDITION`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `TRANSFORM`, which is meant where nothing is said, or `CONDITION`.
+    #[serde(deserialize_with = "kind_or_transform", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// `UPGRADE`, `DOWNGRADE`, `UPDOWN`, `WRITE`, `READ`, `WRITEREAD`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `UPGRADE`, `DOWNGRADE`, `UPDOWN`, `WRITE`, `READ`, or `WRITEREAD`, which is meant where nothing is said.
+    #[serde(deserialize_with = "mode_or_both", skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Which executor runs it: `CEL`, `JSONATA`, `ENCRYPT`, ...
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -78,6 +78,37 @@ pub struct Rule {
     pub on_failure: Option<String>,
     /// Whether it is switched off.
     pub disabled: bool,
+}
+
+/// What a rule is when it does not say: part of its identity, as in the original.
+const DEFAULT_KIND: &str = "TRANSFORM";
+/// The directions of a rule that does not say.
+const DEFAULT_MODE: &str = "WRITEREAD";
+
+impl Default for Rule {
+    fn default() -> Rule {
+        Rule {
+            name: None,
+            doc: None,
+            kind: Some(DEFAULT_KIND.to_owned()),
+            mode: Some(DEFAULT_MODE.to_owned()),
+            rule_type: None,
+            tags: None,
+            params: None,
+            expr: None,
+            on_success: None,
+            on_failure: None,
+            disabled: false,
+        }
+    }
+}
+
+fn kind_or_transform<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(input)?.or_else(|| Some(DEFAULT_KIND.to_owned())))
+}
+
+fn mode_or_both<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(input)?.or_else(|| Some(DEFAULT_MODE.to_owned())))
 }
 
 /// Why a rule set is refused (error code 42210).
@@ -205,6 +236,11 @@ impl Rule {
         if self.rule_type.as_deref().unwrap_or_default().is_empty() {
             return refuse(format!("Missing rule type for rule '{name}'"));
         }
+        if let Some(kind) = self.kind.as_deref()
+            && !matches!(kind, "TRANSFORM" | "CONDITION")
+        {
+            return refuse(format!("Invalid kind {kind} of rule '{name}'"));
+        }
         let mode = self.mode.as_deref();
         if let Some(mode) = mode
             && !modes.contains(&mode)
@@ -264,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_says_neither_kind_nor_mode_transforms_both_ways() {
+        let plain = rule(r#"{"name":"a","type":"CEL","kind":null}"#);
+        assert_eq!((plain.kind.as_deref(), plain.mode.as_deref()), (Some("TRANSFORM"), Some("WRITEREAD")));
+        let told = serde_json::to_string(&plain).unwrap();
+        assert_eq!(told, r#"{"name":"a","kind":"TRANSFORM","mode":"WRITEREAD","type":"CEL","disabled":false}"#);
+        let migration = RuleSet { migration_rules: Some(vec![plain]), ..RuleSet::default() };
+        assert!(migration.validate().is_err(), "a migration goes up or down");
+    }
+
+    #[test]
     fn rules_are_validated() {
         let check =
             |json: &str| RuleSet { domain_rules: Some(vec![rule(json)]), ..RuleSet::default() }.validate().is_ok();
@@ -273,6 +319,7 @@ mod tests {
         assert!(!check(r#"{"name":"a","type":"CEL","mode":"UPGRADE"}"#));
         assert!(!check(r#"{"name":"1a","type":"CEL"}"#));
         assert!(!check(r#"{"name":"a b","type":"CEL"}"#));
+        assert!(!check(r#"{"name":"a","type":"CEL","kind":"GUESS"}"#));
         assert!(!check(r#"{"name":"a"}"#));
         assert!(!check(r#"{"type":"CEL"}"#));
         assert!(!check(&format!(r#"{{"name":"{}","type":"CEL"}}"#, "a".repeat(257))));

@@ -243,6 +243,11 @@ impl ParsedSchema {
         each!(self, schema => schema.record_name())
     }
 
+    /// Whether the record, the object or the first message has a field of this name.
+    pub fn has_top_level_field(&self, name: &str) -> bool {
+        each!(self, schema => schema.has_top_level_field(name))
+    }
+
     /// The inline tags (`confluent:tags` and its like).
     pub fn tags(&self) -> Vec<SchemaTag> {
         each!(self, schema => schema.tags())

@@ -6,7 +6,9 @@ use super::answer::Answer;
 use super::call::{Call, PageLimits};
 use super::route::Action;
 use crate::service::entity::{SchemaRequest, TagsRequest};
-use crate::service::{AssociationRequest, BatchGet, BatchMutate, Error, RegisterOptions, Result, SchemaFilter, Whose};
+use crate::service::{
+    AssociationRequest, BatchGet, BatchMutate, Error, RegisterOptions, ResourceAnswer, Result, SchemaFilter, Whose,
+};
 use crate::settings_of_scope::{Config, Mode};
 use crate::subject::context_of_path;
 
@@ -129,7 +131,7 @@ impl Call<'_> {
             }
             Action::LookUp => {
                 let normalize = self.query.flag("normalize");
-                Answer::json(&self.service.look_up(&self.subject(), &self.json()?, normalize, deleted)?)
+                Answer::json(&self.service.look_up(&self.subject(), &self.json()?, normalize, deleted, &self.show())?)
             }
             Action::SchemaWithMetadata => {
                 let wanted: Vec<_> = self.query.all("key").into_iter().zip(self.query.all("value")).collect();
@@ -226,10 +228,9 @@ impl Call<'_> {
         let answer = |mode: Mode| Answer::json(&json!({"mode": mode.name()}));
         match self.route.action {
             Action::SetMode => {
-                let wanted = self.members()?.remove("mode").unwrap_or(Json::Null);
-                let mode = match &wanted {
-                    Json::Null => None,
-                    Json::String(name) => Some(Mode::parse(name).ok_or(Error::InvalidMode)?),
+                let mode = match self.members()?.get("mode") {
+                    Some(Json::Null) => None,
+                    Some(Json::String(name)) => Some(Mode::parse(name).ok_or(Error::InvalidMode)?),
                     _ => return Err(Error::InvalidMode),
                 };
                 self.service.set_mode(&scope, mode, self.query.flag("force")).await?;
@@ -245,17 +246,14 @@ impl Call<'_> {
         let whose = match self.route.action {
             Action::BatchGet => {
                 let request: BatchGet = self.json()?;
-                let of_resource = |id: &String| {
-                    let found = self.service.associations(&Whose::ResourceId(id.clone()), &filter, page);
-                    json!({"resourceId": id, "associations": found})
-                };
-                let results: Vec<Json> = request.resource_ids.iter().map(of_resource).collect();
-                return Ok(Answer { status: 207, ..Answer::json(&json!({"results": results}))? });
+                let with_schemas = self.query.flag("includeSchemas");
+                let of_one = |question| outcome(self.service.associations_of(question, with_schemas));
+                return batch_answer(request.requests.iter().map(of_one).collect());
             }
             Action::AssociationsOfResource => {
                 Whose::Resource(self.parameter(0).to_owned(), self.parameter(1).to_owned())
             }
-            Action::AssociationsOfSubject => Whose::Subject(self.named_subject()),
+            Action::AssociationsOfSubject => Whose::Subject(self.subject()),
             _ => Whose::ResourceId(self.parameter(0).to_owned()),
         };
         Answer::json(&self.service.associations(&whose, &filter, page))
@@ -275,16 +273,17 @@ impl Call<'_> {
                 let request: BatchMutate = self.json()?;
                 let mut results = Vec::with_capacity(request.requests.len());
                 for one in request.requests {
-                    results.push(match self.service.associate(&context, one, false, dry_run).await {
-                        Ok(changed) => json!({"result": changed}),
-                        Err(error) => json!({"error": {"error_code": error.code(), "message": error.to_string()}}),
-                    });
+                    results.push(outcome(self.service.mutate_associations(&context, one, dry_run).await));
                 }
-                Ok(Answer { status: 207, ..Answer::json(&json!({"results": results}))? })
+                batch_answer(results)
             }
             action => {
                 let mut request: AssociationRequest = self.json()?;
                 if let Some(id) = self.route.parameters.first() {
+                    if request.resource_id.as_ref().is_some_and(|given| given != id) {
+                        let message = "The resource id of the path differs from that of the body".to_owned();
+                        return Err(Error::InvalidAssociation(message));
+                    }
                     request.resource_id = Some(id.clone());
                 }
                 let create = action == Action::Associate;
@@ -292,6 +291,22 @@ impl Call<'_> {
             }
         }
     }
+}
+
+/// One result of a batch.
+fn outcome(result: Result<ResourceAnswer>) -> Json {
+    match result {
+        Ok(answer) => json!({"result": answer}),
+        Err(error) => json!({"error": {"error_code": error.code(), "message": error.to_string()}}),
+    }
+}
+
+/// 207 with the results.
+fn batch_answer(results: Vec<Json>) -> Result<Answer> {
+    if results.is_empty() {
+        return Err(Error::InvalidAssociation("'requests' cannot be null or empty".to_owned()));
+    }
+    Ok(Answer { status: 207, ..Answer::json(&json!({"results": results}))? })
 }
 
 /// A configuration with its level under the name that requests use.

@@ -40,15 +40,27 @@ impl Scope {
         self.0.as_ref().map(ToString::to_string)
     }
 
-    /// This scope and those it inherits from, nearest first.
+    /// Whether it stands above subjects: everything in the default context, or in all of them.
+    pub(super) fn is_global(&self) -> bool {
+        self.0.as_ref().is_none_or(|subject| subject.is_context() && subject.context() == GLOBAL_CONTEXT)
+    }
+
+    /// This scope and those it inherits from, nearest first: the subject, its context, the global context. What is set
+    /// globally is that of the default context, and other contexts do not inherit it.
     pub(super) fn chain(&self) -> Vec<Option<String>> {
-        let mut chain = Vec::with_capacity(4);
-        if let Some(subject) = &self.0 {
-            chain.push(Some(subject.to_string()));
-            chain.extend(subject.context_key().filter(|_| !subject.is_context()).map(Some));
+        let mut chain = Vec::with_capacity(3);
+        match &self.0 {
+            Some(subject) => {
+                chain.push(Some(subject.to_string()));
+                if !subject.is_context() {
+                    chain.push(subject.context_key());
+                }
+            }
+            None => chain.push(None),
         }
-        chain.push(None);
-        chain.push(Some(context_key(GLOBAL_CONTEXT)));
+        if !self.is_global() || self.0.is_none() {
+            chain.push(Some(context_key(GLOBAL_CONTEXT)));
+        }
         chain
     }
 }
@@ -75,7 +87,7 @@ impl Service {
     /// PUT: the members of the request change, the others stay. Returns the result.
     ///
     /// # Errors
-    /// 42203 bad level, 42205 read-only, 42210 bad rules, 422 for members of a wrong type.
+    /// 42203 bad level or policy, 42205 read-only, 42210 bad rules, 400 for members of a wrong type.
     pub async fn set_config(&self, scope: &Scope, request: &Map<String, Json>) -> Result<Config> {
         let _writes = self.begin().await?;
         self.check_writable(scope)?;
@@ -85,7 +97,10 @@ impl Service {
             return Err(Error::InvalidLevel);
         }
         let own = self.log.store().config(scope.key().as_deref()).cloned().unwrap_or_default();
-        let config = own.updated(request).map_err(|error| Error::Plain(422, error.to_string()))?;
+        let config = own.updated(request).map_err(|error| Error::Plain(400, error.to_string()))?;
+        if config.compatibility_policy.as_deref().is_some_and(|policy| !Config::is_policy(policy)) {
+            return Err(Error::InvalidPolicy);
+        }
         for rules in [&config.default_rule_set, &config.override_rule_set].into_iter().flatten() {
             rules.validate().map_err(|error| Error::InvalidRuleSet(error.to_string()))?;
         }

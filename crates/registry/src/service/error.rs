@@ -29,7 +29,7 @@ pub enum Error {
     NoSubjectConfig(String),
     #[error("Subject '{0}' does not have subject-level mode configured")]
     NoSubjectMode(String),
-    #[error("{0}")]
+    #[error("Association for '{0}' not found.")]
     AssociationNotFound(String),
     #[error("Schema being registered is incompatible with an earlier schema for subject \"{subject}\", details: [{}]", details.join(", "))]
     Incompatible { subject: String, details: Vec<String> },
@@ -37,6 +37,8 @@ pub enum Error {
     AssociationConflict(i32, String),
     #[error("{0}")]
     InvalidSchema(String),
+    #[error("{0}")]
+    UnknownReference(String),
     #[error(
         "The specified version '{0}' is not a valid version id. Allowed values are between [1, 2^31-1] and the string \"latest\""
     )]
@@ -45,6 +47,8 @@ pub enum Error {
         "Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive"
     )]
     InvalidLevel,
+    #[error("Invalid compatibility policy. Valid values are strict, lenient and logical")]
+    InvalidPolicy,
     #[error("Invalid mode. Valid values are READWRITE, READONLY, IMPORT and FORWARD.")]
     InvalidMode,
     #[error("{0}")]
@@ -95,9 +99,9 @@ impl Error {
             Error::AssociationNotFound(_) => 40410,
             Error::Incompatible { .. } => 40901,
             Error::AssociationConflict(code, _) => *code,
-            Error::InvalidSchema(_) => 42201,
+            Error::InvalidSchema(_) | Error::UnknownReference(_) => 42201,
             Error::InvalidVersion(_) => 42202,
-            Error::InvalidLevel => 42203,
+            Error::InvalidLevel | Error::InvalidPolicy => 42203,
             Error::InvalidMode => 42204,
             Error::NotPermitted(_) => 42205,
             Error::Referenced(..) => 42206,

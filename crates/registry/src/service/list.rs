@@ -255,7 +255,7 @@ impl Service {
     }
 
     /// The answer with text, references and tags as asked for.
-    fn shown(&self, mut answer: SchemaAnswer, context: &str, show: &Show) -> Result<SchemaAnswer> {
+    pub(super) fn shown(&self, mut answer: SchemaAnswer, context: &str, show: &Show) -> Result<SchemaAnswer> {
         if show.qualified_references {
             let qualify = |reference: &Reference| Reference {
                 subject: Subject::parse_in(context, &reference.subject).to_string(),

@@ -4,7 +4,7 @@ use milena_schema::contract::Metadata;
 use milena_schema::{ParseOptions, ParsedSchema, Reference, SchemaType};
 
 use super::entity::{SchemaAnswer, SchemaRequest};
-use super::{Error, Result, Service, at_leisure};
+use super::{Error, Result, Service, Show, at_leisure};
 use crate::storage::{Content, Store, Version, Which};
 use crate::subject::Subject;
 
@@ -43,14 +43,15 @@ impl Service {
         request: &SchemaRequest,
         normalize: bool,
         deleted: bool,
+        show: &Show,
     ) -> Result<SchemaAnswer> {
         let which = if deleted { Which::WithDeleted } else { Which::Undeleted };
         if self.log.store().versions(subject, which).next().is_none() {
             return Err(Error::SubjectNotFound(subject.to_string()));
         }
-        let candidate = self.candidate(subject, request, self.reading(subject, normalize))?;
+        let candidate = self.candidate(subject, request, self.reading_stored(subject, normalize))?;
         let found = self.find(subject, &candidate, request, which)?.ok_or(Error::SchemaNotFound)?;
-        Ok(SchemaAnswer::of_subject(subject, &found))
+        self.shown(SchemaAnswer::of_subject(subject, &found), subject.context(), show)
     }
 
     /// How a new schema of `subject` is read, by its configuration.
@@ -62,6 +63,11 @@ impl Service {
             normalize: normalize || config.normalize.unwrap_or(false),
             options: ParseOptions { strict, validate_fields },
         }
+    }
+
+    /// How a schema is read that may be there already: accepted before, it need not pass what is asked of new ones.
+    pub(super) fn reading_stored(&self, subject: &Subject, normalize: bool) -> Reading {
+        Reading { options: ParseOptions::STORED, ..self.reading(subject, normalize) }
     }
 
     /// Parses the schema of a request.

@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use crate::settings_of_scope::CompatibilityLevel;
 use crate::storage::{Content, Log, Record, StorageError};
 
-pub use associations::{AssociationFilter, AssociationRequest, BatchGet, BatchMutate, Whose};
+pub use associations::{AssociationFilter, AssociationRequest, BatchGet, BatchMutate, ResourceAnswer, Whose};
 pub use config::Scope;
 pub use error::{Error, Result};
 pub use list::{Page, SchemaFilter, Show};

@@ -4,7 +4,7 @@ use super::config::Scope;
 use super::{Error, Result, Service};
 use crate::settings_of_scope::Mode;
 use crate::storage::{Key, Record, Value, Which};
-use crate::subject::{DEFAULT_CONTEXT, Subject};
+use crate::subject::{DEFAULT_CONTEXT, GLOBAL_CONTEXT, Subject, context_key};
 
 impl Service {
     /// GET `/mode` and `/mode/{scope}`.
@@ -14,6 +14,7 @@ impl Service {
     pub fn mode(&self, scope: &Scope, default_to_global: bool) -> Result<Mode> {
         let own = self.log.store().mode(scope.key().as_deref());
         match (scope.subject(), own) {
+            _ if self.is_overridden() => Ok(Mode::ReadonlyOverride),
             (_, Some(own)) => Ok(own),
             (Some(subject), None) if !default_to_global => Err(Error::NoSubjectMode(subject.to_string())),
             _ => Ok(self.inherited_mode(scope)),
@@ -29,8 +30,7 @@ impl Service {
         self.check_mutable()?;
         let key = Key::Mode { subject: scope.key() };
         let Some(mode) = mode else { return self.write(vec![Record::tombstone(key)]).await };
-        let only_global = matches!(mode, Mode::ReadonlyOverride | Mode::Forward);
-        if only_global && scope.subject().is_some_and(|subject| !subject.is_context()) {
+        if matches!(mode, Mode::ReadonlyOverride | Mode::Forward) && !scope.is_global() {
             return Err(Error::InvalidMode);
         }
         let mut records = Vec::new();
@@ -85,14 +85,18 @@ impl Service {
     }
 
     fn inherited_mode(&self, scope: &Scope) -> Mode {
-        let store = self.log.store();
-        let chain = scope.chain();
-        // The override wins over everything below it.
-        let outer = chain.iter().rev().take(2).filter_map(|key| store.mode(key.as_deref()));
-        if outer.into_iter().any(|mode| mode == Mode::ReadonlyOverride) {
+        if self.is_overridden() {
             return Mode::ReadonlyOverride;
         }
-        chain.iter().find_map(|key| store.mode(key.as_deref())).unwrap_or(Mode::Readwrite)
+        let store = self.log.store();
+        scope.chain().iter().find_map(|key| store.mode(key.as_deref())).unwrap_or(Mode::Readwrite)
+    }
+
+    /// Whether the override is set, which wins over everything below it.
+    fn is_overridden(&self) -> bool {
+        let store = self.log.store();
+        let global = [None, Some(context_key(GLOBAL_CONTEXT))];
+        global.iter().any(|key| store.mode(key.as_deref()) == Some(Mode::ReadonlyOverride))
     }
 
     fn check_mutable(&self) -> Result<()> {

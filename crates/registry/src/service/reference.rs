@@ -58,7 +58,7 @@ fn settle(store: &Store, context: &str, reference: &Reference) -> Result<Referen
 }
 
 fn not_found(reference: &Reference) -> Error {
-    Error::InvalidSchema(format!(
+    Error::UnknownReference(format!(
         "Invalid schema, details: No schema reference found for subject \"{}\" and version {} (reference \"{}\")",
         reference.subject, reference.version, reference.name
     ))

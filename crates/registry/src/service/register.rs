@@ -41,8 +41,7 @@ impl Service {
         if mode == Mode::Import && request.id.is_none_or(|id| id < 0) {
             return Ok(None);
         }
-        let reading = self.reading(subject, options.normalize);
-        let candidate = match self.candidate(subject, request, reading) {
+        let candidate = match self.candidate(subject, request, self.reading_stored(subject, options.normalize)) {
             Ok(candidate) => candidate,
             // The leader may know references that this instance has not read yet, and IMPORT takes any text.
             Err(_) if mode == Mode::Import || mode == Mode::Forward || refers(request) => return Ok(None),
@@ -169,7 +168,8 @@ impl Service {
         Ok(())
     }
 
-    fn next_version(&self, subject: &Subject) -> i32 {
+    /// One more than the highest that was ever used.
+    pub(super) fn next_version(&self, subject: &Subject) -> i32 {
         let store = self.log.store();
         let highest = store.versions(subject, Which::WithDeleted).next_back().map_or(0, |version| version.version);
         highest.saturating_add(1)
@@ -258,7 +258,7 @@ fn applies(parsed: &ParsedSchema, tag: &SchemaTag) -> bool {
 
 /// Metadata and rules: those of the request or else of the previous version, between the configuration's defaults and
 /// overrides.
-fn contract(
+pub(super) fn contract(
     config: &Config,
     request: &SchemaRequest,
     previous: Option<&Version>,

@@ -1,12 +1,14 @@
 //! What the service does, over a log in memory.
 
+mod associations;
 mod contracts;
 mod deletion;
+mod levels;
 mod registration;
 mod scopes;
 
 use super::entity::{SchemaAnswer, SchemaRequest, VersionSpec};
-use super::{Error, Page, RegisterOptions, Service, ServiceOptions};
+use super::{Error, Page, RegisterOptions, Scope, Service, ServiceOptions, Show};
 use crate::storage::Log;
 use crate::subject::Subject;
 
@@ -43,9 +45,19 @@ async fn registered(service: &Service, name: &str, schema: &str) -> (i32, i32) {
 }
 
 async fn set_level(service: &Service, name: &str, level: &str) {
-    let scope = super::Scope::of(subject(name)).unwrap();
-    let members = serde_json::json!({"compatibility": level});
-    service.set_config(&scope, members.as_object().unwrap()).await.unwrap();
+    configure(service, &scope(name), serde_json::json!({"compatibility": level})).await.unwrap();
+}
+
+fn scope(name: &str) -> Scope {
+    Scope::of(subject(name)).unwrap()
+}
+
+async fn configure(service: &Service, scope: &Scope, members: serde_json::Value) -> Result<(), Error> {
+    service.set_config(scope, members.as_object().unwrap()).await.map(|_| ())
+}
+
+fn look_up(service: &Service, name: &str, request: &SchemaRequest) -> Result<SchemaAnswer, Error> {
+    service.look_up(&subject(name), request, false, false, &Show::default())
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> i32 {

@@ -149,7 +149,9 @@ impl Writer<'_> {
         if let Some(doc) = &field.doc {
             self.text("doc", doc);
         }
-        if let Some(default) = &field.default {
+        let dropped =
+            |default: &Node| self.normal && !default_value::is_of_first_branch(self.types, field.type_id, default);
+        if let Some(default) = field.default.as_ref().filter(|default| !dropped(default)) {
             self.key("default");
             if self.normal {
                 let default = default_value::normal(self.types, field.type_id, default, &mut self.steps);

@@ -66,6 +66,22 @@ pub(super) fn number_from_text(text: &str) -> Option<Node> {
     Some(if number.is_finite() { Node::Number(spelled.into()) } else { Node::String(spelled) })
 }
 
+/// Whether `value` is the default of something else than a union, or one that Java reads as a value of the union's first
+/// branch: that is how Java hands out defaults, whichever branch the value was meant for. Of arrays and objects, and of
+/// `null` and booleans, Java makes values for any branch.
+pub(super) fn is_of_first_branch(types: &[Type], id: TypeId, value: &Node) -> bool {
+    let Kind::Union(branches) = &types[id.index()].kind else { return true };
+    let Some(first) = branches.first() else { return true };
+    match (&types[first.index()].kind, value) {
+        (Kind::String | Kind::Enum(_) | Kind::Bytes | Kind::Fixed(_), Node::String(_)) => true,
+        (Kind::Int, Node::Number(_)) => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+        (Kind::Long, Node::Number(_)) => value.as_i64().is_some(),
+        (Kind::Float | Kind::Double, Node::Number(_)) => true,
+        (_, Node::String(_) | Node::Number(_)) => false,
+        _ => true,
+    }
+}
+
 /// `value` spelled uniformly: floating-point numbers with a point, members sorted.
 pub(super) fn normal(types: &[Type], id: TypeId, value: &Node, steps: &mut Steps) -> Node {
     spelled(types, id, value, 0, steps)

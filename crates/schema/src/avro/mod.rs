@@ -52,7 +52,8 @@ impl AvroSchema {
 
     /// See [`ParsedSchema::normalized`](crate::ParsedSchema::normalized).
     ///
-    /// The default of a union's second or later branch is kept, which the original registry drops.
+    /// A default of a union that its first branch does not know is dropped, as by the original registry, since ids go by
+    /// this text.
     pub fn normalized(&self) -> String {
         canonical::normal(&self.types, self.root, &self.reference_names)
     }
@@ -67,6 +68,14 @@ impl AvroSchema {
         match &self.root_type().kind {
             Kind::Record(record) => Some(record.naming.name.full().to_owned()),
             _ => None,
+        }
+    }
+
+    /// See [`ParsedSchema::has_top_level_field`](crate::ParsedSchema::has_top_level_field).
+    pub fn has_top_level_field(&self, name: &str) -> bool {
+        match &self.root_type().kind {
+            Kind::Record(record) => record.fields.iter().any(|field| field.name == name),
+            _ => false,
         }
     }
 

@@ -131,6 +131,32 @@ fn work_that_multiplies_is_bounded() {
 }
 
 #[test]
+fn the_normal_form_drops_defaults_that_a_unions_first_branch_does_not_know() {
+    let array = r#"{"type":"array","items":"int"}"#;
+    for (branches, default, kept) in [
+        (r#"["null","string"]"#, "null", true),
+        (r#"["null","string"]"#, "\"x\"", false),
+        (r#"["string","null"]"#, "\"x\"", true),
+        (r#"["string","null"]"#, "null", true),
+        (r#"["null","int"]"#, "5", false),
+        (r#"["int","null"]"#, "5", true),
+        (r#"["int","long"]"#, "5000000000", false),
+        (r#"["null","boolean"]"#, "true", true),
+        (r#"["bytes","string"]"#, "\"x\"", true),
+        (&format!(r#"["null",{array}]"#), "[]", true),
+        (r#"["null",{"type":"map","values":"int"}]"#, "{}", true),
+        ("\"string\"", "\"x\"", true),
+    ] {
+        let text = format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"f","type":{branches},"default":{default}}}]}}"#
+        );
+        let schema = avro(&text);
+        assert!(schema.canonical().contains("\"default\":"));
+        assert_eq!(schema.normalized().contains("\"default\":"), kept, "{text}");
+    }
+}
+
+#[test]
 fn the_normal_form_orders_what_may_be_ordered() {
     let one = avro(
         r#"{"type":"record","name":"a.R","doc":"","z":{"y":1,"x":2},"b":1,"aliases":["Z","b.A"],"fields":[

@@ -100,6 +100,11 @@ impl JsonSchema {
         self.document.get("title").and_then(Node::as_str).map(str::to_owned)
     }
 
+    /// See [`ParsedSchema::has_top_level_field`](crate::ParsedSchema::has_top_level_field).
+    pub fn has_top_level_field(&self, name: &str) -> bool {
+        self.document.get("properties").is_some_and(|properties| properties.get(name).is_some())
+    }
+
     /// See [`ParsedSchema::tags`](crate::ParsedSchema::tags).
     pub fn tags(&self) -> Vec<SchemaTag> {
         tags::tags(&self.document)

@@ -387,8 +387,8 @@ impl<'a> Model<'a> {
             unevaluated: unevaluated.map(|schema| self.node(schema, resource)),
             max_items: limit("maxItems"),
             min_items: limit("minItems"),
-            max_contains: limit("maxContains"),
-            min_contains: limit("minContains").or(contains.then_some(1.0)),
+            max_contains: limit("maxContains").filter(|_| draft >= Draft::Of2019),
+            min_contains: limit("minContains").filter(|_| draft >= Draft::Of2019).or(contains.then_some(1.0)),
             unique_items: raw.get("uniqueItems") == Some(&Node::Bool(true)),
         }
     }

@@ -114,6 +114,12 @@ impl ProtobufSchema {
         Some(types::qualified(self.package(), name))
     }
 
+    /// See [`ParsedSchema::has_top_level_field`](crate::ParsedSchema::has_top_level_field).
+    pub fn has_top_level_field(&self, name: &str) -> bool {
+        let first = ast::messages(&self.file.types).next();
+        first.is_some_and(|message| message.all_fields().any(|field| field.name == name))
+    }
+
     /// See [`ParsedSchema::tags`](crate::ParsedSchema::tags).
     pub fn tags(&self) -> Vec<SchemaTag> {
         tags::tags(&self.file)

@@ -1,10 +1,8 @@
-//! Metadata, rules, GUIDs, associations.
+//! Metadata, rules, GUIDs.
 
 use serde_json::json;
 
 use super::*;
-use crate::service::Scope;
-use crate::service::associations::{AssociationFilter, AssociationRequest, Whose};
 
 async fn put(service: &Service, name: &str, body: serde_json::Value) -> Result<SchemaAnswer, Error> {
     service.register(&subject(name), request_json(body), RegisterOptions::default()).await
@@ -63,6 +61,77 @@ async fn only_versions_of_the_same_group_are_compared() {
     assert_eq!(code(put(&service, "s", version(STRING, "1")).await), 40901);
     put(&service, "s", version(STRING, "2")).await.unwrap();
     put(&service, "s", version(r#""long""#, "1")).await.unwrap();
+    // A version of another group is no obstacle, whoever names it; without metadata that of the latest version counts.
+    let check = |body: serde_json::Value, number| {
+        let version = VersionSpec::Number(number);
+        service.compatibility_with(&subject("s"), version, &request_json(body), false, false).unwrap().is_compatible
+    };
+    assert!(check(version(STRING, "2"), 1));
+    assert!(!check(version(STRING, "1"), 1));
+    assert!(!check(json!({"schema": STRING}), 1));
+    assert!(check(json!({"schema": STRING}), 2), "the latest version is of group 1");
+}
+
+#[tokio::test]
+async fn reserved_names_may_neither_be_used_nor_be_given_up() {
+    let service = service();
+    let record = |name: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"{name}","type":"int"}}]}}"#);
+    let object = |name: &str| format!(r#"{{"type":"object","properties":{{"{name}":{{}}}}}}"#);
+    let message = |name: &str| format!(r#"syntax = "proto3"; message M {{ int32 {name} = 1; }}"#);
+    let texts: [(&str, &dyn Fn(&str) -> String); 3] = [("AVRO", &record), ("JSON", &object), ("PROTOBUF", &message)];
+    configure(&service, &Scope::GLOBAL, json!({"compatibility": "NONE"})).await.unwrap();
+    for (schema_type, text) in texts {
+        let body = |field: &str, reserved: &str| {
+            let properties = json!({"confluent:reserved": reserved});
+            json!({"schema": text(field), "schemaType": schema_type, "metadata": {"properties": properties}})
+        };
+        put(&service, schema_type, body("a", "a, b")).await.unwrap();
+        configure(&service, &scope(schema_type), json!({"validateFields": true})).await.unwrap();
+        let used = put(&service, schema_type, body("b", "a, b")).await.unwrap_err();
+        assert_eq!(used.code(), 40901);
+        let told = used.to_string();
+        assert!(told.contains("RESERVED_PROPERTY_CONFLICTS_WITH_PROPERTY") && told.contains("'b'"), "{told}");
+        assert!(told.contains("{validateFields: 'true', compatibility: 'NONE'}"), "{told}");
+        let given_up = put(&service, schema_type, body("c", "a")).await.unwrap_err().to_string();
+        assert!(given_up.contains("RESERVED_PROPERTY_REMOVED") && given_up.contains("'b'"), "{given_up}");
+        put(&service, schema_type, body("c", "b,a,d")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_version_in_the_metadata_follows_the_version() {
+    let service = service();
+    let with_version = |schema: &str| json!({"schema": schema, "metadata": {"properties": {"confluent:version": "9"}}});
+    let stored = |answer: &SchemaAnswer| {
+        answer.content.metadata.as_ref().and_then(|metadata| metadata.property("confluent:version")).map(str::to_owned)
+    };
+    let first = put(&service, "s", with_version(INT)).await.unwrap();
+    assert_eq!((first.version, stored(&first).as_deref()), (Some(1), Some("1")));
+    assert_eq!(put(&service, "s", with_version(INT)).await.unwrap().version, Some(1));
+    let second = put(&service, "s", with_version(r#""long""#)).await.unwrap();
+    assert_eq!((second.version, stored(&second).as_deref()), (Some(2), Some("2")));
+}
+
+#[tokio::test]
+async fn rules_of_the_configuration_surround_those_of_the_schema_and_are_checked() {
+    let service = service();
+    let rule = |name: &str, expr: &str| json!({"name": name, "type": "CEL", "expr": expr});
+    let rules = |rules: serde_json::Value| json!({"domainRules": rules});
+    let config = json!({
+        "defaultRuleSet": rules(json!([rule("a", "default"), rule("b", "default")])),
+        "overrideRuleSet": rules(json!([rule("c", "override")])),
+    });
+    configure(&service, &scope("s"), config).await.unwrap();
+    let own = rules(json!([rule("b", "own"), rule("c", "own")]));
+    let answer = put(&service, "s", json!({"schema": INT, "ruleSet": own})).await.unwrap();
+    let merged = answer.content.rule_set.as_ref().unwrap();
+    let told: Vec<_> =
+        merged.rules().map(|rule| (rule.name.as_deref().unwrap(), rule.expr.as_deref().unwrap())).collect();
+    assert_eq!(told, [("a", "default"), ("b", "own"), ("c", "override")]);
+    let bad = json!({"defaultRuleSet": rules(json!([rule("1", "x")]))});
+    assert_eq!(code(configure(&service, &scope("s"), bad).await), 42210);
+    configure(&service, &scope("t"), json!({"validateRules": false})).await.unwrap();
+    put(&service, "t", json!({"schema": INT, "ruleSet": rules(json!([rule("1", "x")]))})).await.unwrap();
 }
 
 #[tokio::test]
@@ -75,28 +144,4 @@ async fn a_guid_is_the_same_in_every_context() {
     assert_eq!(service.ids_of_guid(&guid).unwrap(), json!([{"context": ".", "id": 1}, {"context": ".ctx", "id": 2}]));
     assert_eq!(&*service.schema_by_guid(&guid, &Default::default()).unwrap().content.schema, STRING);
     assert_eq!(code(service.schema_by_guid("x", &Default::default())), 40403);
-}
-
-#[tokio::test]
-async fn associations_link_resources_to_subjects() {
-    let service = service();
-    let associate = |id: &str, entry: serde_json::Value| -> AssociationRequest {
-        let body =
-            json!({"resourceName": "orders", "resourceNamespace": "lkc1", "resourceId": id, "associations": [entry]});
-        serde_json::from_value(body).unwrap()
-    };
-    let strong = json!({"subject": "o", "associationType": "value", "lifecycle": "STRONG", "schema": {"schema": INT}});
-    service.associate(".", associate("t1", strong.clone()), true, false).await.unwrap();
-    service.associate(".", associate("t1", strong.clone()), true, false).await.unwrap();
-    assert_eq!(code(service.associate(".", associate("t2", strong), true, false).await), 40906);
-    let other = json!({"subject": "p", "associationType": "value"});
-    assert_eq!(code(service.associate(".", associate("t1", other.clone()), true, false).await), 40904);
-    let filter = AssociationFilter::default();
-    let of = |whose: Whose| service.associations(&whose, &filter, ALL).len();
-    assert_eq!(of(Whose::Subject(subject("o"))), 1);
-    service.associate(".", associate("t1", other), false, false).await.unwrap();
-    assert_eq!((of(Whose::Subject(subject("o"))), of(Whose::ResourceId("t1".to_owned()))), (0, 1));
-    assert_eq!(of(Whose::Resource("lkc1".to_owned(), "orders".to_owned())), 1);
-    service.dissociate("t1", &filter, false, false).await.unwrap();
-    assert_eq!(code(service.dissociate("t1", &filter, false, false).await), 40410);
 }

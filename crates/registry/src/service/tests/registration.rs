@@ -110,11 +110,35 @@ async fn an_explicit_version_must_be_the_next_one() {
 async fn look_up_finds_what_is_registered() {
     let service = service();
     register(&service, "s", INT).await.unwrap();
-    let found = service.look_up(&subject("s"), &request(r#"{"type":"int"}"#), false, false).unwrap();
+    let found = look_up(&service, "s", &request(r#"{"type":"int"}"#)).unwrap();
     assert_eq!((found.version, found.id, found.subject.as_deref()), (Some(1), Some(1), Some("s")));
-    assert_eq!(code(service.look_up(&subject("s"), &request(STRING), false, false)), 40403);
-    assert_eq!(code(service.look_up(&subject("t"), &request(STRING), false, false)), 40401);
-    assert_eq!(code(service.look_up(&subject("s"), &request("{"), false, false)), 42201);
+    assert_eq!(code(look_up(&service, "s", &request(STRING))), 40403);
+    assert_eq!(code(look_up(&service, "t", &request(STRING))), 40401);
+    assert_eq!(code(look_up(&service, "s", &request("{"))), 42201);
+}
+
+#[tokio::test]
+async fn what_was_accepted_once_is_found_again_however_strict_the_registry_became() {
+    let service = service();
+    configure(&service, &scope("s"), json!({"validateNewSchemas": false})).await.unwrap();
+    let sloppy = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}"#;
+    assert_eq!(registered(&service, "s", sloppy).await, (1, 1));
+    configure(&service, &scope("s"), json!({"validateNewSchemas": true})).await.unwrap();
+    assert_eq!(look_up(&service, "s", &request(sloppy)).unwrap().version, Some(1));
+    assert_eq!(registered(&service, "s", sloppy).await, (1, 1));
+    assert_eq!(code(register(&service, "t", sloppy).await), 42201);
+}
+
+#[tokio::test]
+async fn a_missing_reference_is_an_error_also_where_the_parser_s_words_would_be_an_answer() {
+    let service = service();
+    let referring = request_json(json!({
+        "schema": r#"{"type":"record","name":"Outer","fields":[{"name":"i","type":"Inner"}]}"#,
+        "references": [{"name": "Inner", "subject": "gone", "version": 1}],
+    }));
+    for verbose in [false, true] {
+        assert_eq!(code(service.compatibility_with(&subject("s"), LATEST, &referring, false, verbose)), 42201);
+    }
 }
 
 #[tokio::test]

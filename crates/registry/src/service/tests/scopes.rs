@@ -3,30 +3,34 @@
 use serde_json::json;
 
 use super::*;
-use crate::service::Scope;
 use crate::settings_of_scope::{CompatibilityLevel, Mode};
 use crate::storage::Which;
 use crate::subject::SubjectPrefix;
 
-fn scope(name: &str) -> Scope {
-    Scope::of(subject(name)).unwrap()
-}
-
-async fn set(service: &Service, scope: &Scope, members: serde_json::Value) -> Result<(), Error> {
-    service.set_config(scope, members.as_object().unwrap()).await.map(|_| ())
-}
-
 #[tokio::test]
-async fn configuration_is_inherited_from_context_and_globally() {
+async fn configuration_is_inherited_from_the_context() {
     let service = service();
     let level = |name: &str| service.config(&scope(name), true).unwrap().compatibility_level;
     assert_eq!(level("s"), Some(CompatibilityLevel::Backward));
-    set(&service, &Scope::GLOBAL, json!({"compatibility": "FULL", "normalize": true})).await.unwrap();
-    set(&service, &scope(":.ctx:"), json!({"compatibility": "none"})).await.unwrap();
+    configure(&service, &Scope::GLOBAL, json!({"compatibility": "FULL", "normalize": true})).await.unwrap();
+    // What is set globally is the default context's.
+    assert_eq!((level("s"), level(":.ctx:s")), (Some(CompatibilityLevel::Full), Some(CompatibilityLevel::Backward)));
+    configure(&service, &scope(":.ctx:"), json!({"compatibility": "none"})).await.unwrap();
+    configure(&service, &scope(":.__GLOBAL:"), json!({"compatibility": "FORWARD", "validateFields": true}))
+        .await
+        .unwrap();
     assert_eq!((level("s"), level(":.ctx:s")), (Some(CompatibilityLevel::Full), Some(CompatibilityLevel::None)));
-    assert_eq!(service.config(&scope(":.ctx:s"), true).unwrap().normalize, Some(true));
+    assert_eq!(level(":.other:s"), Some(CompatibilityLevel::Forward));
+    for name in ["s", ":.ctx:s", ":.ctx:", ":.__GLOBAL:"] {
+        assert_eq!(service.config(&scope(name), true).unwrap().validate_fields, Some(true), "{name}");
+    }
+    assert_eq!(service.config(&scope(":.ctx:s"), true).unwrap().normalize, None);
     assert_eq!(code(service.config(&scope("s"), false)), 40408);
-    assert_eq!(code(set(&service, &scope("s"), json!({"compatibility": "sideways"})).await), 42203);
+    for wrong in [json!({"compatibility": "sideways"}), json!({"compatibility": ""}), json!({"compatibility": 7})] {
+        assert_eq!(code(configure(&service, &scope("s"), wrong).await), 42203);
+    }
+    assert_eq!(code(configure(&service, &scope("s"), json!({"compatibilityPolicy": "GENTLE"})).await), 42203);
+    assert_eq!(code(configure(&service, &scope("s"), json!({"normalize": 7})).await), 400);
     assert_eq!(code(service.delete_config(&scope("s")).await), 40401);
     let old = service.delete_config(&Scope::GLOBAL).await.unwrap();
     assert_eq!(old.compatibility_level, Some(CompatibilityLevel::Full));
@@ -37,7 +41,7 @@ async fn configuration_is_inherited_from_context_and_globally() {
 async fn an_alias_leads_to_another_subject_but_is_configured_itself() {
     let service = service();
     register(&service, "real", INT).await.unwrap();
-    set(&service, &scope("nick"), json!({"alias": "real"})).await.unwrap();
+    configure(&service, &scope("nick"), json!({"alias": "real"})).await.unwrap();
     assert_eq!(service.unaliased(subject("nick")), subject("real"));
     assert_eq!(service.unaliased(subject("real")), subject("real"));
     assert_eq!(service.config(&scope("nick"), false).unwrap().alias.as_deref(), Some("real"));
@@ -65,7 +69,55 @@ async fn an_override_wins_over_what_subjects_say() {
     service.set_mode(&scope("s"), Some(Mode::Readwrite), false).await.unwrap();
     service.set_mode(&Scope::GLOBAL, Some(Mode::ReadonlyOverride), false).await.unwrap();
     assert_eq!(code(register(&service, "s", INT).await), 42205);
-    assert_eq!(code(service.set_mode(&scope("s"), Some(Mode::ReadonlyOverride), false).await), 42204);
+    for (name, own) in [("s", true), (":.ctx:", true), (":.ctx:s", true), (":.ctx:s", false)] {
+        assert_eq!(service.mode(&scope(name), own).unwrap(), Mode::ReadonlyOverride, "{name}");
+    }
+    for only_global in [Mode::ReadonlyOverride, Mode::Forward] {
+        for name in ["s", ":.ctx:", ":.ctx:s"] {
+            assert_eq!(code(service.set_mode(&scope(name), Some(only_global), false).await), 42204, "{name}");
+        }
+    }
+    service.delete_mode(&Scope::GLOBAL, false).await.unwrap();
+    assert_eq!(registered(&service, "s", INT).await, (1, 1));
+    service.set_mode(&scope(":.__GLOBAL:"), Some(Mode::ReadonlyOverride), false).await.unwrap();
+    assert_eq!(code(register(&service, ":.ctx:t", INT).await), 42205);
+}
+
+#[tokio::test]
+async fn a_mode_holds_for_its_context_and_not_for_others() {
+    let service = service();
+    service.set_mode(&Scope::GLOBAL, Some(Mode::Readonly), false).await.unwrap();
+    assert_eq!(code(register(&service, "s", INT).await), 42205);
+    assert_eq!(registered(&service, ":.ctx:s", INT).await, (1, 1));
+    service.set_mode(&scope(":.ctx:"), Some(Mode::Readonly), false).await.unwrap();
+    assert_eq!(code(register(&service, ":.ctx:t", INT).await), 42205);
+    service.set_mode(&scope(":.ctx:t"), Some(Mode::Readwrite), false).await.unwrap();
+    assert_eq!(registered(&service, ":.ctx:t", STRING).await, (2, 1));
+    assert_eq!(service.delete_mode(&scope(":.ctx:"), true).await.unwrap(), Mode::Readonly);
+    assert_eq!(code(service.mode(&scope(":.ctx:t"), false)), 40409);
+}
+
+#[tokio::test]
+async fn import_forgets_what_was_soft_deleted_unless_it_is_referenced() {
+    let service = service();
+    register(&service, "inner", r#"{"type":"record","name":"Inner","fields":[]}"#).await.unwrap();
+    let outer = request_json(json!({
+        "schema": r#"{"type":"record","name":"Outer","fields":[{"name":"i","type":"Inner"}]}"#,
+        "references": [{"name": "Inner", "subject": "inner", "version": 1}],
+    }));
+    service.register(&subject("outer"), outer, RegisterOptions::default()).await.unwrap();
+    assert_eq!(code(service.set_mode(&scope("inner"), Some(Mode::Import), false).await), 42205);
+    service.delete_subject(&subject("outer"), false).await.unwrap();
+    service.delete_subject(&subject("inner"), false).await.unwrap();
+    service.set_mode(&scope("outer"), Some(Mode::Import), false).await.unwrap();
+    assert_eq!(code(service.versions(&subject("outer"), Which::WithDeleted, false, ALL)), 40401);
+    service.set_mode(&scope("inner"), Some(Mode::Import), false).await.unwrap();
+    assert_eq!(code(service.versions(&subject("inner"), Which::WithDeleted, false, ALL)), 40401);
+    let imported = SchemaRequest { id: Some(5), version: Some(4), ..request(INT) };
+    service.register(&subject("inner"), imported, RegisterOptions::default()).await.unwrap();
+    // IMPORT over IMPORT changes nothing that is there.
+    service.set_mode(&scope("inner"), Some(Mode::Import), false).await.unwrap();
+    assert_eq!(service.versions(&subject("inner"), Which::Undeleted, false, ALL).unwrap(), [4]);
 }
 
 #[tokio::test]

@@ -424,3 +424,57 @@ fn comparisons_that_would_not_end_are_given_up() {
             .is_empty()
     );
 }
+
+#[test]
+fn each_draft_has_its_keywords() {
+    let draft_4 = "http://json-schema.org/draft-04/schema#";
+    let draft_6 = "http://json-schema.org/draft-06/schema#";
+    let draft_7 = "https://json-schema.org/draft-07/schema";
+    let of_2019 = "https://json-schema.org/draft/2019-09/schema";
+    let of_2020 = "https://json-schema.org/draft/2020-12/schema";
+    let all = [draft_4, draft_6, draft_7, of_2019, of_2020];
+    let schema = |draft: &str, body: &str| format!(r#"{{"$schema":"{draft}",{body}}}"#);
+    let check = |drafts: &[&str], old: &str, update: &str, expected: &str| {
+        for draft in drafts {
+            let found = findings(&schema(draft, old), &schema(draft, update), CompatibilityPolicy::Strict);
+            assert_eq!(found.first().map_or("", String::as_str), expected, "{draft}: {old} -> {update}");
+        }
+    };
+    let changed = "TYPE_CHANGED #/properties/a";
+    check(&all, r#""properties":{"a":{"type":"string"}}"#, r#""properties":{"a":{"type":"null"}}"#, changed);
+    check(&all, r#""type":"integer""#, r#""type":"number""#, "");
+    // `const`, `if`, `contains` came one by one; where they are not known they say nothing.
+    let exclusive = (r#""type":"number","exclusiveMaximum":3"#, r#""type":"number","exclusiveMaximum":2"#);
+    check(&all[1..], exclusive.0, exclusive.1, "EXCLUSIVE_MAXIMUM_DECREASED #/exclusiveMaximum");
+    check(
+        &[draft_4],
+        r#""type":"number","maximum":3,"exclusiveMaximum":true"#,
+        r#""type":"number","maximum":2,"exclusiveMaximum":true"#,
+        "MAXIMUM_DECREASED #/maximum",
+    );
+    check(&[draft_4], r#""const":1"#, r#""const":2"#, "");
+    check(&all[1..], r#""const":1"#, r#""const":2"#, "ENUM_ARRAY_CHANGED #/const");
+    let condition = r#""type":"string","if":{"minLength":3},"then":{"pattern":"a"}"#;
+    check(&[draft_4, draft_6], r#""type":"string""#, condition, "");
+    check(&[draft_7, of_2019, of_2020], r#""type":"string""#, condition, "TYPE_CHANGED #/");
+    // Beside a `$ref` nothing counted until 2019-09.
+    let beside = |length: u8| {
+        format!(
+            r##""definitions":{{"d":{{"type":"string"}}}},"properties":{{"a":{{"$ref":"#/definitions/d","maxLength":{length}}}}}"##
+        )
+    };
+    check(&all[..3], &beside(3), &beside(2), "");
+    check(&all[3..], &beside(3), &beside(2), "COMBINED_TYPE_SUBSCHEMAS_CHANGED #/properties/a");
+    // Tuples are spelled otherwise since 2020-12.
+    let (tuple, longer) = (r#""items":[{"type":"string"}]"#, r#""items":[{"type":"string"},{"type":"null"}]"#);
+    check(&all[..4], tuple, longer, "ITEM_ADDED_TO_OPEN_CONTENT_MODEL #/items/1");
+    let (tuple, longer) = (tuple.replace("items", "prefixItems"), longer.replace("items", "prefixItems"));
+    check(&[of_2020], &tuple, &longer, "ITEM_ADDED_TO_OPEN_CONTENT_MODEL #/items/1");
+    check(
+        &all[3..],
+        r#""contains":{},"minContains":2"#,
+        r#""contains":{},"minContains":3"#,
+        "MIN_CONTAINS_INCREASED #/minContains",
+    );
+    check(&all[..3], r#""contains":{},"minContains":2"#, r#""contains":{},"minContains":3"#, "");
+}
