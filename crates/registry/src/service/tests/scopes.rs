@@ -34,7 +34,7 @@ async fn configuration_is_inherited_from_the_context() {
     assert_eq!(code(service.delete_config(&scope("s")).await), 40401);
     let old = service.delete_config(&Scope::GLOBAL).await.unwrap();
     assert_eq!(old.compatibility_level, Some(CompatibilityLevel::Full));
-    assert_eq!(level("s"), Some(CompatibilityLevel::Backward));
+    assert_eq!(level("s"), Some(CompatibilityLevel::Forward));
 }
 
 #[tokio::test]
