@@ -48,7 +48,7 @@ def register(registry, subject, schema_type, schema, **members):
     ("JSON", "{\n \"type\": }", "line 2 column"),
     ("JSON", "[]", "array"),
     ("JSON", {"properties": {"a": {"type": "strin"}}}, "/properties/a/type"),
-    ("JSON", {"properties": {"a": {"minLength": -1}}}, "/properties/a/minLength"),
+    ("JSON", {"properties": {"a": {"minLength": "x"}}}, "/properties/a/minLength"),
     ("JSON", {"properties": {"a": {"pattern": "(["}}}, "(["),
     ("JSON", {"properties": {"a": {"$ref": "#/definitions/gone"}}}, "#/definitions/gone"),
     ("JSON", {"$ref": "http://127.0.0.1:1/remote.json"}, "http://127.0.0.1:1/remote.json"),
@@ -84,10 +84,10 @@ def test_a_text_that_is_no_schema_is_refused_with_the_place(registry, schema_typ
 @pytest.mark.parametrize("mode", ["READWRITE", "IMPORT"])
 def test_nesting_of_10000_is_refused_or_kept_as_text(registry, schema_type, schema, mode):
     subject = f"deep-{schema_type}-{len(schema)}-{mode}"
+    number = 50_000 + len(schema)
     if mode == "IMPORT":
         # There texts are taken as they are; whoever reads them afterwards must not stumble.
         registry.put(f"/mode/{subject}", {"mode": "IMPORT"}).ok()
-        number = 50_000 + len(schema) % 1000 + len(schema_type)
         assert register(registry, subject, schema_type, schema, id=number, version=1).status == 200
         registry.delete(f"/mode/{subject}").ok()
         for path in ("?format=resolved", "?format=serialized", "?findTags=*", ""):
@@ -130,7 +130,7 @@ def test_circular_references_end_in_every_format(registry):
             registry.put(f"/mode/{name}", {"mode": "IMPORT"}).ok()
         for number, (own, other) in enumerate([names, names[::-1]]):
             reference = {"name": other, "subject": other, "version": 1}
-            register(registry, own, schema_type, text(own, other), id=60_000 + at * 10 + number, version=1,
+            register(registry, own, schema_type, text(own, other), id=900_000 + at * 10 + number, version=1,
                      references=[reference]).ok()
         for own, other in (names, names[::-1]):
             registry.delete(f"/mode/{own}").ok()

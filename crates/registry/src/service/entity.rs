@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use milena_schema::contract::{Metadata, RuleSet};
 use milena_schema::{Reference, SchemaTag};
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::ser::{SerializeMap as _, Serializer};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use crate::storage::{Content, Version};
 use crate::subject::Subject;
@@ -21,8 +23,10 @@ pub struct SchemaRequest {
     /// What the text refers to.
     pub references: Option<Vec<Reference>>,
     /// What is known besides.
+    #[serde(deserialize_with = "object")]
     pub metadata: Option<Metadata>,
     /// Rules for clients.
+    #[serde(deserialize_with = "object")]
     pub rule_set: Option<RuleSet>,
     /// Expected next version; in IMPORT mode the version itself.
     pub version: Option<i32>,
@@ -34,6 +38,12 @@ pub struct SchemaRequest {
     pub schema_tags_to_remove: Option<Vec<SchemaTag>>,
     /// Whether inline tags of the latest version are carried over.
     pub propagate_schema_tags: Option<bool>,
+}
+
+/// An object or nothing; a list is not taken for the members of an object in their order.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(input: D) -> Result<Option<T>, D::Error> {
+    let members = Option::<Map<String, Json>>::deserialize(input)?;
+    members.map(|members| serde_json::from_value(Json::Object(members))).transpose().map_err(D::Error::custom)
 }
 
 /// Changes of inline tags, metadata and rules of a version.

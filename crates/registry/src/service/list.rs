@@ -1,14 +1,12 @@
 //! Listings, and single schemas by version, id and GUID.
 
-use std::sync::Arc;
-
 use milena_schema::{Reference, SchemaTag};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::entity::{SchemaAnswer, VersionSpec};
 use super::{Error, Result, Service};
-use crate::storage::{Content, Store, Version, Which};
+use crate::storage::{Store, Version, Which};
 use crate::subject::{DEFAULT_CONTEXT, Subject, SubjectPrefix};
 
 /// The part of a listing that is wanted.
@@ -199,16 +197,18 @@ impl Service {
     /// # Errors
     /// 40403.
     pub fn schema_by_guid(&self, guid: &str, show: &Show) -> Result<SchemaAnswer> {
-        let found: Option<(String, Arc<Content>, i64)> = {
+        let found = {
             let store = self.log.store();
             let first = parse_guid(guid).and_then(|md5| store.ids_of_guid(&md5).into_iter().next());
             first.and_then(|(context, id)| {
                 let (content, timestamp) = store.by_id(context, id)?;
-                Some((context.to_owned(), content.clone(), timestamp))
+                let deleted = store.registrations(context, id).all(|(_, version)| version.deleted);
+                let answer = SchemaAnswer::of_content(content.clone());
+                let answer = SchemaAnswer { timestamp: Some(timestamp), deleted: Some(deleted), ..answer };
+                Some((context.to_owned(), answer))
             })
         };
-        let (context, content, timestamp) = found.ok_or_else(|| Error::SchemaIdNotFound(guid.to_owned()))?;
-        let answer = SchemaAnswer { timestamp: Some(timestamp), ..SchemaAnswer::of_content(content) };
+        let (context, answer) = found.ok_or_else(|| Error::SchemaIdNotFound(guid.to_owned()))?;
         self.shown(answer, &context, show)
     }
 

@@ -75,15 +75,16 @@ async fn only_versions_of_the_same_group_are_compared() {
 #[tokio::test]
 async fn reserved_names_may_neither_be_used_nor_be_given_up() {
     let service = service();
-    let record = |name: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"{name}","type":"int"}}]}}"#);
-    let object = |name: &str| format!(r#"{{"type":"object","properties":{{"{name}":{{}}}}}}"#);
-    let message = |name: &str| format!(r#"syntax = "proto3"; message M {{ int32 {name} = 1; }}"#);
-    let texts: [(&str, &dyn Fn(&str) -> String); 3] = [("AVRO", &record), ("JSON", &object), ("PROTOBUF", &message)];
+    let texts = [
+        ("AVRO", r#"{"type":"record","name":"R","fields":[{"name":"FIELD","type":"int"}]}"#),
+        ("JSON", r#"{"type":"object","properties":{"FIELD":{}}}"#),
+        ("PROTOBUF", r#"syntax = "proto3"; message M { int32 FIELD = 1; }"#),
+    ];
     configure(&service, &Scope::GLOBAL, json!({"compatibility": "NONE"})).await.unwrap();
     for (schema_type, text) in texts {
         let body = |field: &str, reserved: &str| {
             let properties = json!({"confluent:reserved": reserved});
-            json!({"schema": text(field), "schemaType": schema_type, "metadata": {"properties": properties}})
+            json!({"schema": text.replace("FIELD", field), "schemaType": schema_type, "metadata": {"properties": properties}})
         };
         put(&service, schema_type, body("a", "a, b")).await.unwrap();
         configure(&service, &scope(schema_type), json!({"validateFields": true})).await.unwrap();
