@@ -50,8 +50,8 @@ def stopped(application):
 
 def both(server, line):
     words = ["--bootstrap-server", server.bootstrap, *line.format(files=server.files).split()]
-    original = apache.tool("kafka-streams-groups", *words, check=False)
-    return run([paths.MILENA, "kafka-streams-groups", *words], check=False), original
+    mine = run([paths.MILENA, "kafka-streams-groups", *words], check=False)
+    return mine, apache.tool("kafka-streams-groups", *words, check=False)
 
 
 def lines(text):
