@@ -40,6 +40,25 @@ const FOREIGN_PREFIXES: [&str; 8] = [
     "kafkastore.ssl.",
 ];
 
+/// Accepted because it is the original's default, and told when somebody relies on it.
+const REMOTE_SCHEMAS: &str = "schema.providers.json.fetch.remote.schemas";
+/// Further properties of the original that steer what is not there: caches, threads, files of its own.
+const WITHOUT_EFFECT: [&str; 13] = [
+    "compression.enable",
+    "enable.fips",
+    "idle.timeout.ms",
+    "inter.instance.listener.name",
+    "kafkastore.checkpoint.dir",
+    "kafkastore.checkpoint.version",
+    "leader.connect.timeout.ms",
+    "leader.election.delay",
+    "leader.read.timeout.ms",
+    "request.logger.name",
+    "schema.cache.expiry.secs",
+    "schema.cache.size",
+    "shutdown.graceful.ms",
+];
+
 fn notice_about_unknown(key: &str, origin: &str) -> Result<Option<String>, ConfigError> {
     if key == "port" {
         let reason = "PORT is deprecated; use listeners (SCHEMA_REGISTRY_LISTENERS) instead".to_owned();
@@ -55,7 +74,7 @@ fn notice_about_unknown(key: &str, origin: &str) -> Result<Option<String>, Confi
     }
     let of_client =
         key.strip_prefix(CLIENT_PREFIX).is_some_and(|key| key.starts_with("ssl.") || key.starts_with("sasl."));
-    if of_client || FOREIGN_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
+    if of_client || WITHOUT_EFFECT.contains(&key) || FOREIGN_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
         return Ok(None);
     }
     let hint = match closest_key(key, REGISTRY_CONFIGS.names()) {
@@ -91,7 +110,10 @@ impl RegistryConfig {
     /// # Errors
     /// [`ConfigError`] for the first value that cannot be used.
     pub fn load(sources: &ConfigSources) -> Result<(RegistryConfig, Vec<String>), ConfigError> {
-        let notices = sources.check(notice_about_unknown)?;
+        let mut notices = sources.check(notice_about_unknown)?;
+        if sources.flag(REMOTE_SCHEMAS) {
+            notices.push(format!("{REMOTE_SCHEMAS}=true has no effect: remote $ref are never fetched"));
+        }
         let listeners = sources.listeners()?;
         let security = sources.security()?;
         let tls = sources.tls(&listeners, &security)?;
@@ -130,9 +152,26 @@ impl RegistryConfig {
     }
 }
 
-fn client(sources: &ConfigSources) -> Result<ClientConfig, ConfigError> {
+/// The brokers to begin with. A list may name listeners of several protocols; those of `kafkastore.security.protocol` count,
+/// and those without a protocol.
+fn servers(sources: &ConfigSources) -> Result<String, ConfigError> {
     const SERVERS: &str = "kafkastore.bootstrap.servers";
-    let mut client = ClientConfig::new(sources.non_empty(SERVERS).ok_or(ConfigError::Missing(SERVERS))?)?;
+    let protocol = sources.text("kafkastore.security.protocol");
+    let named = sources.list(SERVERS);
+    if named.is_empty() {
+        return Err(ConfigError::Missing(SERVERS));
+    }
+    let fits = |server: &&String| server.split_once("://").is_none_or(|(name, _)| name.eq_ignore_ascii_case(&protocol));
+    let fitting: Vec<&str> = named.iter().filter(fits).map(String::as_str).collect();
+    if fitting.is_empty() {
+        let reason = format!("none of them has the protocol of kafkastore.security.protocol, {protocol}");
+        return Err(ConfigError::Unusable { key: SERVERS, value: named.join(","), reason });
+    }
+    Ok(fitting.join(","))
+}
+
+fn client(sources: &ConfigSources) -> Result<ClientConfig, ConfigError> {
+    let mut client = ClientConfig::new(&servers(sources)?)?;
     client.client_id = "schema-registry".to_owned();
     client.bootstrap_timeout = sources.millis("kafkastore.init.timeout.ms")?;
     for (key, value) in sources.set_keys() {

@@ -65,9 +65,8 @@ const BEHAVIOUR: &[ConfigDef] = &[
     def("mode.mutability", Boolean, "true").doc("Whether modes can be changed through the API."),
     def("schema.validate.new.schemas", Boolean, "true").doc("Whether names and default values of new schemas are checked."),
     def("schema.providers.json.fetch.remote.schemas", Boolean, "false")
-        .check(OneOf(&["false"]))
         .low()
-        .doc("Remote `$ref` are never fetched: a server that calls out on request can be abused."),
+        .doc("Remote `$ref` are never fetched: a server that calls out on request can be abused. `true` is told as without effect."),
     def("schema.canonicalize.on.consume", List, "").low().doc("Accepted; stored texts are answered as they are."),
     def("milena.incompatible.schema.error.code", Int, "40901")
         .check(OneOf(&["40901", "409"]))

@@ -58,6 +58,33 @@ fn unknown_keys_and_plug_ins_are_told_and_wrong_values_refused() {
 }
 
 #[test]
+fn what_the_original_has_and_we_do_not_need_is_accepted() {
+    let (_, notices) = load(&[
+        ("schema.cache.size", "1000"),
+        ("kafkastore.sasl.kerberos.service.name", "kafka"),
+        ("confluent.license.topic", "_confluent-license"),
+        ("kafkastore.write.max.retries", "3"),
+    ])
+    .unwrap();
+    assert!(notices.is_empty(), "{notices:?}");
+    let (_, notices) = load(&[("schema.providers.json.fetch.remote.schemas", "true")]).unwrap();
+    assert_eq!(notices.len(), 1);
+    assert!(notices[0].contains("never fetched"), "{notices:?}");
+}
+
+#[test]
+fn of_brokers_with_several_protocols_those_that_fit_are_used() {
+    const SERVERS: &str = "kafkastore.bootstrap.servers";
+    const PROTOCOL: &str = "kafkastore.security.protocol";
+    let mixed = "PLAINTEXT://a:1, SSL://b:2,c:3";
+    let (config, _) = load(&[(SERVERS, mixed)]).unwrap();
+    assert_eq!(config.client.bootstrap_servers, [("a".to_owned(), 1), ("c".to_owned(), 3)]);
+    let (config, _) = load(&[(SERVERS, mixed), (PROTOCOL, "SSL")]).unwrap();
+    assert_eq!(config.client.bootstrap_servers, [("b".to_owned(), 2), ("c".to_owned(), 3)]);
+    assert!(refusal(&[(SERVERS, "SSL://b:2")]).contains(PROTOCOL));
+}
+
+#[test]
 fn documentation_is_what_the_table_says() {
     let page = crate::config::document();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration-schema-registry.md");

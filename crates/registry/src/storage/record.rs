@@ -84,6 +84,7 @@ pub struct AssociationKey {
 #[serde(rename_all = "camelCase", default)]
 pub struct SchemaValue {
     /// Qualified name.
+    #[serde(deserialize_with = "null_is_default")]
     pub subject: String,
     /// From 1.
     pub version: i32,
@@ -93,6 +94,7 @@ pub struct SchemaValue {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
     /// Absent in old records: Avro.
+    #[serde(deserialize_with = "null_is_default")]
     pub schema_type: SchemaType,
     /// Absent: none.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]

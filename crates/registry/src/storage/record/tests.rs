@@ -34,6 +34,22 @@ fn keys_have_exactly_the_documented_bytes() {
 }
 
 #[test]
+fn members_that_another_registry_writes_as_null_are_absent() {
+    let key = br#"{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}"#;
+    let value = br#"{"subject":null,"version":1,"id":4,"md5":null,"schemaType":null,"references":null,"metadata":null,
+        "ruleSet":null,"schema":"\"int\"","deleted":null,"schemaTags":null}"#;
+    let record = Record::decode(Some(key), Some(value)).unwrap();
+    let plain = SchemaValue {
+        subject: "s".to_owned(),
+        version: 1,
+        id: 4,
+        schema: "\"int\"".to_owned(),
+        ..SchemaValue::default()
+    };
+    assert_eq!(record, Record::schema(plain));
+}
+
+#[test]
 fn every_record_reads_back_what_was_written() {
     let schema = SchemaValue {
         subject: "s".to_owned(),
