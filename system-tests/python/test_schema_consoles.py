@@ -206,3 +206,82 @@ def test_references_are_found_in_the_registry(server, topic):
             f"value.refs={json.dumps(reference)}")
     done = consume(server, topic, "avro", 1)
     assert done.stdout == '{"who":{"name":"A","age":null,"score":0.0}}\n'
+
+
+DOCUMENTED = [
+    ("avro", '{"type":"record","name":"myrecord","fields":[{"name":"f1","type":"string"}]}', '{"f1":"value1-a"}'),
+    ("json-schema", '{"type":"object","properties":{"f1":{"type":"string"}}}', '{"f1":"value1-j"}'),
+    ("protobuf", 'syntax = "proto3"; message MyRecord { string f1 = 1; }', '{"f1":"value1-p"}'),
+]
+
+
+@pytest.mark.parametrize("kind, schema, line", DOCUMENTED, ids=[kind for kind, _, _ in DOCUMENTED])
+def test_installed_commands_run_as_confluents_documentation_has_them(server, topic, tmp_path, kind, schema, line):
+    run([paths.MILENA, "install-tools", tmp_path / "bin"])
+    registry = f"schema.registry.url={server.registry.url}"
+    run([tmp_path / "bin" / f"kafka-{kind}-console-producer", "--bootstrap-server", server.bootstrap, "--property", registry,
+         "--topic", topic, "--property", f"value.schema={schema}"], stdin=line.replace(":", ": ") + "\n")
+    read = run([tmp_path / "bin" / f"kafka-{kind}-console-consumer", "--from-beginning", "--topic", topic,
+                "--bootstrap-server", server.bootstrap, "--property", registry, "--max-messages", "1"])
+    assert read.stdout == line + "\n"
+
+
+def test_several_types_of_events_share_a_topic_through_references(server, topic):
+    """A union of references in Avro, oneOf in JSON Schema, oneof in Protobuf; the schema is named by its id."""
+    def register(name, schema, schema_type, references):
+        members = {"schemaType": schema_type, "references": references}
+        return server.registry.register(f"{topic}-{name}", schema, **members).ok()["id"]
+
+    def reference(name, subject):
+        return {"name": name, "subject": f"{topic}-{subject}", "version": 1}
+
+    settings = ["auto.register.schemas=false", "use.latest.version=true"]
+    for name in ("Customer", "Product"):
+        fields = [{"name": "id", "type": "long"}]
+        register(name.lower(), {"type": "record", "name": name, "namespace": "shop", "fields": fields}, "AVRO", [])
+    subject = f"{topic}-avro"
+    number = register("avro-value", ["shop.Customer", "shop.Product"], "AVRO",
+                      [reference("shop.Customer", "customer"), reference("shop.Product", "product")])
+    lines = ['{"shop.Product":{"id":1}}', '{"shop.Customer":{"id":2}}']
+    produce(server, subject, "avro", lines, f"value.schema.id={number}", *settings)
+    assert consume(server, subject, "avro", 2).stdout.splitlines() == lines
+
+    for name in ("customer", "product"):
+        schema = {"type": "object", "properties": {f"{name}_id": {"type": "integer"}}, "required": [f"{name}_id"],
+                  "additionalProperties": False}
+        register(f"{name}-json", schema, "JSON", [])
+    subject = f"{topic}-json"
+    number = register("json-value", {"oneOf": [{"$ref": "customer.json"}, {"$ref": "product.json"}]}, "JSON",
+                      [reference("customer.json", "customer-json"), reference("product.json", "product-json")])
+    lines = ['{"product_id":1}', '{"customer_id":2}']
+    produce(server, subject, "json-schema", lines, f"value.schema.id={number}", *settings)
+    assert consume(server, subject, "json-schema", 2).stdout.splitlines() == lines
+    refused = produce(server, subject, "json-schema", ['{"other_id":1}'], f"value.schema.id={number}", *settings, check=False)
+    assert refused.returncode == 1 and "SerializationException" in refused.stderr
+
+    for name in ("Customer", "Product"):
+        register(f"{name.lower()}-proto", f'syntax = "proto3"; package shop; message {name} {{ int32 id = 1; }}', "PROTOBUF", [])
+    subject = f"{topic}-proto"
+    text = '''syntax = "proto3"; package shop; import "customer.proto"; import "product.proto";
+              message Any { oneof kind { Customer customer = 1; Product product = 2; } }'''
+    number = register("proto-value", text, "PROTOBUF",
+                      [reference("customer.proto", "customer-proto"), reference("product.proto", "product-proto")])
+    lines = ['{"product":{"id":1}}', '{"customer":{"id":2}}']
+    produce(server, subject, "protobuf", lines, f"value.schema.id={number}", *settings)
+    assert consume(server, subject, "protobuf", 2).stdout.splitlines() == lines
+
+
+def test_an_association_of_the_topic_names_the_subject(server, topic):
+    associated = {"resourceName": topic, "resourceNamespace": "lkc-1", "resourceId": f"id-{topic}", "resourceType": "topic",
+                  "associations": [{"subject": f"shared-{topic}", "associationType": "value", "lifecycle": "WEAK"}]}
+    server.registry.post("/associations", associated).ok()
+    strategy = "subject.name.strategy=io.confluent.kafka.serializers.subject.AssociatedNameStrategy"
+    produce(server, topic, "avro", ['"k"\t"v"'], "parse.key=true", f"key.{strategy}", f"value.{strategy}",
+            'key.schema="string"', 'value.schema="string"')
+    subjects = server.registry.get("/subjects").ok()
+    assert f"shared-{topic}" in subjects and f"{topic}-key" in subjects and f"{topic}-value" not in subjects
+    for path in (f"/associations/resources/-/{topic}?resourceType=topic&associationType=value&lifecycle=",
+                 f"/associations?resourceName={topic}&resourceNamespace=-&resourceType=topic&associationType=value"):
+        [found] = server.registry.get(path).ok()
+        assert found["subject"] == f"shared-{topic}"
+    assert server.registry.get(f"/associations?resourceName={topic}&associationType=key").ok() == []

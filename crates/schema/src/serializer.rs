@@ -27,6 +27,9 @@ pub enum SerdeError {
     /// The subject cannot be named.
     #[error(transparent)]
     SubjectName(#[from] SubjectNameError),
+    /// The registry associates a topic with several subjects.
+    #[error("several subjects are associated with topic {0}")]
+    AmbiguousSubject(String),
     /// The registry gives no GUID, but records are to carry one.
     #[error("the schema registry gave no GUID for subject {0}")]
     NoGuid(String),
@@ -63,6 +66,11 @@ pub struct SerializerConfig {
     pub normalize: bool,
     /// How subjects are named (`value.subject.name.strategy`, `key.subject.name.strategy`).
     pub strategy: SubjectNameStrategy,
+    /// What [`SubjectNameStrategy::Associated`] does for a topic without an association
+    /// (`subject.name.strategy.fallback.type`).
+    pub fallback: SubjectNameStrategy,
+    /// The cluster whose topics associations are about (`subject.name.strategy.kafka.cluster.id`); `-` is any.
+    pub cluster: String,
     /// Name the schema in a record header by GUID (`value.schema.id.serializer` is a header serializer).
     pub id_in_header: bool,
     /// Refuse JSON that its schema does not allow (`json.fail.invalid.schema`).
@@ -78,6 +86,8 @@ impl Default for SerializerConfig {
             use_schema_id: None,
             normalize: false,
             strategy: SubjectNameStrategy::Topic,
+            fallback: SubjectNameStrategy::Topic,
+            cluster: "-".to_owned(),
             id_in_header: false,
             validate_json: true,
         }
@@ -114,6 +124,8 @@ impl SerializerConfig {
             use_schema_id,
             normalize: yes("normalize.schemas", default.normalize),
             strategy: strategy.map_or(Ok(default.strategy), str::parse)?,
+            fallback: get("subject.name.strategy.fallback.type").map_or(Ok(default.fallback), str::parse)?,
+            cluster: get("subject.name.strategy.kafka.cluster.id").map_or(default.cluster, str::to_owned),
             id_in_header,
             validate_json: yes("json.fail.invalid.schema", default.validate_json),
         })
@@ -155,7 +167,7 @@ impl SchemaWriter {
         schema: &SchemaText,
     ) -> Result<Self, SerdeError> {
         let parsed = Arc::new(client.parse(schema, &ParseOptions::STORED)?);
-        let subject = config.strategy.subject(topic, is_key, parsed.record_name().as_deref())?;
+        let subject = subject(client, config, topic, is_key, &parsed)?;
         let (registered, parsed) = find(client, config, &subject, schema, parsed)?;
         let id = if config.id_in_header {
             SchemaId::Guid(guid(client, &subject, &registered)?)
@@ -202,6 +214,28 @@ impl SchemaWriter {
             }
         })
     }
+}
+
+/// The subject for keys or values of a topic.
+fn subject(
+    client: &RegistryClient,
+    config: &SerializerConfig,
+    topic: &str,
+    is_key: bool,
+    parsed: &ParsedSchema,
+) -> Result<String, SerdeError> {
+    let mut strategy = config.strategy;
+    if strategy == SubjectNameStrategy::Associated {
+        let mut associated = client.associated_subjects(&config.cluster, topic, is_key)?;
+        if associated.len() > 1 {
+            return Err(SerdeError::AmbiguousSubject(topic.to_owned()));
+        }
+        if let Some(subject) = associated.pop() {
+            return Ok(subject);
+        }
+        strategy = config.fallback;
+    }
+    Ok(strategy.subject(topic, is_key, parsed.record_name().as_deref())?)
 }
 
 /// What the registry says about the schema to write with, and that schema.

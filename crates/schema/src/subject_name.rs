@@ -29,7 +29,7 @@ pub enum SubjectNameError {
 }
 
 impl SubjectNameStrategy {
-    /// The subject for the key or the value of `topic`. [`SubjectNameStrategy::Associated`] answers its fallback: who
+    /// The subject for the key or the value of `topic`. [`SubjectNameStrategy::Associated`] answers the usual fallback: who
     /// can ask the registry does so first.
     ///
     /// # Errors

@@ -74,9 +74,11 @@ impl Call<'_> {
             ),
             A::Deployment => Answer::json(&json!({"attributes": deployment.attributes})),
             A::Associate | A::ReplaceAssociations | A::Dissociate | A::BatchMutate => self.change_associations().await,
-            A::AssociationsOfId | A::AssociationsOfResource | A::AssociationsOfSubject | A::BatchGet => {
-                self.associations(limits)
-            }
+            A::AssociationsOfId
+            | A::AssociationsOfResource
+            | A::AssociationsByName
+            | A::AssociationsOfSubject
+            | A::BatchGet => self.associations(limits),
         }
     }
 
@@ -252,6 +254,14 @@ impl Call<'_> {
             }
             Action::AssociationsOfResource => {
                 Whose::Resource(self.parameter(0).to_owned(), self.parameter(1).to_owned())
+            }
+            // How some clients ask; the path of the resource says the same.
+            Action::AssociationsByName => {
+                let Some(name) = self.query.get("resourceName").filter(|name| !name.is_empty()) else {
+                    return Err(Error::InvalidAssociation("resourceName is missing".to_owned()));
+                };
+                let namespace = self.query.get("resourceNamespace").filter(|namespace| !namespace.is_empty());
+                Whose::Resource(namespace.unwrap_or("-").to_owned(), name.to_owned())
             }
             Action::AssociationsOfSubject => Whose::Subject(self.subject()),
             _ => Whose::ResourceId(self.parameter(0).to_owned()),

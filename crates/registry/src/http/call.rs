@@ -136,10 +136,11 @@ impl Call<'_> {
 
     /// Which associations are meant.
     pub fn association_filter(&self) -> AssociationFilter {
+        let given = |name: &str| self.query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
         AssociationFilter {
-            resource_type: self.query.get("resourceType").map(str::to_owned),
+            resource_type: given("resourceType"),
             association_types: self.query.all("associationType"),
-            lifecycle: self.query.get("lifecycle").map(str::to_owned),
+            lifecycle: given("lifecycle"),
         }
     }
 }

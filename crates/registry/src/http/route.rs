@@ -48,6 +48,7 @@ pub enum Action {
     ReplaceAssociations,
     Dissociate,
     AssociationsOfResource,
+    AssociationsByName,
     AssociationsOfSubject,
     BatchGet,
     BatchMutate,
@@ -161,7 +162,9 @@ fn find(segments: &[String]) -> Option<(Methods, Vec<String>)> {
         ["v1", "metadata", "id"] => (&[("GET", A::ClusterId)], &[]),
         ["v1", "metadata", "version"] => (&[("GET", A::ServerVersion)], &[]),
         ["v1", "metadata", "deployment"] => (&[("GET", A::Deployment)], &[]),
-        ["associations"] => (&[("POST", A::Associate), ("PUT", A::ReplaceAssociations)], &[]),
+        ["associations"] => {
+            (&[("GET", A::AssociationsByName), ("POST", A::Associate), ("PUT", A::ReplaceAssociations)], &[])
+        }
         ["associations", "resources", id] => {
             (&[("GET", A::AssociationsOfId), ("PUT", A::ReplaceAssociations), ("DELETE", A::Dissociate)], &[*id])
         }

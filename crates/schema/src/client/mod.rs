@@ -268,6 +268,26 @@ impl RegistryClient {
         self.call(Method::Get, &format!("/subjects/{}/versions/{version}", segment(subject)), None)
     }
 
+    /// The subjects that the registry associates with the keys or values of a topic; none where a registry knows no
+    /// associations. `namespace` is the cluster of the topic, `-` any.
+    ///
+    /// # Errors
+    /// A registry that does not answer.
+    pub fn associated_subjects(&self, namespace: &str, topic: &str, is_key: bool) -> Result<Vec<String>, ClientError> {
+        #[derive(Deserialize)]
+        struct Association {
+            subject: String,
+        }
+        let (namespace, topic) = (segment(namespace), segment(topic));
+        let side = if is_key { "key" } else { "value" };
+        let path = format!("/associations/resources/{namespace}/{topic}?resourceType=topic&associationType={side}");
+        match self.call::<Vec<Association>>(Method::Get, &path, None) {
+            Ok(found) => Ok(found.into_iter().map(|association| association.subject).collect()),
+            Err(ClientError::Refused { status: 404 | 405, .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The versions of a subject.
     ///
     /// # Errors

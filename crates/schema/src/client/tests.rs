@@ -192,3 +192,35 @@ fn serializer_settings_have_confluents_names() {
     let wrong = |key: &str| (key == "use.schema.id").then_some("x");
     assert!(SerializerConfig::from_properties(wrong, false).is_err());
 }
+
+#[test]
+fn associations_name_the_subject_of_a_topic_and_a_strategy_falls_back() {
+    let (url, seen) = registry(|request, _| match request.line.split(' ').nth(1).unwrap_or_default() {
+        path if path.starts_with("/associations/resources/-/linked?") => (200, json!([{"subject": "shared"}])),
+        path if path.starts_with("/associations/resources/-/twice?") => {
+            (200, json!([{"subject": "a"}, {"subject": "b"}]))
+        }
+        path if path.starts_with("/associations/resources/-/old?") => (404, json!({"error_code": 404})),
+        path if path.starts_with("/associations/resources/") => (200, json!([])),
+        _ => (200, json!({"id": 1})),
+    });
+    let client = client(&url);
+    let text = r#"{"type":"record","name":"Order","namespace":"shop","fields":[]}"#;
+    let schema = SchemaText { schema: text.to_owned(), ..SchemaText::default() };
+    let get = |key: &str| match key {
+        "value.subject.name.strategy" => Some("io.confluent.kafka.serializers.subject.AssociatedNameStrategy"),
+        "subject.name.strategy.fallback.type" => Some("TOPIC_RECORD"),
+        _ => None,
+    };
+    let config = SerializerConfig::from_properties(get, false).unwrap();
+    for topic in ["linked", "free", "old"] {
+        SchemaWriter::new(&client, &config, topic, false, &schema).unwrap();
+    }
+    let failed = SchemaWriter::new(&client, &config, "twice", false, &schema).unwrap_err();
+    assert_eq!(failed.to_string(), "several subjects are associated with topic twice");
+    let lines = lines(&seen);
+    assert_eq!(lines[0], "GET /associations/resources/-/linked?resourceType=topic&associationType=value");
+    let registered: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("POST ")).collect();
+    let under = |subject: &str| format!("/subjects/{subject}/versions?normalize=false");
+    assert_eq!(registered, [under("shared"), under("free-shop.Order"), under("old-shop.Order")]);
+}
