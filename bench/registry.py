@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""The schema registry alone: look-ups by id, registrations, memory and start with many schemas.
+"""Schema registries beside each other: look-ups by id, registrations, memory and start with many schemas.
 
-    bench/registry.py [--milena target/release/milena] [--schemas 100000] [--seconds 5]
+    bench/registry.py [--milena target/release/milena] [--schemas 100000] [--seconds 10] [--output docs/benchmarks-schema-registry.md]
+    bench/registry.py --systems milena                 without the other registry
+    bench/registry.py --systems apicurio --schemas 20000
 
-Prints one line a number. Load and server share the machine, so what counts is *requests per second of server time*: the
-answers divided by the processor time that the server took for them. Requests are pipelined over a few connections, so that
-the load generator is not the limit.
+Milena is `milena server` with its broker, so its memory and start are those of both. Apicurio Registry is the open registry that can
+be had from Maven Central (bench/fetch-apicurio.sh puts it into .cache/); it is asked through its compatible API, keeps its schemas in
+memory, and needs a JVM. The load is the same for both: keep-alive connections of this program, on the same machine.
+
+What counts is *requests per second of server time*: the answers divided by the processor time that the server took for them, for
+the load generator shares the machine. Look-ups are pipelined, so that the generator is not the limit.
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ import contextlib
 import http.client
 import json
 import os
+import platform
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,32 +29,78 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+APICURIO = ROOT / ".cache/apicurio"
 BROKER_PORT, REGISTRY_PORT = 29592, 29581
 CONNECTIONS, PIPELINED = 4, 64
+WRITERS = 4
 REGISTRATIONS = 500
+START_SECONDS_MAX = 120
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+ROWS = (
+    ("start, nothing stored", "ms"),
+    ("resident, nothing stored", "MiB"),
+    ("registrations, {writers} connections", "/s"),
+    ("registrations, server time", "/s"),
+    ("resident, {schemas} schemas", "MiB"),
+    ("restart, {schemas} schemas", "ms"),
+    ("resident after the restart", "MiB"),
+    ("look-ups by id", "/s"),
+    ("look-ups by id, server time", "/s"),
+    ("registration, median", "ms"),
+    ("registration, p99", "ms"),
+)
 
 
-@contextlib.contextmanager
-def server(binary: Path, directory: Path, *settings: str) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
-    """`milena server`, and how many seconds it took until it was ready to answer about schemas."""
+@dataclass
+class System:
+    """A registry: how it is started, and where its compatible API begins."""
+
+    name: str
+    command: list[str]
+    prefix: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    # Whether schemas are still there after a restart.
+    keeps: bool = True
+
+
+def milena(binary: Path, directory: Path) -> System:
     command = [str(binary), "server", "--data-dir", str(directory), "--roles", "broker,schema-registry"]
     for setting in (
         f"listeners=PLAINTEXT://127.0.0.1:{BROKER_PORT}",
         f"milena.schema.registry.listeners=http://127.0.0.1:{REGISTRY_PORT}",
-        *settings,
     ):
         command += ["--override", setting]
+    return System("milena", command)
+
+
+def apicurio() -> System:
+    start = APICURIO / "start"
+    if not start.exists():
+        sys.exit(f"{start} is missing: bench/fetch-apicurio.sh")
+    environment = {"QUARKUS_HTTP_HOST": "127.0.0.1", "QUARKUS_HTTP_PORT": str(REGISTRY_PORT), "QUARKUS_LOG_LEVEL": "WARN"}
+    return System("apicurio", [str(start)], "/apis/ccompat/v7", environment, keeps=False)
+
+
+@contextlib.contextmanager
+def running(system: System) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
+    """The registry, and how many seconds it took until it was ready to answer about schemas."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        system.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **system.environment}
+    )
     try:
         while True:
             if process.poll() is not None:
-                sys.exit(f"{binary} ended with {process.returncode}")
+                sys.exit(f"{system.name} ended with {process.returncode}")
+            if time.perf_counter() - started > START_SECONDS_MAX:
+                sys.exit(f"{system.name} is not ready after {START_SECONDS_MAX} s")
             try:
-                status, _ = send("GET", "/subjects?limit=1")
+                status = Connection(system).send("GET", "/subjects?limit=1")[0]
             except OSError:
                 status = 0
             if status == 200:
@@ -59,14 +112,23 @@ def server(binary: Path, directory: Path, *settings: str) -> Iterator[tuple[subp
         process.wait(timeout=60)
 
 
-def send(method: str, path: str, body: object = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", REGISTRY_PORT, timeout=60)
-    try:
-        connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": MEDIA_TYPE})
-        response = connection.getresponse()
+class Connection:
+    """One connection that is kept."""
+
+    def __init__(self, system: System) -> None:
+        self.prefix = system.prefix
+        self.http = http.client.HTTPConnection("127.0.0.1", REGISTRY_PORT, timeout=60)
+
+    def send(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        text = None if body is None else json.dumps(body)
+        self.http.request(method, self.prefix + path, text, {"Content-Type": MEDIA_TYPE})
+        response = self.http.getresponse()
         return response.status, response.read()
-    finally:
-        connection.close()
+
+    def register(self, number: int) -> int:
+        status, answer = self.send("POST", f"/subjects/subject-{number}/versions", {"schema": schema(number)})
+        assert status == 200, answer
+        return int(json.loads(answer)["id"])
 
 
 def schema(number: int) -> str:
@@ -86,34 +148,29 @@ def resident_mib(process: subprocess.Popen[bytes]) -> float:
     return 0.0
 
 
-def fill(count: int) -> None:
-    """Writes `count` schemas into the topic as another registry would have."""
-    from confluent_kafka import Producer
-    from confluent_kafka.admin import AdminClient, NewTopic
+def fill(system: System, count: int) -> list[int]:
+    """Registers `count` schemas over several connections; the ids."""
+    ids: list[list[int]] = [[] for _ in range(WRITERS)]
 
-    settings = {"bootstrap.servers": f"127.0.0.1:{BROKER_PORT}", "log_level": 0}
-    topic = NewTopic("_schemas", num_partitions=1, replication_factor=1, config={"cleanup.policy": "compact"})
-    admin = AdminClient(settings)
-    for future in admin.create_topics([topic]).values():
-        future.result()
-    producer = Producer({**settings, "linger.ms": 20, "queue.buffering.max.messages": count + 1})
-    for number in range(1, count + 1):
-        key = f'{{"keytype":"SCHEMA","subject":"subject-{number}","version":1,"magic":1}}'
-        value = {"subject": f"subject-{number}", "version": 1, "id": number, "schema": schema(number), "deleted": False}
-        producer.produce("_schemas", json.dumps(value), key)
-    assert producer.flush(120) == 0
+    def worker(number: int) -> None:
+        connection = Connection(system)
+        for index in range(number, count, WRITERS):
+            ids[number].append(connection.register(index))
+
+    together([threading.Thread(target=worker, args=(number,)) for number in range(WRITERS)])
+    return [identity for some in ids for identity in some]
 
 
-def look_ups(seconds: float, highest_id: int) -> int:
+def look_ups(system: System, seconds: float, ids: list[int]) -> int:
     """Answers to GET /schemas/ids/{id} within about `seconds`, over all connections."""
     answered = [0] * CONNECTIONS
     until = time.perf_counter() + seconds
 
     def worker(number: int) -> None:
-        ids = [(number * 7919 + index * 104729) % highest_id + 1 for index in range(PIPELINED)]
+        chosen = [ids[(number * 7919 + index * 104729) % len(ids)] for index in range(PIPELINED)]
         request = b"".join(
-            f"GET /schemas/ids/{identity} HTTP/1.1\r\nHost: localhost\r\nAccept: {MEDIA_TYPE}\r\n\r\n".encode()
-            for identity in ids
+            f"GET {system.prefix}/schemas/ids/{identity} HTTP/1.1\r\nHost: localhost\r\nAccept: {MEDIA_TYPE}\r\n\r\n".encode()
+            for identity in chosen
         )
         with socket.create_connection(("127.0.0.1", REGISTRY_PORT)) as connection:
             while time.perf_counter() < until:
@@ -124,59 +181,123 @@ def look_ups(seconds: float, highest_id: int) -> int:
                     assert data, "the server closed the connection"
                     data = tail + data
                     found += data.count(b"HTTP/1.1 200 ")
+                    assert b"HTTP/1.1 4" not in data and b"HTTP/1.1 5" not in data, data[:500]
                     # Of an answer that is cut, only its beginning must not be lost.
                     tail = data[-12:] if not data.endswith(b"}") else b""
                 answered[number] += found
 
-    workers = [threading.Thread(target=worker, args=(number,)) for number in range(CONNECTIONS)]
+    together([threading.Thread(target=worker, args=(number,)) for number in range(CONNECTIONS)])
+    return sum(answered)
+
+
+def together(workers: list[threading.Thread]) -> None:
     for thread in workers:
         thread.start()
     for thread in workers:
         thread.join()
-    return sum(answered)
 
 
-def registrations() -> list[float]:
+def registrations(system: System) -> list[float]:
     """Milliseconds of each of some registrations, one after the other."""
-    connection = http.client.HTTPConnection("127.0.0.1", REGISTRY_PORT, timeout=60)
-    taken = []
+    connection, taken = Connection(system), []
     for number in range(REGISTRATIONS):
-        body = json.dumps({"schema": schema(10_000_000 + number)})
         began = time.perf_counter()
-        connection.request("POST", f"/subjects/new-{number}/versions", body, {"Content-Type": MEDIA_TYPE})
-        response = connection.getresponse()
-        answer = response.read()
-        assert response.status == 200, answer
+        connection.register(10_000_000 + number)
         taken.append((time.perf_counter() - began) * 1000)
-    connection.close()
     return sorted(taken)
 
 
+def measure(system: System, schemas: int, seconds: float) -> dict[str, float]:
+    """Each row of the table that this registry can fill."""
+    measured: dict[str, float] = {}
+
+    def note(row: str, value: float) -> None:
+        measured[row] = value
+        print(f"{system.name:>9} {row.format(schemas=f'{schemas:,}', writers=WRITERS):<40} {value:12.2f}", flush=True)
+
+    def answer(process: subprocess.Popen[bytes], ids: list[int]) -> None:
+        # The first seconds belong to whoever compiles while running.
+        look_ups(system, seconds / 2, ids)
+        before, began = processor_seconds(process), time.perf_counter()
+        answers = look_ups(system, seconds, ids)
+        wall, spent = time.perf_counter() - began, processor_seconds(process) - before
+        note("look-ups by id", answers / wall)
+        note("look-ups by id, server time", answers / spent)
+        taken = registrations(system)
+        note("registration, median", taken[len(taken) // 2])
+        note("registration, p99", taken[len(taken) * 99 // 100])
+
+    with running(system) as (process, ready):
+        note("start, nothing stored", ready * 1000)
+        note("resident, nothing stored", resident_mib(process))
+        before, began = processor_seconds(process), time.perf_counter()
+        ids = fill(system, schemas)
+        note("registrations, {writers} connections", schemas / (time.perf_counter() - began))
+        note("registrations, server time", schemas / (processor_seconds(process) - before))
+        note("resident, {schemas} schemas", resident_mib(process))
+        if not system.keeps:
+            answer(process, ids)
+    if system.keeps:
+        with running(system) as (process, ready):
+            note("restart, {schemas} schemas", ready * 1000)
+            note("resident after the restart", resident_mib(process))
+            answer(process, ids)
+    return measured
+
+
+def page(measured: dict[str, dict[str, float]], arguments: argparse.Namespace) -> str:
+    """What was measured, as a page of the documentation."""
+    names = list(measured)
+    titles = {"milena": "Milena (with its broker)", "apicurio": f"Apicurio Registry {apicurio_version()} (in memory)"}
+    lines = [
+        "# Benchmarks of the schema registry",
+        "",
+        f"Written by `{' '.join(['bench/registry.py', *sys.argv[1:]])}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, "
+        f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release().split('-')[0]}.",
+        "",
+        *([arguments.note, ""] if arguments.note else []),
+        f"{arguments.schemas:,} Avro records of eight fields, each under a subject of its own. The load generator runs on the same cores, so "
+        "that *server time* is what travels between machines: answers divided by the seconds of processor time that the server took.",
+        "",
+        "| | " + " | ".join(titles[name] for name in names) + " |",
+        "|---|" + "---:|" * len(names),
+    ]
+    for row, unit in ROWS:
+        values = [measured[name].get(row) for name in names]
+        cells = [figure(value) if value is not None else "–" for value in values]
+        title = row.format(schemas=f"{arguments.schemas:,}", writers=WRITERS)
+        lines.append(f"| {title}, {unit} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def apicurio_version() -> str:
+    file = APICURIO / "version"
+    return file.read_text().strip() if file.exists() else ""
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--milena", type=Path, default=Path("target/release/milena"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--milena", type=Path, default=ROOT / "target/release/milena")
     parser.add_argument("--schemas", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--systems", default="milena,apicurio")
+    parser.add_argument("--output", type=Path, help="the page to write, docs/benchmarks-schema-registry.md say")
+    parser.add_argument("--note", help="a sentence about the circumstances for the page")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        data = Path(directory)
-        with server(arguments.milena, data) as (process, ready):
-            print(f"start, nothing stored         {ready * 1000:10.0f} ms")
-            print(f"resident, nothing stored      {resident_mib(process):10.1f} MiB")
-            fill(arguments.schemas)
-        with server(arguments.milena, data) as (process, ready):
-            print(f"start, {arguments.schemas} schemas         {ready * 1000:10.0f} ms")
-            print(f"resident, {arguments.schemas} schemas      {resident_mib(process):10.1f} MiB")
-            look_ups(1.0, arguments.schemas)
-            before = processor_seconds(process)
-            began = time.perf_counter()
-            answers = look_ups(arguments.seconds, arguments.schemas)
-            wall, spent = time.perf_counter() - began, processor_seconds(process) - before
-            print(f"look-ups by id                {answers / wall:10.0f} /s")
-            print(f"look-ups by id, server time   {answers / spent:10.0f} /s")
-            taken = registrations()
-            print(f"registration, median          {taken[len(taken) // 2]:10.2f} ms")
-            print(f"registration, p99             {taken[len(taken) * 99 // 100]:10.2f} ms")
+    measured: dict[str, dict[str, float]] = {}
+    for name in arguments.systems.split(","):
+        directory = Path(tempfile.mkdtemp(prefix="bench-registry-"))
+        try:
+            system = milena(arguments.milena, directory) if name == "milena" else apicurio()
+            measured[name] = measure(system, arguments.schemas, arguments.seconds)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+    if arguments.output:
+        arguments.output.write_text(page(measured, arguments))
 
 
 if __name__ == "__main__":
