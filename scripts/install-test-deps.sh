@@ -7,6 +7,7 @@
 #   .cache/venv-legacy  kafka-python 2.0.2, the version that most tutorials pin
 #   .cache/node         kafkajs and its client of the schema registry
 #   .cache/kafka        Apache Kafka's own jars (scripts/fetch-kafka.sh)
+#   .cache/java-registry-client   Confluent's Java client of the schema registry, in the jar that Apache Flink publishes
 #
 # Usage: scripts/install-test-deps.sh [--no-kafka]
 set -euo pipefail
@@ -76,5 +77,14 @@ fi
 
 if [[ $with_kafka == yes ]]; then
   scripts/fetch-kafka.sh
+  flink=flink-sql-avro-confluent-registry version=2.1.0
+  if [[ ! -f $cache/java-registry-client/$flink-$version.jar ]]; then
+    say "$flink $version"
+    rm -rf "$cache/java-registry-client"
+    mvn --batch-mode --quiet org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get -Dtransitive=false \
+      "-Dartifact=org.apache.flink:$flink:$version"
+    mvn --batch-mode --quiet org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+      "-Dartifact=org.apache.flink:$flink:$version" "-DoutputDirectory=$cache/java-registry-client"
+  fi
 fi
 say "ready"

@@ -1,11 +1,11 @@
-"""Serializers and clients of others: Python and Node, end to end through topics."""
+"""Serializers and clients of others: Python, Node and Java, end to end through topics."""
 
 import json
 import os
 import subprocess
 
 import pytest
-from harness import librdkafka, paths
+from harness import apache, librdkafka, paths
 from harness.registry import ServerWithRegistry
 
 AVRO = {"type": "record", "name": "Order", "namespace": "shop",
@@ -102,3 +102,11 @@ def test_node(server, topic):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["read"] == [{"id": 7, "item": "tea"}] * 3 and told["latest"] == told["id"]
+
+
+@pytest.mark.slow
+def test_java(server, topic):
+    librdkafka.create_topic(server, topic)
+    done = apache.source(paths.CLIENTS / "JavaSchemaRegistry.java", server.bootstrap, server.registry.url, topic,
+                         classpath=paths.JAVA_REGISTRY_CLIENT)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr

@@ -1,6 +1,7 @@
 """Several registries over one topic, crashes, and topics that others have written or configured."""
 
 import concurrent.futures
+import http.client
 import json
 import subprocess
 import threading
@@ -88,6 +89,71 @@ def test_a_killed_leader_is_replaced(server, new_registry):
     answer = until(lambda: (answer := second.register("s", '"float"')).status == 200 and answer,
                    "the session of the killed one ends", timeout=40, poll=0.5)
     assert answer.json["version"] == 3
+
+
+def test_of_competing_schemas_one_wins(server, new_registry):
+    beside, alone = server.registry, new_registry(server).start()
+    schemas = ['"int"', '"string"', '"boolean"', '{"type":"array","items":"int"}', '{"type":"map","values":"int"}',
+               '{"type":"fixed","name":"F","size":4}', '{"type":"enum","name":"E","symbols":["A"]}', '"null"']
+    start = threading.Barrier(len(schemas))
+
+    def register(number):
+        start.wait(timeout=10)
+        return (beside, alone)[number % 2].register("competing", schemas[number])
+
+    with concurrent.futures.ThreadPoolExecutor(len(schemas)) as pool:
+        answers = list(pool.map(register, range(len(schemas))))
+    assert sorted(answer.status for answer in answers) == [200] + [409] * (len(schemas) - 1)
+    winner = next(answer.json for answer in answers if answer.status == 200)
+    assert winner["version"] == 1
+    for client in (beside, alone):
+        assert client.get("/subjects/competing/versions").ok() == [1]
+        assert client.get("/subjects/competing/versions/latest").ok()["schema"] == winner["schema"]
+
+
+def test_versions_have_no_gap_and_ids_no_double_when_the_leader_is_killed_under_load(server, new_registry):
+    first = new_registry(server, own_topic("load")).start()
+    first.put("/config", {"compatibility": "NONE"}).ok()
+    second = new_registry(server, own_topic("load")).start()
+    acknowledged, stop = {}, threading.Event()
+
+    def register(worker):
+        for number in range(100_000):
+            if stop.is_set():
+                return
+            name = f"F{worker}x{number}"
+            for client in ((first, second)[worker % 2], second):
+                try:
+                    answer = client.register("load", {"type": "fixed", "name": name, "size": 1})
+                except (OSError, http.client.HTTPException):
+                    continue
+                if answer.status == 200:
+                    acknowledged[name] = answer.json["version"], answer.json["id"]
+                    break
+            else:
+                stop.wait(0.05)
+
+    workers = [threading.Thread(target=register, args=(worker,)) for worker in range(4)]
+    for worker in workers:
+        worker.start()
+    try:
+        until(lambda: len(acknowledged) > 30, "schemas are registered through both")
+        first.kill()
+        before = len(acknowledged)
+        until(lambda: len(acknowledged) > before + 30, "the other leads", timeout=60)
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join(timeout=60)
+    versions = second.get("/subjects/load/versions").ok()
+    assert versions == list(range(1, len(versions) + 1))
+    stored = {}
+    for version in versions:
+        schema = second.get(f"/subjects/load/versions/{version}").ok()
+        stored[json.loads(schema["schema"])["name"]] = schema["version"], schema["id"]
+    assert len(stored) == len(versions), "a schema has two versions"
+    assert len({identity for _, identity in stored.values()}) == len(versions), "an id was given twice"
+    assert {name: stored.get(name) for name in acknowledged} == acknowledged
 
 
 def test_an_instance_that_may_not_lead_says_so(server, new_registry):
@@ -262,6 +328,12 @@ def test_apache_kafka_can_keep_the_schemas(new_registry, tmp_path):
         second = new_registry(kafka).start()
         assert second.register("s", '"long"').ok()["version"] == 2
         assert first.register("large", {"type": "fixed", "name": "F", "size": 1, "doc": "x" * 3_000_000}).status == 200
+        groups = apache.tool("kafka-groups", "--bootstrap-server", kafka.bootstrap, "--list").stdout
+        assert ["schema-registry", "Classic", "sr"] in [line.split() for line in groups.splitlines()]
+        first.kill()
+        answer = until(lambda: (answer := second.register("s", '"float"')).status == 200 and answer,
+                       "the session of the killed one ends", timeout=40, poll=0.5)
+        assert answer.json["version"] == 3
         policy = apache.tool("kafka-configs", "--bootstrap-server", kafka.bootstrap, "--describe", "--topic", "_schemas").stdout
         assert "cleanup.policy=compact" in policy
     finally:

@@ -18,3 +18,5 @@ KAFKA_PYTHONS = {
 
 NODE_MODULES = CACHE / "node" / "node_modules"
 KAFKA_LIBS = CACHE / "kafka" / "libs"
+#: Confluent's Java client of the schema registry, as Apache Flink publishes it.
+JAVA_REGISTRY_CLIENT = CACHE / "java-registry-client"

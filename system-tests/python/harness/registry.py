@@ -114,6 +114,7 @@ class Registry(Client):
         if scheme == "https":
             self.context = ssl._create_unverified_context()  # The tests of TLS verify it themselves.
         self.directory, self.env, self.process = directory, env or {}, None
+        self.command = [paths.MILENA, "schema-registry"]
         directory.mkdir(parents=True, exist_ok=True)
         self.log_path = directory / f"registry-{self.port}.log"
         self.overrides = {
@@ -123,7 +124,7 @@ class Registry(Client):
         }
 
     def spawn(self):
-        arguments = [str(paths.MILENA), "schema-registry"]
+        arguments = [str(part) for part in self.command]
         for key, value in self.overrides.items():
             arguments += ["--override", f"{key}={value}"]
         with open(self.log_path, "ab") as log:
