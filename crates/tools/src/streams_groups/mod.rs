@@ -183,9 +183,9 @@ async fn delete(cluster: &Cluster, options: &Parsed, terminal: &mut Terminal) ->
 /// Why a group was not deleted, in the words of the original, whose client looks at the state itself.
 fn deletion_refused(group: &str, error: milena_client::Error) -> String {
     match error.code() {
-        Some(ErrorCode::NonEmptyGroup) => format!(
-            "org.apache.kafka.common.errors.GroupNotEmptyException: Streams group '{group}' is not EMPTY."
-        ),
+        Some(ErrorCode::NonEmptyGroup) => {
+            format!("org.apache.kafka.common.errors.GroupNotEmptyException: Streams group '{group}' is not EMPTY.")
+        }
         _ => Failure::from(error).to_exception(),
     }
 }
