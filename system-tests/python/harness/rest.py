@@ -1,5 +1,6 @@
 """REST Proxies: inside a server or as processes of their own, and requests to them."""
 
+import base64
 import os
 import signal
 import subprocess
@@ -17,6 +18,18 @@ V2 = "application/vnd.kafka.v2+json"
 def embedded(name):
     """The media type of requests and answers with records in a format."""
     return f"application/vnd.kafka.{name}.v2+json"
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def refused(answer, status, code, message=None):
+    """The answer is that error."""
+    assert (answer.status_code, answer.json()["error_code"]) == (status, code), answer.text
+    if message is not None:
+        assert message in answer.json()["message"]
+    return answer
 
 
 class Rest:
