@@ -64,12 +64,25 @@ impl Service {
         options: RegisterOptions,
     ) -> Result<SchemaAnswer> {
         let _writes = self.begin().await?;
-        if let Some(known) = self.known(subject, &request, options)? {
+        let mode = self.mode_in_scope(subject);
+        let is_plain = mode == Mode::Readwrite && request.id.is_none_or(|id| id < 0) && subject.is_valid();
+        // A plain registration looks for itself whether the schema is known, and reading one can be much work.
+        if !is_plain && let Some(known) = self.known(subject, &request, options)? {
             return Ok(known);
         }
-        let mode = self.mode_in_scope(subject);
         let imports = self.check_mode_for(subject, mode, request.id)?;
-        let draft = if imports { self.imported(subject, request)? } else { self.drafted(subject, request, options)? };
+        let drafted = if imports {
+            self.imported(subject, request.clone())
+        } else {
+            self.drafted(subject, request.clone(), options)
+        };
+        let draft = match drafted {
+            Err(error @ Error::InvalidSchema(_)) => {
+                // What new schemas may not have, a known one may.
+                return self.known(subject, &request, options)?.ok_or(error);
+            }
+            other => other?,
+        };
         match draft {
             Draft::Known(version) => Ok(SchemaAnswer::of_version(&version)),
             Draft::New(new) => self.store_version(subject, *new, imports).await,

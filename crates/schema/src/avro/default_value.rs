@@ -74,8 +74,7 @@ pub(super) fn is_of_first_branch(types: &[Type], id: TypeId, value: &Node) -> bo
     let Some(first) = branches.first() else { return true };
     match (&types[first.index()].kind, value) {
         (Kind::String | Kind::Enum(_) | Kind::Bytes | Kind::Fixed(_), Node::String(_)) => true,
-        (Kind::Int, Node::Number(_)) => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
-        (Kind::Long, Node::Number(_)) => value.as_i64().is_some(),
+        (Kind::Int | Kind::Long, Node::Number(_)) => value.as_i64().is_some(),
         (Kind::Float | Kind::Double, Node::Number(_)) => true,
         (_, Node::String(_) | Node::Number(_)) => false,
         _ => true,

@@ -132,6 +132,7 @@ fn work_that_multiplies_is_bounded() {
 
 #[test]
 fn the_normal_form_drops_defaults_that_a_unions_first_branch_does_not_know() {
+    // What Java Avro 1.12.1 hands out as default, or does not.
     let array = r#"{"type":"array","items":"int"}"#;
     for (branches, default, kept) in [
         (r#"["null","string"]"#, "null", true),
@@ -140,7 +141,9 @@ fn the_normal_form_drops_defaults_that_a_unions_first_branch_does_not_know() {
         (r#"["string","null"]"#, "null", true),
         (r#"["null","int"]"#, "5", false),
         (r#"["int","null"]"#, "5", true),
-        (r#"["int","long"]"#, "5000000000", false),
+        (r#"["int","long"]"#, "5000000000", true),
+        (r#"["long","double"]"#, "1.5", false),
+        (r#"["double","null"]"#, "5", true),
         (r#"["null","boolean"]"#, "true", true),
         (r#"["bytes","string"]"#, "\"x\"", true),
         (&format!(r#"["null",{array}]"#), "[]", true),
