@@ -344,3 +344,25 @@ def test_produce_from_many_threads_loses_nothing(server, rest, topic):
     assert len(set(written)) == 800
     stored = [message.value() for partition in range(3) for message in librdkafka.read(server, topic, partition)]
     assert sorted(stored) == sorted(f'"{worker}-{number}-{index}"'.encode() for worker in range(8) for number in range(20) for index in range(5))
+
+
+def test_rights_that_the_proxy_lacks(tmp_path, topic, group):
+    from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+    server = ServerWithRest(tmp_path, {"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                                       "allow.everyone.if.no.acl.found": "true"}).start()
+    try:
+        librdkafka.create_topic(server, topic)
+        allowed = [(ResourceType.TOPIC, topic, AclOperation.DESCRIBE), (ResourceType.GROUP, group, AclOperation.DESCRIBE)]
+        bindings = [AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, AclPermissionType.ALLOW)
+                    for kind, name, operation in allowed]
+        for future in librdkafka.admin(server).create_acls(bindings).values():
+            future.result(30)
+        answer = server.rest.produce(topic, [{"value": 1}, {"value": 2}])
+        assert answer.status_code == 403
+        assert [outcome["error_code"] for outcome in answer.json()["offsets"]] == [40301, 40301]
+        instance = server.rest.consumer(group).subscribe(topic)
+        refused(instance.records(), 403, 40301, "authorization failed")
+        assert instance.delete().status_code == 204
+        assert server.stop() == 0
+    finally:
+        server.kill()
