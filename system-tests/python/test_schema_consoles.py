@@ -274,6 +274,8 @@ def test_several_types_of_events_share_a_topic_through_references(server, topic)
 def test_an_association_of_the_topic_names_the_subject(server, topic):
     associated = {"resourceName": topic, "resourceNamespace": "lkc-1", "resourceId": f"id-{topic}", "resourceType": "topic",
                   "associations": [{"subject": f"shared-{topic}", "associationType": "value", "lifecycle": "WEAK"}]}
+    assert server.registry.post("/associations", associated).code == 40907
+    server.registry.register(f"shared-{topic}", '"string"').ok()
     server.registry.post("/associations", associated).ok()
     strategy = "subject.name.strategy=io.confluent.kafka.serializers.subject.AssociatedNameStrategy"
     produce(server, topic, "avro", ['"k"\t"v"'], "parse.key=true", f"key.{strategy}", f"value.{strategy}",
