@@ -296,8 +296,8 @@ def main() -> None:
             measured[name] = measure(system, arguments.schemas, arguments.seconds)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-    if arguments.output:
-        arguments.output.write_text(page(measured, arguments))
+        if arguments.output:
+            arguments.output.write_text(page(measured, arguments))
 
 
 if __name__ == "__main__":
