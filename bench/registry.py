@@ -48,6 +48,7 @@ ROWS = (
     ("registrations, server time", "/s"),
     ("resident, {schemas} schemas", "MiB"),
     ("restart, {schemas} schemas", "ms"),
+    ("restart, processor time", "ms"),
     ("resident after the restart", "MiB"),
     ("look-ups by id", "/s"),
     ("look-ups by id, server time", "/s"),
@@ -240,6 +241,7 @@ def measure(system: System, schemas: int, seconds: float) -> dict[str, float]:
     if system.keeps:
         with running(system) as (process, ready):
             note("restart, {schemas} schemas", ready * 1000)
+            note("restart, processor time", processor_seconds(process) * 1000)
             note("resident after the restart", resident_mib(process))
             answer(process, ids)
     return measured
