@@ -42,6 +42,7 @@ async fn described(scope: &Scope, name: Option<&str>, operations: bool) -> Resul
     let wanted = |name: &str| metadata_request::Topic { name: Some(name.to_owned()), ..Default::default() };
     let request = MetadataRequest {
         topics: name.map(|name| vec![wanted(name)]),
+        allow_auto_topic_creation: false,
         include_topic_authorized_operations: operations,
         ..MetadataRequest::default()
     };
