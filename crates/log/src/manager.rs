@@ -386,8 +386,7 @@ impl LogManager {
         self.call_off_move(topic, partition);
         log.close();
         let unique: String = Uuid::random().0.iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = format!("{topic}-{partition}.{unique}{}", paths::DELETE_DIR_SUFFIX);
-        let to = log.log_dir().join(name);
+        let to = log.log_dir().join(paths::doomed_dir_name(topic, partition, &unique));
         log.rename_dir(to.clone()).map_err(|error| log.dir().judge(error))?;
         let due_ms = self.context.now_ms().saturating_add(log.config().file_delete_delay_ms);
         self.context.trash.put(due_ms, to);

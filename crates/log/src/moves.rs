@@ -190,7 +190,7 @@ impl LogManager {
     fn carry_out(&self, this: &Arc<Move>) {
         let log = &this.log;
         let name = partition_dir_name(log.topic(), log.partition());
-        let doomed = log.log_dir().join(format!("{name}.{}{}", unique(), paths::DELETE_DIR_SUFFIX));
+        let doomed = log.log_dir().join(paths::doomed_dir_name(log.topic(), log.partition(), &unique()));
         let to = Destination {
             dir: this.dir.clone(),
             future: this.future.clone(),

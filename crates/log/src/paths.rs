@@ -31,6 +31,9 @@ pub const FUTURE_DIR_SUFFIX: &str = "-future";
 /// End of the name of a partition directory that belongs to no known topic.
 pub const STRAY_DIR_SUFFIX: &str = "-stray";
 
+/// The longest name of a file or directory.
+const NAME_BYTES_MAX: usize = 255;
+
 /// `00000000000000000042.log` for offset 42.
 pub fn file_name(base_offset: i64, suffix: &str) -> String {
     format!("{base_offset:020}.{suffix}")
@@ -48,6 +51,15 @@ pub fn parse_file_name(name: &str) -> Option<(i64, &str)> {
 /// `<topic>-<partition>`.
 pub fn partition_dir_name(topic: &str, partition: i32) -> String {
     format!("{topic}-{partition}")
+}
+
+/// The name of a partition directory that waits for its removal: `<topic>-<partition>.<unique>-delete`. A long topic is cut, as
+/// by Kafka: with its 249 letters the name would be longer than file systems take.
+pub fn doomed_dir_name(topic: &str, partition: i32, unique: &str) -> String {
+    let end = format!("-{partition}.{unique}{DELETE_DIR_SUFFIX}");
+    let fits = NAME_BYTES_MAX.saturating_sub(end.len());
+    let topic: String = topic.chars().take(fits).collect();
+    topic + &end
 }
 
 /// Topic and partition of a directory named by [`partition_dir_name`].

@@ -69,7 +69,7 @@ class Rest:
 
     def answers(self):
         try:
-            return self.get("/").status_code == 200
+            return self.get("/").status_code < 500
         except requests.RequestException:
             return False
 

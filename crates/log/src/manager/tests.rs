@@ -137,6 +137,17 @@ fn a_deleted_partition_frees_its_name_at_once_and_its_space_later() {
 }
 
 #[test]
+fn a_topic_with_the_longest_name_can_be_deleted() {
+    let bench = Bench::new(LogConfig::default());
+    let (manager, other) = bench.open_log();
+    let topic = "t".repeat(249);
+    manager.get_or_create(&topic, 12, Uuid([8; 16]), Arc::new(LogConfig::default())).unwrap();
+    manager.delete(&topic, 12).unwrap();
+    append(&other, batch(&["the directory is still in use"]));
+    assert!(names(bench.dir.path()).iter().any(|name| name.starts_with("ttt") && name.ends_with("-delete")));
+}
+
+#[test]
 fn partitions_spread_over_the_log_directories() {
     let bench = Bench::new(LogConfig::default());
     let dirs = ["a", "b"].map(|name| bench.dir.path().join(name)).to_vec();
