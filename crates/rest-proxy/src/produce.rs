@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::error::{RestError, Result};
 
 /// How long a record waits for the metadata of a topic that may be made automatically.
-const TOPIC_WAIT: Duration = Duration::from_secs(10);
+const TOPIC_WAIT: Duration = Duration::from_secs(5);
 
 /// A record on its way.
 #[derive(Debug, Clone, Default)]
