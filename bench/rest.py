@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The REST Proxy: records of 1 KiB as JSON over v2, in batches of 1, 10 and 100, beside the same through a native client.
+"""The REST Proxy: records of 1 KiB as JSON over v2, in batches of 1, 10 and 100, and as streams over v3, beside a native client.
 
     bench/rest.py [--milena target/release/milena] [--seconds 5] [--connections 16]
 
 Prints one row a batch size: records per second, the 99th percentile of one call, and microseconds of processor time that
 the server (broker and proxy in one process) took for a record. Load and server share the machine. The native row is
-librdkafka with as many records in flight as 16 connections with that batch have, which is waited for in the same way.
+librdkafka with as many records in flight as 16 connections with that batch have, which is waited for in the same way. The
+stream has four connections; its 99th percentile is from sending 64 records in one chunk to the last of their answers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from multiprocessing import Pool
 from pathlib import Path
@@ -28,7 +31,11 @@ BROKER_PORT, REST_PORT = 29692, 29682
 RECORD = {"text": "x" * 1013}
 MEDIA_TYPE = "application/vnd.kafka.json.v2+json"
 TOPIC = "bench"
+# Begins every good answer of a stream.
+WRITTEN = b'"error_code":200'
 LOADERS = 4
+# Records of one chunk of a stream.
+CHUNK = 64
 
 
 @contextlib.contextmanager
@@ -112,6 +119,42 @@ def read_answer(one: socket.socket, batch: int) -> None:
     assert rest.count(b'"error_code":null') == batch, rest
 
 
+def streamed(task: tuple[int, int, float]) -> list[float]:
+    """Seconds from each chunk of records to its last answer, over one connection that never stops writing."""
+    record = json.dumps({"value": {"type": "JSON", "data": RECORD}}).encode() + b"\n"
+    chunk = b"%x\r\n%b\r\n" % (len(record) * CHUNK, record * CHUNK)
+    connection = http.client.HTTPConnection("127.0.0.1", REST_PORT)
+    connection.request("GET", "/v3/clusters")
+    cluster = json.load(connection.getresponse())["data"][0]["cluster_id"]
+    one = socket.create_connection(("127.0.0.1", REST_PORT))
+    head = f"POST /v3/clusters/{cluster}/topics/{TOPIC}/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    one.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+    sent: deque[float] = deque()
+
+    def write() -> None:
+        until = time.perf_counter() + task[2]
+        while time.perf_counter() < until:
+            sent.append(time.perf_counter())
+            one.sendall(chunk)
+        one.sendall(b"0\r\n\r\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    taken, answered, tail = [], 0, b""
+    while not (data := tail + one.recv(1 << 18)).endswith(b"\r\n0\r\n\r\n"):
+        answered += data.count(WRITTEN)
+        # An answer may be cut in two; what is kept is too short to be counted twice.
+        tail = data[-len(WRITTEN) + 1:]
+        while len(taken) < answered // CHUNK:
+            taken.append(time.perf_counter() - sent.popleft())
+    answered += data.count(WRITTEN)
+    writer.join()
+    while len(taken) < answered // CHUNK:
+        taken.append(time.perf_counter() - sent.popleft())
+    assert not sent and answered == len(taken) * CHUNK, (len(sent), answered)
+    return taken
+
+
 def natively(task: tuple[int, int, float]) -> list[float]:
     """Seconds of each round of `connections * batch` records of one native producer."""
     from confluent_kafka import Producer
@@ -155,6 +198,7 @@ def main() -> None:
         for batch in (1, 10, 100):
             row("v2, JSON", process, over_http, arguments, batch, batch)
             row("native", process, natively, arguments, batch, batch * (arguments.connections // LOADERS))
+        row("v3, stream", process, streamed, arguments, CHUNK, CHUNK)
 
 
 if __name__ == "__main__":
