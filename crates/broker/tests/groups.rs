@@ -107,7 +107,9 @@ async fn fetch_offset(client: &mut RawClient, version: i16, group_id: &str, topi
         request.group_id = group_id.to_owned();
         request.topics = Some(vec![offset_fetch_request::Topic { name: topic.to_owned(), partition_indexes: vec![0] }]);
         let response = client.send(version, &request).await;
-        assert_eq!(response.error_code, 0);
+        if response.error_code != 0 {
+            return (response.error_code, -1);
+        }
         let partition = &response.topics[0].partitions[0];
         return (partition.error_code, partition.committed_offset);
     }

@@ -113,7 +113,10 @@ fn mistakes_are_told_in_one_line() {
     );
     let mut role = server(&data, &[ANY_PORT]);
     role.args(["--roles", "broker,mainframe"]);
-    assert_eq!(complaint(role), "milena: unknown role mainframe; known roles are broker, console, schema-registry");
+    assert_eq!(
+        complaint(role),
+        "milena: unknown role mainframe; known roles are broker, console, schema-registry, rest-proxy"
+    );
 }
 
 #[test]

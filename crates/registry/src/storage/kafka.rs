@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use milena_client::admin::{IsolationLevel, OffsetSpec};
-use milena_client::consumer::{OffsetReset, Polled, Start};
+use milena_client::consumer::{Fetched, OffsetReset, Polled, Start};
 use milena_client::producer::{Delivery, Outgoing};
 use milena_client::{Cluster, Consumer, ConsumerConfig, Error, Producer, ProducerConfig, TopicPartition};
 use milena_stdx::ShutdownToken;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::StorageError;
 use super::record::{Key, Record};
@@ -20,10 +21,23 @@ use super::topic::{REQUEST_BYTES_MAX, TopicOptions, is_too_large};
 
 /// How long one look at the topic waits for records.
 const POLL: Duration = Duration::from_secs(1);
+/// How long the next fetch is waited for before the one that is being decoded is applied: with both at hand, the one is
+/// applied while the other is decoded.
+const WHILE_DECODING: Duration = Duration::from_millis(5);
 /// Pause before the topic is looked for again, or read again after an error.
 const RETRY: Duration = Duration::from_millis(500);
 /// Bytes that one fetch may bring.
 const FETCH_BYTES_MAX: i32 = 4 * 1024 * 1024;
+
+/// A fetch smaller than this is decoded where it is read: handing it to another thread would take longer.
+const DECODED_AT_ONCE_BYTES_MAX: usize = 64 * 1024;
+
+/// What a fetch brought.
+struct Decoded {
+    /// With their timestamps, in milliseconds since 1970.
+    records: Vec<(Record, i64)>,
+    next_offset: i64,
+}
 
 /// A record as the topic holds it; no value is a tombstone.
 type KeyAndValue = (Vec<u8>, Option<Vec<u8>>);
@@ -282,8 +296,8 @@ impl Shared {
         }
     }
 
-    /// Reads from the position on until something fails.
-    async fn read(&self) -> Result<(), Error> {
+    /// Reads from the position on until something fails. While one fetch is applied, the next one is decoded beside it.
+    async fn read(self: &Arc<Self>) -> Result<(), Error> {
         let config = ConsumerConfig {
             auto_offset_reset: OffsetReset::Earliest,
             enable_auto_commit: false,
@@ -297,30 +311,51 @@ impl Shared {
         let position = *self.position.borrow();
         let start = if position == 0 { Start::Find(OffsetSpec::EARLIEST) } else { Start::Offset(position) };
         consumer.assign(vec![(self.partition(), Some(start))]);
+        let mut decoding: Option<JoinHandle<Result<Decoded, Error>>> = None;
         loop {
-            let Polled::Records(fetched) = consumer.poll(POLL).await? else {
-                // The log may end in offsets that hold nothing any more.
-                let position = consumer.position(&self.partition()).unwrap_or(0);
-                self.position.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position);
-                continue;
-            };
-            let mut records = Vec::new();
-            fetched.for_each(|read| {
-                match Record::decode(read.record.key, read.record.value) {
-                    Ok(record) => {
-                        self.note_spelling(&record, read.record.key);
-                        records.push((record, read.record.timestamp));
-                    }
-                    Err(error) => {
-                        let offset = read.record.offset;
-                        tracing::warn!("{} offset {offset} is passed over: {error}", self.options.topic.name);
-                    }
+            let wait = if decoding.is_some() { WHILE_DECODING } else { POLL };
+            match (consumer.poll(wait).await?, decoding.take()) {
+                (Polled::Records(fetched), None) if fetched.size_in_bytes() < DECODED_AT_ONCE_BYTES_MAX => {
+                    self.apply(self.decode(&fetched)?);
                 }
-                Ok::<_, Error>(true)
-            })?;
-            self.apply(records);
-            self.position.send_replace(fetched.next_offset());
+                (Polled::Records(fetched), earlier) => {
+                    let shared = self.clone();
+                    decoding = Some(tokio::task::spawn_blocking(move || shared.decode(&fetched)));
+                    self.apply_when_decoded(earlier).await?;
+                }
+                (_, Some(last)) => self.apply_when_decoded(Some(last)).await?,
+                (_, None) => {
+                    // The log may end in offsets that hold nothing any more.
+                    let position = consumer.position(&self.partition()).unwrap_or(0);
+                    self.position.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position);
+                }
+            }
         }
+    }
+
+    fn decode(&self, fetched: &Fetched) -> Result<Decoded, Error> {
+        let mut records = Vec::new();
+        fetched.for_each(|read| {
+            match Record::decode(read.record.key, read.record.value) {
+                Ok(record) => {
+                    self.note_spelling(&record, read.record.key);
+                    records.push((record, read.record.timestamp));
+                }
+                Err(error) => {
+                    let offset = read.record.offset;
+                    tracing::warn!("{} offset {offset} is passed over: {error}", self.options.topic.name);
+                }
+            }
+            Ok::<_, Error>(true)
+        })?;
+        Ok(Decoded { records, next_offset: fetched.next_offset() })
+    }
+
+    async fn apply_when_decoded(&self, decoding: Option<JoinHandle<Result<Decoded, Error>>>) -> Result<(), Error> {
+        let Some(decoding) = decoding else { return Ok(()) };
+        let decoded = decoding.await.map_err(|error| Error::Records(format!("decoding failed: {error}")))??;
+        self.apply(decoded);
+        Ok(())
     }
 
     /// Key and value of each record, and the tombstones that go with it.
@@ -345,13 +380,15 @@ impl Shared {
         }
     }
 
-    fn apply(&self, records: Vec<(Record, i64)>) {
+    fn apply(&self, decoded: Decoded) {
         let mut store = self.store.write();
-        for (record, timestamp) in records {
+        for (record, timestamp) in decoded.records {
             if let Err(error) = store.apply(record, timestamp) {
                 tracing::warn!("{error}");
             }
         }
+        drop(store);
+        self.position.send_replace(decoded.next_offset);
     }
 
     async fn end_offset(&self) -> Result<i64, Error> {
