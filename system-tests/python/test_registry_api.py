@@ -1,6 +1,5 @@
 """The schema registry over plain HTTP: the usual tutorial, errors, names, media types, limits."""
 
-import contextlib
 import gzip
 import json
 import re
@@ -258,9 +257,7 @@ def test_hostile_bodies_are_answered(registry, subject):
     deep = '{"type":"array","items":' * 10_000 + '"int"' + "}" * 10_000
     assert registry.register(f"{subject}-deep", deep).code == 42201
     assert registry.post(f"/subjects/{subject}/versions", b'{"schema":' + b"[" * 100_000).status == 400
-    # The answer comes before the whole body is read: who is still writing may find the connection closed instead.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        assert registry.post(f"/subjects/{subject}/versions", b"x" * (17 * 1024 * 1024)).status == 413
+    assert registry.post(f"/subjects/{subject}/versions", b"x" * (17 * 1024 * 1024)).status == 413
     assert registry.get("/subjects").status == 200
 
 
