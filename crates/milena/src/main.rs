@@ -18,6 +18,7 @@ mod process;
 mod rest_proxy;
 mod schema_registry;
 mod server;
+mod standalone;
 
 use std::ffi::OsString;
 use std::path::Path;

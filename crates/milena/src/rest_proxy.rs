@@ -1,17 +1,16 @@
 //! The REST Proxy, alone (`milena rest-proxy`) or beside the broker (`milena server`).
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use milena_metadata::{BrokerConfig, REST_PROXY_PREFIX};
-use milena_rest_proxy::{COMPONENT, ConfigSources, RestConfig, RestProxy, RunningProxy, StartError};
+use milena_rest_proxy::{COMPONENT, RestConfig, RestProxy, RunningProxy, StartError};
 use milena_stdx::ShutdownToken;
 
 use crate::cli::RestProxyArguments;
-use crate::server::{StopSignals, one_line, plaintext_address};
-use crate::{logging, process};
+use crate::server::{StopSignals, plaintext_address};
+use crate::{logging, process, standalone};
 
 /// The end of the line that scripts wait for.
 const READY: &str = "Server started, listening for requests...";
@@ -24,23 +23,11 @@ const REGISTRY: &str = "schema.registry.url";
 
 /// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
 pub fn run(arguments: &RestProxyArguments) -> ExitCode {
-    match serve(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("milena: {}", one_line(&error));
-            ExitCode::FAILURE
-        }
-    }
+    standalone::exit_code(&serve(arguments))
 }
 
 fn serve(arguments: &RestProxyArguments) -> anyhow::Result<()> {
-    let mut sources = sources(arguments.properties_file.as_deref())?;
-    for setting in &arguments.overrides {
-        let Some((key, value)) = setting.split_once('=') else {
-            bail!("--override {setting}: expected KEY=VALUE");
-        };
-        sources = sources.command_line(key.trim(), value);
-    }
+    let sources = standalone::sources_with(COMPONENT, arguments.properties_file.as_deref(), &arguments.overrides)?;
     let (config, notices) = RestConfig::load(&sources)?;
     let level = std::env::var(LOG_LEVEL).unwrap_or_default().to_ascii_lowercase();
     let level = if config.debug { "debug" } else { level.as_str() };
@@ -49,20 +36,7 @@ fn serve(arguments: &RestProxyArguments) -> anyhow::Result<()> {
         tracing::warn!("{notice}");
     }
     process::raise_open_files_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("milena")
-        .build()
-        .context("cannot start threads")?;
-    runtime.block_on(serve_until_told(config))
-}
-
-fn sources(file: Option<&Path>) -> anyhow::Result<ConfigSources> {
-    let mut sources = ConfigSources::new(COMPONENT);
-    if let Some(file) = file {
-        sources = sources.file(file)?;
-    }
-    Ok(sources.process_environment())
+    standalone::runtime()?.block_on(serve_until_told(config))
 }
 
 async fn serve_until_told(config: RestConfig) -> anyhow::Result<()> {
@@ -87,7 +61,7 @@ pub async fn beside(
     addresses: &[SocketAddr],
     registry: &[String],
 ) -> anyhow::Result<Option<RunningProxy>> {
-    let mut sources = sources(None)?;
+    let mut sources = standalone::sources(COMPONENT, None)?;
     for (key, value) in broker.prefixed(REST_PROXY_PREFIX) {
         sources = sources.command_line(key, value);
     }

@@ -1,17 +1,16 @@
 //! The schema registry, alone (`milena schema-registry`) or beside the broker (`milena server`).
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use milena_metadata::{BrokerConfig, REGISTRY_PREFIX};
-use milena_registry::{COMPONENT, ConfigSources, Registry, RegistryConfig, RunningRegistry, StartError};
+use milena_registry::{COMPONENT, Registry, RegistryConfig, RunningRegistry, StartError};
 use milena_stdx::ShutdownToken;
 
 use crate::cli::SchemaRegistryArguments;
-use crate::server::{StopSignals, one_line, plaintext_address};
-use crate::{logging, process};
+use crate::server::{StopSignals, plaintext_address};
+use crate::{logging, process, standalone};
 
 /// The end of the line that scripts wait for.
 const READY: &str = "Server started, listening for requests...";
@@ -22,23 +21,11 @@ const SERVERS: &str = "kafkastore.bootstrap.servers";
 
 /// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
 pub fn run(arguments: &SchemaRegistryArguments) -> ExitCode {
-    match serve(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("milena: {}", one_line(&error));
-            ExitCode::FAILURE
-        }
-    }
+    standalone::exit_code(&serve(arguments))
 }
 
 fn serve(arguments: &SchemaRegistryArguments) -> anyhow::Result<()> {
-    let mut sources = sources(arguments.properties_file.as_deref())?;
-    for setting in &arguments.overrides {
-        let Some((key, value)) = setting.split_once('=') else {
-            bail!("--override {setting}: expected KEY=VALUE");
-        };
-        sources = sources.command_line(key.trim(), value);
-    }
+    let sources = standalone::sources_with(COMPONENT, arguments.properties_file.as_deref(), &arguments.overrides)?;
     let (config, notices) = RegistryConfig::load(&sources)?;
     let level = std::env::var(LOG_LEVEL).unwrap_or_default().to_ascii_lowercase();
     let level = if config.debug { "debug" } else { level.as_str() };
@@ -47,20 +34,7 @@ fn serve(arguments: &SchemaRegistryArguments) -> anyhow::Result<()> {
         tracing::warn!("{notice}");
     }
     process::raise_open_files_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("milena")
-        .build()
-        .context("cannot start threads")?;
-    runtime.block_on(serve_until_told(config))
-}
-
-fn sources(file: Option<&Path>) -> anyhow::Result<ConfigSources> {
-    let mut sources = ConfigSources::new(COMPONENT);
-    if let Some(file) = file {
-        sources = sources.file(file)?;
-    }
-    Ok(sources.process_environment())
+    standalone::runtime()?.block_on(serve_until_told(config))
 }
 
 async fn serve_until_told(config: RegistryConfig) -> anyhow::Result<()> {
@@ -89,7 +63,7 @@ pub async fn beside(
     broker: &BrokerConfig,
     addresses: &[SocketAddr],
 ) -> anyhow::Result<Option<(RunningRegistry, Vec<String>)>> {
-    let mut sources = sources(None)?;
+    let mut sources = standalone::sources(COMPONENT, None)?;
     for (key, value) in broker.prefixed(REGISTRY_PREFIX) {
         sources = sources.command_line(key, value);
     }

@@ -12,7 +12,7 @@ use milena_stdx::ShutdownToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServerArguments;
-use crate::{daemon, logging, process, rest_proxy, schema_registry};
+use crate::{daemon, logging, process, rest_proxy, schema_registry, standalone};
 
 /// The end of the line that scripts wait for.
 pub const READY: &str = "Kafka Server started";
@@ -22,26 +22,7 @@ const ROLES: &[&str] = &["broker", "console", "schema-registry", "rest-proxy"];
 
 /// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
 pub fn run(arguments: &ServerArguments) -> ExitCode {
-    match serve(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("milena: {}", one_line(&error));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The error and its causes, without those that an outer text has told already.
-pub fn one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line.replace('\n', " ")
+    standalone::exit_code(&serve(arguments))
 }
 
 fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
@@ -58,12 +39,7 @@ fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
         tracing::warn!("{notice}");
     }
     process::raise_open_files_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("milena")
-        .build()
-        .context("cannot start threads")?;
-    runtime.block_on(serve_until_told(config, &arguments.roles))
+    standalone::runtime()?.block_on(serve_until_told(config, &arguments.roles))
 }
 
 fn check_roles(roles: &[String]) -> anyhow::Result<()> {
