@@ -1,11 +1,14 @@
 """API v3 of the REST Proxy: clusters, topics, configs, groups, ACLs, and records one by one, in batches and as a stream."""
 
 import base64
+import datetime
 import json
+import socket
+import time
 import urllib.parse
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer
 from harness.librdkafka import create_topic, produce, read
 from harness.rest import ServerWithRest
 from harness.rest_stream import Stream
@@ -375,6 +378,47 @@ def test_a_client_that_vanishes_leaves_its_records_and_nothing_else(server, v3):
     stream.close()
     until(lambda: len(read(server, "gone")) == 2, "both records are there")
     assert v3.write("gone", value=text("after"))["offset"] == 2
+
+
+def test_a_client_that_reads_no_answers_is_held_up_and_nobody_else(server, v3):
+    create_topic(server, "unread")
+    # Answers repeat what was wrong, cut off; each record costs the proxy about as much as it cost the client.
+    bad = [{"value": text("x"), "timestamp": "y" * 3000}] * 50
+    line = "".join(json.dumps(record) + "\n" for record in [{"value": text("good")}, *bad]).encode()
+    before = server.resident_bytes()
+    stream = v3.stream("unread")
+    stream.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stream.connection.sock.settimeout(3)
+    with pytest.raises(TimeoutError):
+        for _ in range(3000):
+            stream.send_bytes(line)
+    for number in range(20):
+        begun = time.monotonic()
+        assert v3.write("unread-beside", value=text(str(number)))["offset"] == number
+        assert time.monotonic() - begun < 2
+    assert server.resident_bytes() - before < 192 * 1024 * 1024
+    stream.close()
+    lively = v3.stream("unread")
+    lively.send({"value": text("after")})
+    assert lively.answer()["error_code"] == 200
+    lively.end()
+    assert lively.answer() is None
+
+
+def test_where_the_broker_sets_the_time_the_answer_tells_the_brokers(server, v3):
+    create_topic(server, "stamped", config={"message.timestamp.type": "LogAppendTime"})
+    long_ago = "2001-02-03T04:05:06.789Z"
+    told = v3.write("stamped", value=text("x"), timestamp=long_ago)
+    batch = v3.post("/topics/stamped/records:batch", {"entries": [{"id": "a", "value": text("y"), "timestamp": long_ago}]})
+    stored = [record.timestamp() for record in read(server, "stamped")]
+    answered = [told["timestamp"], batch.json()["successes"][0]["timestamp"]]
+    assert [(TIMESTAMP_LOG_APPEND_TIME, millis(time)) for time in answered] == stored
+    create_topic(server, "as-sent")
+    assert v3.write("as-sent", value=text("x"), timestamp=long_ago)["timestamp"] == long_ago
+
+
+def millis(iso):
+    return round(datetime.datetime.fromisoformat(iso.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def test_media_types_methods_and_paths(v3):

@@ -61,14 +61,6 @@ pub enum CoordinatorKind {
     Transaction = 1,
 }
 
-/// Brokers answer the requests of a connection in order, so requests that wait at the broker have connections of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Lane {
-    Requests,
-    /// Fetches, which wait for records.
-    Fetches,
-}
-
 /// A handle to a cluster; clones share connections and what was learned.
 #[derive(Debug, Clone)]
 pub struct Cluster(Arc<Inner>);
@@ -77,7 +69,7 @@ pub struct Cluster(Arc<Inner>);
 struct Inner {
     config: ClientConfig,
     secured: Secured,
-    connections: tokio::sync::Mutex<HashMap<(String, u16, Lane), Connection>>,
+    connections: tokio::sync::Mutex<HashMap<(String, u16), Connection>>,
     state: Mutex<State>,
 }
 
@@ -223,7 +215,7 @@ impl Cluster {
         candidates.extend(self.config().bootstrap_servers.iter().cloned());
         let mut last = Error::Unreachable { call: "fetchMetadata" };
         for (host, port) in candidates {
-            match self.connection(&host, port, Lane::Requests).await {
+            match self.connection(&host, port).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = error,
             }
@@ -236,18 +228,21 @@ impl Cluster {
     /// # Errors
     /// [`ErrorCode::BrokerNotAvailable`] when Metadata does not list it, or the connection's own.
     pub async fn node(&self, id: i32) -> Result<Connection> {
-        self.node_in(id, Lane::Requests).await
+        let (host, port) = self.address_of(id).await?;
+        self.connection(&host, port).await
     }
 
-    /// As [`Cluster::node`], for fetches only: they do not hold up other requests, commits among them.
+    /// A connection of the caller's own to the broker with id `id`. Brokers answer the requests of a connection in order:
+    /// those that wait there, as fetches do, hold up nothing else then.
     ///
     /// # Errors
     /// As [`Cluster::node`].
-    pub(crate) async fn node_for_fetches(&self, id: i32) -> Result<Connection> {
-        self.node_in(id, Lane::Fetches).await
+    pub(crate) async fn own_connection(&self, id: i32) -> Result<Connection> {
+        let (host, port) = self.address_of(id).await?;
+        Connection::connect(&host, port, self.config(), &self.0.secured).await
     }
 
-    async fn node_in(&self, id: i32, lane: Lane) -> Result<Connection> {
+    async fn address_of(&self, id: i32) -> Result<(String, u16)> {
         let mut node = self.state().nodes.get(&id).cloned();
         if node.is_none() {
             self.refresh_metadata(Some(&[]), false).await?;
@@ -256,7 +251,7 @@ impl Cluster {
         let unavailable = || Error::api(ErrorCode::BrokerNotAvailable, Some(format!("Broker {id} is not available.")));
         let node = node.ok_or_else(unavailable)?;
         let port = u16::try_from(node.port).map_err(|_| unavailable())?;
-        self.connection(&node.host, port, lane).await
+        Ok((node.host, port))
     }
 
     /// A connection to the controller, or to any broker when none is named: brokers forward.
@@ -390,9 +385,9 @@ impl Cluster {
         state.nodes.entry(node.id).or_insert(node);
     }
 
-    async fn connection(&self, host: &str, port: u16, lane: Lane) -> Result<Connection> {
+    async fn connection(&self, host: &str, port: u16) -> Result<Connection> {
         let mut connections = self.0.connections.lock().await;
-        let key = (host.to_owned(), port, lane);
+        let key = (host.to_owned(), port);
         if let Some(open) = connections.get(&key)
             && !open.is_closed()
         {

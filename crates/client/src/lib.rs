@@ -26,6 +26,7 @@ pub mod security;
 pub mod share_consumer;
 
 mod cluster;
+mod own_connections;
 
 pub use cluster::{Cluster, CoordinatorKind, Node, PartitionInfo, Retries, TopicInfo};
 pub use config::ClientConfig;

@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::config::{parse_millis, parse_number};
 use crate::consumer::{Fetched, ReadRecord};
 use crate::error::{Error, Result};
+use crate::own_connections::OwnConnections;
 
 /// The epoch of a heartbeat that leaves, and of a request that closes a session.
 const FINAL_EPOCH: i32 = -1;
@@ -145,6 +146,7 @@ type Acks = BTreeMap<(Uuid, i32), BTreeMap<i64, i8>>;
 /// See the module's words.
 pub struct ShareConsumer {
     cluster: Cluster,
+    fetch_connections: OwnConnections,
     config: ShareConsumerConfig,
     topics: Vec<String>,
     member_id: String,
@@ -161,6 +163,7 @@ impl ShareConsumer {
     pub fn new(cluster: Cluster, config: ShareConsumerConfig, topics: Vec<String>) -> ShareConsumer {
         ShareConsumer {
             cluster,
+            fetch_connections: OwnConnections::default(),
             config,
             topics,
             member_id: Uuid::random().to_string(),
@@ -247,7 +250,7 @@ impl ShareConsumer {
         outcome
     }
 
-    async fn send_acks(&self, leader: i32, epoch: i32, acks: &Acks) -> Result<()> {
+    async fn send_acks(&mut self, leader: i32, epoch: i32, acks: &Acks) -> Result<()> {
         let mut topics: Vec<share_acknowledge_request::Topic> = Vec::new();
         for ((topic_id, partition), offsets) in acks {
             let acknowledgement_batches = ranges_of(offsets)
@@ -274,7 +277,7 @@ impl ShareConsumer {
             is_renew_ack: false,
             topics,
         };
-        let response = self.cluster.node_for_fetches(leader).await?.send(&request).await?;
+        let response = self.fetch_connections.to(&self.cluster, leader).await?.send(&request).await?;
         Error::check(response.error_code, response.error_message.as_ref())?;
         for partition in response.responses.iter().flat_map(|topic| &topic.partitions) {
             Error::check(partition.error_code, partition.error_message.as_ref())?;
@@ -376,7 +379,7 @@ impl ShareConsumer {
                 })
                 .collect(),
         };
-        let response = self.cluster.node_for_fetches(leader).await?.send(&request).await?;
+        let response = self.fetch_connections.to(&self.cluster, leader).await?.send(&request).await?;
         match ErrorCode::from_code(response.error_code) {
             ErrorCode::None => self.records_of(response),
             ErrorCode::ShareSessionNotFound | ErrorCode::InvalidShareSessionEpoch => {

@@ -8,15 +8,18 @@
 
 pub mod config;
 pub mod media;
+pub mod rest_client;
 
 mod auth;
 mod body;
+mod chunks;
 mod cors;
 mod listener;
 mod query;
 
 pub use auth::{AuthError, BasicAuth, Verdict};
 pub use body::{BodyError, accepts_gzip, compress, read};
+pub use chunks::{ChunkSender, chunks};
 pub use cors::Cors;
 pub use listener::{Accepting, Port, Stream};
 pub use query::{Query, percent_decode, percent_encode};

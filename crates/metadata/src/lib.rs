@@ -32,8 +32,8 @@ pub mod topic_name;
 
 pub use acl::{AclBinding, AclFilter, AclIndex, AclOperation, AclPermission, PatternFilter, PatternType, ResourceType};
 pub use broker_config::{
-    BrokerConfig, ConfigError, ConfigSources, Endpoint, ListenerConfig, REGISTRY_PREFIX, REST_PROXY_PREFIX,
-    SecurityProtocol,
+    BrokerConfig, CONNECT_PREFIX, ConfigError, ConfigSources, Endpoint, ListenerConfig, REGISTRY_PREFIX,
+    REST_PROXY_PREFIX, SQL_SERVER_PREFIX, SecurityProtocol,
 };
 pub use client_quota::{ClientQuotas, EntityName, QuotaEntity};
 pub use controller::{

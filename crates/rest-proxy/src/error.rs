@@ -160,7 +160,8 @@ impl From<&KafkaError> for RestError {
         let (status, code) = match error {
             KafkaError::Authentication { .. } => (401, 40101),
             KafkaError::Unreachable { .. } | KafkaError::Connect { .. } => (503, 50302),
-            KafkaError::UnsupportedVersion { .. } | KafkaError::Config(_) => (400, 40002),
+            KafkaError::UnsupportedVersion { .. } => (400, 40035),
+            KafkaError::Config(_) => (400, 40002),
             KafkaError::IllegalState(_) => (409, 40903),
             KafkaError::Api { code, .. } => of_code(*code),
             KafkaError::Disconnected { .. } | KafkaError::Timeout { .. } => (500, 50003),
@@ -191,6 +192,7 @@ fn of_code(code: ErrorCode) -> (u16, i32) {
         C::BrokerNotAvailable => (503, 50302),
         C::UnknownTopicOrPartition | C::UnknownTopicId => (404, 40403),
         C::GroupIdNotFound => (404, 40405),
+        C::UnsupportedVersion => (400, 40035),
         C::InvalidTopicException
         | C::InvalidReplicationFactor
         | C::InvalidReplicaAssignment
@@ -199,9 +201,9 @@ fn of_code(code: ErrorCode) -> (u16, i32) {
         | C::InvalidRequest
         | C::InvalidGroupId
         | C::TopicAlreadyExists
+        | C::NonEmptyGroup
         | C::PolicyViolation
         | C::SecurityDisabled
-        | C::UnsupportedVersion
         | C::UnknownServerError => (400, 40002),
         C::ThrottlingQuotaExceeded => (429, 42901),
         code if code.is_retriable() => (500, 50003),

@@ -41,6 +41,8 @@ pub struct Written {
     pub partition: i32,
     /// The offset; -1 with `acks=0`.
     pub offset: i64,
+    /// The record's time, in milliseconds since 1970, where the broker has set it.
+    pub log_append_time_ms: Option<i64>,
 }
 
 /// The outcome of a record that was handed over.
@@ -154,7 +156,8 @@ fn tell(waiting: &Waiting, delivery: &Delivery<'_>) {
             Ok(base_offset) => {
                 let behind = i64::try_from(index).unwrap_or(0);
                 let offset = if base_offset < 0 { -1 } else { base_offset + behind };
-                Ok(Written { partition: delivery.partition, offset })
+                let log_append_time_ms = Some(delivery.log_append_time_ms).filter(|time| *time >= 0);
+                Ok(Written { partition: delivery.partition, offset, log_append_time_ms })
             }
             Err(error) => Err(RestError::from(error)),
         };

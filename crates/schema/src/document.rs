@@ -10,7 +10,7 @@ mod read;
 mod write;
 
 pub use read::{ReadError, read, read_with_comments};
-pub use write::{Spelling, double_text, quoted};
+pub use write::{Spelling, double_text, quoted, write_double};
 
 /// The deepest nesting that is read. A parse, a comparison or a drop of a document of this depth fits the stack of a
 /// thread (2 MiB) in a debug build, which a test shows.

@@ -141,7 +141,7 @@ impl Meter {
                     last_record = Instant::now();
                 }
                 Polled::Revoked(_) => unassigned_since = Some(Instant::now()),
-                Polled::Idle => {}
+                Polled::Revoking(_) | Polled::Idle => {}
             }
             if self.detailed && window.1.elapsed() >= self.interval {
                 window.0.elapsed = window.1.elapsed();

@@ -182,7 +182,7 @@ impl Probe {
                         format!("poll() timed out before finding a result (timeout:[{}ms])", POLL_TIMEOUT.as_millis());
                     return Err(Failure::Exception { class: "java.lang.RuntimeException", message });
                 }
-                Polled::Assigned(_) | Polled::Revoked(_) => {}
+                Polled::Assigned(_) | Polled::Revoking(_) | Polled::Revoked(_) => {}
             }
         }
     }

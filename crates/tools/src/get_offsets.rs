@@ -81,7 +81,7 @@ async fn print_offsets(
 }
 
 /// The value of `--time`.
-fn parse_time(text: &str) -> Result<OffsetSpec, Failure> {
+pub(crate) fn parse_time(text: &str) -> Result<OffsetSpec, Failure> {
     match text {
         "earliest" => Ok(OffsetSpec::EARLIEST),
         "latest" => Ok(OffsetSpec::LATEST),

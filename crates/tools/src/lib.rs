@@ -39,6 +39,7 @@ mod metadata_quorum;
 mod producer_perf_test;
 mod progress;
 mod reassign_partitions;
+mod replica_verification;
 mod schema_consoles;
 mod share_groups;
 mod storage;
@@ -89,6 +90,7 @@ const COMMANDS: &[(&str, Command)] = &[
     ("kafka-protobuf-console-consumer", schema_consoles::protobuf_consumer),
     ("kafka-protobuf-console-producer", schema_consoles::protobuf_producer),
     ("kafka-reassign-partitions", reassign_partitions::run),
+    ("kafka-replica-verification", replica_verification::run),
     ("kafka-share-groups", share_groups::run),
     ("kafka-storage", storage::run),
     ("kafka-streams-groups", streams_groups::run),
@@ -99,15 +101,18 @@ const COMMANDS: &[(&str, Command)] = &[
 ];
 
 /// Names of the tools that [`run`] knows, without `.sh`, sorted.
-pub const TOOLS: &[&str] = &{
-    let mut names = [""; COMMANDS.len()];
+pub const TOOLS: &[&str] = &names::<_, { COMMANDS.len() }>(COMMANDS);
+
+/// The names of commands, of which there are `N`.
+pub const fn names<C, const N: usize>(commands: &[(&'static str, C)]) -> [&'static str; N] {
+    let mut names = [""; N];
     let mut index = 0;
-    while index < COMMANDS.len() {
-        names[index] = COMMANDS[index].0;
+    while index < N {
+        names[index] = commands[index].0;
         index += 1;
     }
     names
-};
+}
 
 /// Runs the tool called `tool_name` (with or without `.sh`) with `args`, which do not
 /// contain the program's name, and returns the exit code of the original tool.

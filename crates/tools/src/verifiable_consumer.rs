@@ -92,7 +92,7 @@ async fn consume(mut consumer: Consumer, max: i64, commits: bool, verbose: bool,
             Polled::Revoked(partitions) => {
                 print("partitions_revoked", json!({"partitions": named(&partitions)}), terminal)
             }
-            Polled::Idle => {}
+            Polled::Revoking(_) | Polled::Idle => {}
             Polled::Records(fetched) => {
                 let (count, next) = report(&fetched, left, verbose, terminal)?;
                 left -= count;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::{
     ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, ListGroupsResponse,
@@ -82,6 +84,8 @@ pub struct GroupMember {
     pub member_epoch: Option<i32>,
     /// Whether it has moved to the new protocol; `None` when the broker does not tell.
     pub upgraded: Option<bool>,
+    /// What it tells of itself beside its topics (consumers of classic groups that are not rebalancing).
+    pub user_data: Option<Bytes>,
 }
 
 impl Cluster {
@@ -165,6 +169,28 @@ impl Cluster {
         group_id: &str,
         partitions: Option<&[TopicPartition]>,
     ) -> Result<BTreeMap<TopicPartition, Committed>> {
+        self.offsets_of_group(group_id, partitions, false).await
+    }
+
+    /// As [`Cluster::committed_offsets`], once no transaction is open that may change them (KIP-447): the offsets of a
+    /// member that is gone are those of its last whole transaction.
+    ///
+    /// # Errors
+    /// As [`Cluster::committed_offsets`]; [`ErrorCode::UnstableOffsetCommit`] while a transaction is open.
+    pub async fn stable_offsets(
+        &self,
+        group_id: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Committed>> {
+        self.offsets_of_group(group_id, Some(partitions), true).await
+    }
+
+    async fn offsets_of_group(
+        &self,
+        group_id: &str,
+        partitions: Option<&[TopicPartition]>,
+        require_stable: bool,
+    ) -> Result<BTreeMap<TopicPartition, Committed>> {
         let by_topic = partitions.map(by_topic);
         let topics = by_topic.as_ref().map(|topics| {
             topics
@@ -193,7 +219,7 @@ impl Cluster {
                 topics: group_topics,
                 ..Default::default()
             }],
-            require_stable: false,
+            require_stable,
         };
         let response = self
             .send_group(group_id, &request, OFFSET_FETCH_BY_NAME, |response| {
@@ -376,6 +402,7 @@ fn from_consumer_group(group: consumer_group_describe_response::Group) -> GroupD
             1 => Some(true),
             _ => None,
         },
+        user_data: None,
     });
     GroupDescription {
         members: members.collect(),
@@ -402,12 +429,17 @@ fn from_classic_group(group: describe_groups_response::Group) -> Result<GroupDes
         } else {
             Vec::new()
         };
+        let subscription = match is_consumer && !member.member_metadata.is_empty() {
+            true => embedded::decode_subscription(&member.member_metadata).ok(),
+            false => None,
+        };
         GroupMember {
             member_id: member.member_id,
             instance_id: member.group_instance_id,
             client_id: member.client_id,
             host: member.client_host,
             assignment,
+            user_data: subscription.and_then(|subscription| subscription.user_data),
             ..GroupMember::default()
         }
     });

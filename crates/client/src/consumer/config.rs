@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::admin::{IsolationLevel, OffsetSpec};
 use crate::config::{parse_bool, parse_millis, parse_number};
 use crate::error::{Error, Result};
@@ -81,6 +83,8 @@ pub struct ConsumerConfig {
     pub allow_auto_create_topics: bool,
     /// `client.rack`.
     pub rack: Option<String>,
+    /// What members of a classic group tell of themselves beside their topics: whoever describes the group sees it.
+    pub user_data: Option<Bytes>,
     /// `metadata.max.age.ms`: how often subscribed patterns look for new topics; default 5 min.
     pub metadata_max_age: Duration,
 }
@@ -108,6 +112,7 @@ impl Default for ConsumerConfig {
             assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
             allow_auto_create_topics: true,
             rack: None,
+            user_data: None,
             metadata_max_age: Duration::from_secs(300),
         }
     }

@@ -191,7 +191,11 @@ impl Consumer {
             return Ok(());
         };
         let assigned = self.names_of(&target).await?;
-        self.reconcile(assigned).await;
+        let lost: Vec<TopicPartition> = self.partitions.keys().filter(|tp| !assigned.contains(*tp)).cloned().collect();
+        if !lost.is_empty() && self.announces_revoking(&lost) {
+            return Ok(());
+        }
+        self.reconcile(assigned, lost).await;
         let Some(member) = self.coordinated.as_ref() else { return Ok(()) };
         let mut state = member.shared.state();
         // Topics without a name are asked for again with the next poll.
@@ -212,8 +216,7 @@ impl Consumer {
         Ok(())
     }
 
-    async fn reconcile(&mut self, assigned: BTreeSet<TopicPartition>) {
-        let lost: Vec<TopicPartition> = self.partitions.keys().filter(|tp| !assigned.contains(*tp)).cloned().collect();
+    async fn reconcile(&mut self, assigned: BTreeSet<TopicPartition>, lost: Vec<TopicPartition>) {
         if !lost.is_empty() {
             self.commit_before_revoking().await;
             self.revoke(lost);

@@ -15,7 +15,8 @@ use milena_protocol::{Chunk, DecodeError, Message, Reader, Writer};
 use crate::TopicPartition;
 use crate::error::Result;
 
-/// Writes a subscription to `topics`, with the partitions owned since `generation_id`.
+/// Writes a subscription to `topics`, with the partitions owned since `generation_id`, the rack and what else the member
+/// tells of itself.
 ///
 /// # Errors
 /// [`crate::Error::Encode`] for names that are too long.
@@ -23,11 +24,11 @@ pub fn encode_subscription(
     topics: &[String],
     owned: &[TopicPartition],
     generation_id: i32,
-    rack: Option<&str>,
+    (rack, user_data): (Option<&str>, Option<&Bytes>),
 ) -> Result<Bytes> {
     let message = ConsumerProtocolSubscription {
         topics: topics.to_vec(),
-        user_data: None,
+        user_data: user_data.cloned(),
         owned_partitions: by_topic(owned)
             .into_iter()
             .map(|(topic, partitions)| consumer_protocol_subscription::OwnedPartition { topic, partitions })
@@ -122,11 +123,14 @@ mod tests {
     #[test]
     fn subscriptions_and_assignments_read_back() {
         let owned = vec![TopicPartition::new("a", 0), TopicPartition::new("a", 2), TopicPartition::new("b", 1)];
-        let bytes = encode_subscription(&["a".to_owned(), "b".to_owned()], &owned, 5, Some("r1")).unwrap();
+        let own = Bytes::from_static(b"own");
+        let bytes =
+            encode_subscription(&["a".to_owned(), "b".to_owned()], &owned, 5, (Some("r1"), Some(&own))).unwrap();
         let read = decode_subscription(&bytes).unwrap();
         assert_eq!(read.topics, ["a", "b"]);
         assert_eq!(owned_partitions(&read), owned);
         assert_eq!((read.generation_id, read.rack_id.as_deref()), (5, Some("r1")));
+        assert_eq!(read.user_data, Some(own));
         assert_eq!(decode_assignment(&encode_assignment(&owned).unwrap()).unwrap(), owned);
         assert_eq!(decode_assignment(&Bytes::new()).unwrap(), []);
     }

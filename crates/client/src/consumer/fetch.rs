@@ -8,6 +8,7 @@ use milena_protocol::{ErrorCode, Records};
 
 use super::{Consumer, Fetched, OffsetReset, Polled, Start};
 use crate::TopicPartition;
+use crate::admin::IsolationLevel;
 use crate::error::{Error, Result};
 
 /// Fetch names topics by name up to this version.
@@ -68,7 +69,7 @@ impl Consumer {
     async fn start_fetch(&mut self, leader: i32, asked: Vec<Asked>) {
         let request = self.fetch_request(&asked);
         let timeout = self.cluster.config().request_timeout + self.config.fetch_max_wait;
-        let sent = match self.cluster.node_for_fetches(leader).await {
+        let sent = match self.fetch_connections.to(&self.cluster, leader).await {
             Ok(connection) => connection.pipeline(&request, FETCH_BY_NAME, timeout).await,
             Err(error) => Err(error),
         };
@@ -195,6 +196,10 @@ impl Consumer {
         };
         match ErrorCode::from_code(answer.error_code) {
             ErrorCode::None => {
+                position.end = Some(match self.config.isolation_level {
+                    IsolationLevel::ReadCommitted => answer.last_stable_offset,
+                    IsolationLevel::ReadUncommitted => answer.high_watermark,
+                });
                 let records = match answer.records {
                     Some(Records::Memory(bytes)) if !bytes.is_empty() => bytes,
                     _ => return Ok(()),

@@ -177,14 +177,17 @@ impl Consumer {
     async fn rebalance(&mut self, reason: &'static str) -> Result<()> {
         let cooperative = self.group.as_ref().is_some_and(|group| group.cooperative);
         if !cooperative && !self.partitions.is_empty() {
+            if self.announces_revoking(&self.assignment()) {
+                return Ok(());
+            }
             self.commit_before_revoking().await;
             self.revoke_all();
         }
         let owned = self.assignment();
         let Some(group) = self.group.as_mut() else { return Ok(()) };
         let generation = group.membership.generation_id();
-        let rack = self.config.rack.as_deref();
-        let metadata = embedded::encode_subscription(&group.subscribed, &owned, generation, rack)?;
+        let told = (self.config.rack.as_deref(), self.config.user_data.as_ref());
+        let metadata = embedded::encode_subscription(&group.subscribed, &owned, generation, told)?;
         let protocols: Vec<(String, Bytes)> =
             self.config.assignors.iter().map(|assignor| (assignor.name().to_owned(), metadata.clone())).collect();
         let joined = group.membership.join(&protocols, reason).await?;

@@ -208,7 +208,16 @@ impl Membership {
     /// The coordinator's refusal; the member counts as gone either way.
     pub async fn leave(&mut self, reason: &str) -> Result<()> {
         self.stop_heartbeats();
-        if self.member_id.is_empty() || self.config.group_instance_id.is_some() {
+        if self.config.group_instance_id.is_some() { Ok(()) } else { self.resign(reason).await }
+    }
+
+    /// Leaves the group for good, as a static member too.
+    ///
+    /// # Errors
+    /// As [`Membership::leave`].
+    pub async fn resign(&mut self, reason: &str) -> Result<()> {
+        self.stop_heartbeats();
+        if self.member_id.is_empty() {
             return Ok(());
         }
         let member_id = std::mem::take(&mut self.member_id);
@@ -218,7 +227,7 @@ impl Membership {
             member_id: member_id.clone(),
             members: vec![leave_group_request::Member {
                 member_id,
-                group_instance_id: None,
+                group_instance_id: self.config.group_instance_id.clone(),
                 reason: Some(reason.to_owned()),
             }],
         };

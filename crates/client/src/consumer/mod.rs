@@ -24,6 +24,7 @@ use crate::TopicPartition;
 use crate::admin::{Committed, OffsetSpec};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::own_connections::OwnConnections;
 
 pub use config::{ConsumerConfig, GroupProtocol, OffsetReset};
 pub use fetched::{Fetched, ReadRecord};
@@ -64,6 +65,9 @@ pub enum Polled {
     Records(Fetched),
     /// Partitions this member now reads, in addition to what it had.
     Assigned(Vec<TopicPartition>),
+    /// Partitions that this member gives up with the next poll: the last chance to commit for them. Only after
+    /// [`Consumer::announce_revocations`], and not for partitions that were lost.
+    Revoking(Vec<TopicPartition>),
     /// Partitions this member no longer reads. Their positions were committed when automatic commits are on.
     Revoked(Vec<TopicPartition>),
     /// Nothing until the timeout.
@@ -82,6 +86,7 @@ pub struct Consumer {
     coordinated: Option<coordinated::Coordinated>,
     fetches: JoinSet<fetch::FetchOutcome>,
     busy_leaders: HashSet<i32>,
+    fetch_connections: OwnConnections,
     buffered: VecDeque<Fetched>,
     events: VecDeque<Polled>,
     next_commit: Instant,
@@ -89,6 +94,16 @@ pub struct Consumer {
     next_seek_id: u64,
     /// Partitions are not fetched before this after an error.
     backoff: HashMap<TopicPartition, Instant>,
+    announcement: Announcement,
+}
+
+/// Whether the caller hears of partitions before they are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Announcement {
+    Unwanted,
+    Wanted,
+    /// It was made; the partitions may go.
+    Made,
 }
 
 enum Wanted {
@@ -120,6 +135,8 @@ struct Position {
     start: Option<Start>,
     seek_id: u64,
     paused: bool,
+    /// Where the partition ended for a reader when it was fetched last; `None` until then.
+    end: Option<i64>,
 }
 
 impl Consumer {
@@ -135,12 +152,19 @@ impl Consumer {
             coordinated: None,
             fetches: JoinSet::new(),
             busy_leaders: HashSet::new(),
+            fetch_connections: OwnConnections::default(),
             buffered: VecDeque::new(),
             events: VecDeque::new(),
             next_commit,
             next_seek_id: 0,
             backoff: HashMap::new(),
+            announcement: Announcement::Unwanted,
         }
+    }
+
+    /// From now on [`Polled::Revoking`] comes one poll before partitions are given up.
+    pub fn announce_revocations(&mut self) {
+        self.announcement = Announcement::Wanted;
     }
 
     /// Reads exactly `partitions`, each from the given place (`None`: the group's committed offset,
@@ -212,6 +236,26 @@ impl Consumer {
         self.partitions.get(tp)?.consumed
     }
 
+    /// Whether the caller has seen everything that was in `tp` when it was fetched last; no before the first answer.
+    pub fn is_caught_up(&self, tp: &TopicPartition) -> bool {
+        let position = self.partitions.get(tp);
+        position.is_some_and(|position| match (position.consumed, position.end) {
+            (Some(consumed), Some(end)) => consumed >= end,
+            _ => false,
+        })
+    }
+
+    /// How many records of `tp` are still to be read, as of its last fetch; `None` before that.
+    pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
+        let position = self.partitions.get(tp)?;
+        Some((position.end? - position.consumed?).max(0))
+    }
+
+    /// Changes `fetch.max.wait.ms` from the next fetch on.
+    pub fn set_fetch_max_wait(&mut self, wait: Duration) {
+        self.config.fetch_max_wait = wait;
+    }
+
     /// Continues `tp` at `offset`.
     pub fn seek(&mut self, tp: &TopicPartition, offset: i64) {
         self.next_seek_id += 1;
@@ -219,6 +263,7 @@ impl Consumer {
             position.consumed = Some(offset);
             position.fetch = offset;
             position.seek_id = self.next_seek_id;
+            position.end = None;
         }
         self.buffered.retain(|fetched| fetched.tp != *tp);
     }
@@ -270,6 +315,15 @@ impl Consumer {
             }
             self.wait(deadline - now).await?;
         }
+    }
+
+    /// Returns when [`Consumer::poll`] may find something, at the latest after `timeout`, as far as the last poll has left
+    /// something to wait for. May be dropped at any time.
+    ///
+    /// # Errors
+    /// As [`Consumer::poll`].
+    pub async fn news(&mut self, timeout: Duration) -> Result<()> {
+        if self.events.is_empty() && self.buffered.is_empty() { self.wait(timeout).await } else { Ok(()) }
     }
 
     /// Takes part in the group without reading, for callers that pause between their reads: joins, gives partitions up,
@@ -347,6 +401,17 @@ impl Consumer {
         self.leave().await
     }
 
+    /// As [`Consumer::close`], and a static member does not stay in the group: others get its partitions at once.
+    ///
+    /// # Errors
+    /// The leave's refusal.
+    pub async fn resign(mut self) -> Result<()> {
+        if let Some(group) = self.group.as_mut() {
+            group.membership.resign("the consumer is gone for good").await?;
+        }
+        self.leave().await
+    }
+
     async fn leave(&mut self) -> Result<()> {
         self.fetches.abort_all();
         self.busy_leaders.clear();
@@ -393,9 +458,25 @@ impl Consumer {
         }
     }
 
+    /// Whether `lost` must wait for the next poll, because the caller hears of it first.
+    fn announces_revoking(&mut self, lost: &[TopicPartition]) -> bool {
+        match self.announcement {
+            Announcement::Wanted if !lost.is_empty() => {
+                self.announcement = Announcement::Made;
+                self.events.push_back(Polled::Revoking(lost.to_vec()));
+                true
+            }
+            Announcement::Made => {
+                self.announcement = Announcement::Wanted;
+                false
+            }
+            Announcement::Wanted | Announcement::Unwanted => false,
+        }
+    }
+
     fn fresh_position(&mut self, start: Option<Start>) -> Position {
         self.next_seek_id += 1;
-        Position { consumed: None, fetch: -1, start, seek_id: self.next_seek_id, paused: false }
+        Position { consumed: None, fetch: -1, start, seek_id: self.next_seek_id, paused: false, end: None }
     }
 
     async fn commit_when_due(&mut self) {

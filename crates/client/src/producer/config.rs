@@ -41,6 +41,8 @@ pub struct ProducerConfig {
     pub retries: u32,
     /// `delivery.timeout.ms`: after this a batch fails instead of being retried; default 120 s.
     pub delivery_timeout: Duration,
+    /// Whether a topic that is not there may be made by its first record, where the cluster does that; default on.
+    pub creates_topics: bool,
 }
 
 impl Default for ProducerConfig {
@@ -60,6 +62,7 @@ impl Default for ProducerConfig {
             max_in_flight: 5,
             retries: u32::MAX,
             delivery_timeout: Duration::from_secs(120),
+            creates_topics: true,
         }
     }
 }

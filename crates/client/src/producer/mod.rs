@@ -47,8 +47,22 @@ pub struct Delivery<'a> {
     pub partition: i32,
     /// Offset of the first record (-1 with `acks=0`), or why the batch was given up.
     pub result: std::result::Result<i64, &'a Error>,
+    /// When the broker appended the batch, in milliseconds since 1970, where that is the time of its records
+    /// (`message.timestamp.type=LogAppendTime`); else -1.
+    pub log_append_time_ms: i64,
     /// The tickets given to [`Producer::append`], in the order of the records.
     pub tickets: &'a [u64],
+}
+
+/// Where and when a broker says that it has put a batch; each -1 when it does not tell.
+#[derive(Debug, Clone, Copy)]
+struct Placed {
+    base_offset: i64,
+    log_append_time_ms: i64,
+}
+
+impl Placed {
+    const UNKNOWN: Placed = Placed { base_offset: -1, log_append_time_ms: -1 };
 }
 
 /// Called from the sender task for each finished batch.
@@ -146,13 +160,16 @@ impl Producer {
             }
         }
         let max_block = self.shared.config.max_block;
-        let info = self.shared.cluster.topic(topic, true, max_block).await.map_err(|error| match error.code() {
-            Some(code) if code.is_retriable() => Error::api(
-                ErrorCode::RequestTimedOut,
-                Some(format!("Topic {topic} not present in metadata after {} ms.", max_block.as_millis())),
-            ),
-            _ => error,
-        })?;
+        let info =
+            self.shared.cluster.topic(topic, self.shared.config.creates_topics, max_block).await.map_err(|error| {
+                match error.code() {
+                    Some(code) if code.is_retriable() => Error::api(
+                        ErrorCode::RequestTimedOut,
+                        Some(format!("Topic {topic} not present in metadata after {} ms.", max_block.as_millis())),
+                    ),
+                    _ => error,
+                }
+            })?;
         let mut topics = lock(&self.shared.topics);
         // Another caller may have been here meanwhile: a partition must not have two queues.
         let mut partitions = topics.get(topic).map_or_else(Vec::new, |known| known.partitions.clone());
@@ -276,11 +293,13 @@ impl Shared {
         }
     }
 
-    fn finish(&self, topic: &str, partition: i32, result: std::result::Result<i64, &Error>, batch: &queue::Batch) {
+    fn finish(&self, topic: &str, partition: i32, result: std::result::Result<Placed, &Error>, batch: &queue::Batch) {
         if result.is_err() {
             self.metrics.failed(topic, batch.tickets.len());
         }
-        (self.on_delivery)(&Delivery { topic, partition, result, tickets: &batch.tickets });
+        let log_append_time_ms = result.map_or(-1, |placed| placed.log_append_time_ms);
+        let result = result.map(|placed| placed.base_offset);
+        (self.on_delivery)(&Delivery { topic, partition, result, log_append_time_ms, tickets: &batch.tickets });
         self.buffered.fetch_sub(batch.records_size(), Ordering::Relaxed);
         self.undelivered.fetch_sub(batch.tickets.len(), Ordering::Release);
         self.progress.notify_waiters();

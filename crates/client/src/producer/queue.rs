@@ -261,7 +261,7 @@ fn new_batch(config: &ProducerConfig, number: u64, tickets: Vec<u64>) -> Batch {
         ..BatchOptions::default()
     };
     Batch {
-        content: Content::Records(Box::new(BatchBuilder::new(options))),
+        content: Content::Records(Box::new(BatchBuilder::with_target_size(options, config.batch_size))),
         number,
         stamp: None,
         tickets,

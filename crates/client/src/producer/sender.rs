@@ -14,7 +14,7 @@ use milena_protocol::{ErrorCode, Records};
 
 use super::queue::{Batch, PartitionQueue, Verdict};
 use super::sequences::{BatchEnd, ProducerIdentity};
-use super::{Shared, TopicQueue};
+use super::{Placed, Shared, TopicQueue};
 use crate::TopicPartition;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -165,7 +165,10 @@ async fn collect(shared: &Shared, per_leader: &HashMap<i32, usize>, identity: Op
                 continue;
             }
             if leaders.is_none() {
-                let _ = shared.cluster.refresh_metadata(Some(std::slice::from_ref(&topic.name)), true).await;
+                let _ = shared
+                    .cluster
+                    .refresh_metadata(Some(std::slice::from_ref(&topic.name)), shared.config.creates_topics)
+                    .await;
                 leaders = shared.cluster.cached_topic(&topic.name);
             }
             let Some(leader) = leaders.as_ref().and_then(|info| info.partitions.get(index)).map(|info| info.leader_id)
@@ -303,7 +306,7 @@ fn settle_joined(
     }
 }
 
-fn outcome_of(response: &ProduceResponse, sent: &Sent) -> Result<i64> {
+fn outcome_of(response: &ProduceResponse, sent: &Sent) -> Result<Placed> {
     let topics = response.responses.iter().filter(|topic| topic.name == sent.topic.name);
     let found = topics.flat_map(|topic| &topic.partition_responses).find(|partition| partition.index == sent.partition);
     let Some(partition) = found else {
@@ -311,17 +314,17 @@ fn outcome_of(response: &ProduceResponse, sent: &Sent) -> Result<i64> {
     };
     let record_error = partition.record_errors.first().and_then(|error| error.batch_index_error_message.as_ref());
     Error::check(partition.error_code, record_error.or(partition.error_message.as_ref()))?;
-    Ok(partition.base_offset)
+    Ok(Placed { base_offset: partition.base_offset, log_append_time_ms: partition.log_append_time_ms })
 }
 
-fn settle(shared: &Shared, sent: Sent, outcome: Result<i64>) {
+fn settle(shared: &Shared, sent: Sent, outcome: Result<Placed>) {
     let Sent { topic, partition, batch } = sent;
     let Some(queue) = usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index)) else { return };
     let error = match outcome {
-        Ok(offset) => return deliver(shared, &topic, partition, batch, offset),
+        Ok(placed) => return deliver(shared, &topic, partition, batch, placed),
         // It is in the log, so long ago that the broker forgot where.
         Err(error) if error.code() == Some(ErrorCode::DuplicateSequenceNumber) => {
-            return deliver(shared, &topic, partition, batch, -1);
+            return deliver(shared, &topic, partition, batch, Placed::UNKNOWN);
         }
         Err(error) => error,
     };
@@ -345,12 +348,12 @@ fn settle(shared: &Shared, sent: Sent, outcome: Result<i64>) {
     queue.recycle(batch);
 }
 
-fn deliver(shared: &Shared, topic: &TopicQueue, partition: i32, batch: Batch, offset: i64) {
+fn deliver(shared: &Shared, topic: &TopicQueue, partition: i32, batch: Batch, placed: Placed) {
     let queue = usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index));
     if let Some(queue) = queue {
         queue.settled(&batch, BatchEnd::Delivered);
     }
-    shared.finish(&topic.name, partition, Ok(offset), &batch);
+    shared.finish(&topic.name, partition, Ok(placed), &batch);
     if let Some(queue) = queue {
         queue.recycle(batch);
     }

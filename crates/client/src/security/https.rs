@@ -10,6 +10,9 @@ use super::SecuritySettings;
 use super::tls::{Tls, invalid, key_material, provider, trusted_certificates, versions};
 use crate::error::{Error, Result};
 
+/// What servers speak, by the names of ALPN, the best first.
+const HTTP_VERSIONS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
 /// Whether clients must show certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientCertificates {
@@ -44,8 +47,9 @@ pub fn acceptor(settings: &SecuritySettings, clients: ClientCertificates) -> Res
     };
     let material =
         key_material(settings)?.ok_or_else(|| Error::Config("https needs ssl.keystore.location".to_owned()))?;
-    let config =
+    let mut config =
         builder.with_single_cert(material.chain, material.key).map_err(|error| invalid("ssl.keystore", error))?;
+    config.alpn_protocols = HTTP_VERSIONS.map(|name| name.to_vec()).to_vec();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -11,6 +11,7 @@ mod jaas;
 mod oauth_bearer;
 mod sasl;
 mod scram;
+mod server_verifier;
 mod store;
 mod tls;
 
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 
 pub(crate) use sasl::Mechanism;
+pub use server_verifier::ServerVerifier;
 pub(crate) use tls::Tls;
 
 /// A password, key or token.

@@ -3,16 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::ClientConfig;
+use rustls::client::VerifierBuilderError;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
 use super::SecuritySettings;
+use super::server_verifier::ServerVerifier;
 use super::store::{self, KeyMaterial};
 use crate::error::{Error, Result};
 
@@ -29,7 +28,7 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     pub fn prepare(settings: &SecuritySettings) -> Result<Tls> {
         let provider = Arc::new(provider(settings)?);
-        let verifier = Verifier::prepare(settings, &provider)?;
+        let verifier = verifier(settings, Arc::clone(&provider))?;
         let versions = versions(settings)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
@@ -50,79 +49,18 @@ impl Tls {
     }
 }
 
-/// Checks the chain as WebPKI does, the name unless told not to, and takes a server's certificate that is itself
-/// in the trust store: self-signed ones are common there.
-#[derive(Debug)]
-struct Verifier {
-    chain: Arc<WebPkiServerVerifier>,
-    trusted: Vec<CertificateDer<'static>>,
-    check_name: bool,
-}
-
-impl Verifier {
-    fn prepare(settings: &SecuritySettings, provider: &Arc<CryptoProvider>) -> Result<Verifier> {
-        let (trusted, from) = trusted_certificates(settings)?;
-        let mut roots = RootCertStore::empty();
-        let (taken, _) = roots.add_parsable_certificates(trusted.iter().cloned());
-        if taken == 0 {
-            return Err(Error::Config(format!("{from}: there is no certificate that can be trusted")));
+/// Whom to believe, as `ssl.truststore.*` and `ssl.endpoint.identification.algorithm` say.
+fn verifier(settings: &SecuritySettings, provider: Arc<CryptoProvider>) -> Result<ServerVerifier> {
+    let (trusted, from) = trusted_certificates(settings)?;
+    // An empty value switches the check off; a missing one leaves it on.
+    let checks_name =
+        settings.secret("ssl.endpoint.identification.algorithm").is_none_or(|value| !value.reveal().trim().is_empty());
+    ServerVerifier::new(trusted, checks_name, provider).map_err(|error| match error {
+        VerifierBuilderError::NoRootAnchors => {
+            Error::Config(format!("{from}: there is no certificate that can be trusted"))
         }
-        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()
-            .map_err(|error| invalid(from, error))?;
-        // An empty value switches the check off; a missing one leaves it on.
-        let check_name = settings
-            .secret("ssl.endpoint.identification.algorithm")
-            .is_none_or(|value| !value.reveal().trim().is_empty());
-        Ok(Verifier { chain, trusted, check_name })
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        if self.trusted.iter().any(|trusted| trusted.as_ref() == end_entity.as_ref()) {
-            if self.check_name {
-                rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            }
-            return Ok(ServerCertVerified::assertion());
-        }
-        match self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is looked at last: everything else is in order.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.check_name => Ok(ServerCertVerified::assertion()),
-            verified => verified,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
-    }
+        error => invalid(from, error),
+    })
 }
 
 /// The cryptography, with the cipher suites of `ssl.cipher.suites` if there are any. Java calls those of TLS 1.3 without the version.

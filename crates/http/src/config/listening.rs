@@ -101,16 +101,23 @@ impl Sources {
     /// # Errors
     /// Users that are nowhere or cannot be read.
     pub fn users(&self) -> Result<Option<BasicAuth>, ConfigError> {
-        const FILE: &str = "milena.authentication.file";
         if !self.text("authentication.method").eq_ignore_ascii_case("BASIC") {
             return Ok(None);
         }
-        let realm = self.text("authentication.realm");
+        self.users_of_realm(&self.text("authentication.realm")).map(Some)
+    }
+
+    /// The users of `milena.authentication.file`, or of the file that the section `realm` of the JAAS file names.
+    ///
+    /// # Errors
+    /// Users that are nowhere or cannot be read.
+    pub fn users_of_realm(&self, realm: &str) -> Result<BasicAuth, ConfigError> {
+        const FILE: &str = "milena.authentication.file";
         let named = self.non_empty(FILE).map(PathBuf::from);
-        let of_jaas = || self.jaas_file.as_deref().and_then(|file| jaas_file::users_file(file, &realm));
+        let of_jaas = || self.jaas_file.as_deref().and_then(|file| jaas_file::users_file(file, realm));
         let file = named.or_else(of_jaas).ok_or(ConfigError::Missing(FILE))?;
         let roles = self.list("authentication.roles");
-        Ok(Some(BasicAuth::load(&file, &realm, roles, self.list("authentication.skip.paths"))?))
+        Ok(BasicAuth::load(&file, realm, roles, self.list("authentication.skip.paths"))?)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod jaas_file;
 mod listening;
+pub mod security;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -24,7 +24,7 @@ use crate::config_def::{BROKER_CONFIGS, InvalidValue, parse_bool, split_list};
 
 pub use listeners::{DEFAULT_PORT, Endpoint, ListenerConfig, SecurityProtocol};
 use sources::Settings;
-pub use sources::{ConfigSources, Origin, REGISTRY_PREFIX, REST_PROXY_PREFIX};
+pub use sources::{CONNECT_PREFIX, ConfigSources, Origin, REGISTRY_PREFIX, REST_PROXY_PREFIX, SQL_SERVER_PREFIX};
 
 /// A configuration that the broker cannot start with. The text is one line and names key, value and origin.
 #[derive(Debug, thiserror::Error)]

@@ -113,10 +113,14 @@ fn is_link_of_a_container(key: &str, value: &str) -> bool {
     key == "port" && value.parse::<u16>().is_err()
 }
 
+/// In front of keys of the Connect worker that runs in the same process.
+pub const CONNECT_PREFIX: &str = "milena.connect.";
 /// In front of keys of the schema registry that runs in the same process.
 pub const REGISTRY_PREFIX: &str = "milena.schema.registry.";
 /// In front of keys of the REST Proxy that runs in the same process.
 pub const REST_PROXY_PREFIX: &str = "milena.rest.proxy.";
+/// In front of keys of the server of streaming SQL that runs in the same process.
+pub const SQL_SERVER_PREFIX: &str = "milena.ksql.server.";
 /// Keys outside the table that belong to a component with a prefix of its own.
 const FOREIGN_PREFIXES: &[&str] = &[
     "config.providers.",
@@ -125,8 +129,10 @@ const FOREIGN_PREFIXES: &[&str] = &[
     "rlmm.config.",
     "confluent.",
     "controller.quorum.",
+    CONNECT_PREFIX,
     REGISTRY_PREFIX,
     REST_PROXY_PREFIX,
+    SQL_SERVER_PREFIX,
 ];
 /// Keys that are read although Kafka no longer has them.
 const LEGACY_LISTENER_KEYS: &[&str] = &["port", "host.name", "advertised.host.name", "advertised.port"];

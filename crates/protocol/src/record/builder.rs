@@ -85,12 +85,21 @@ pub struct BatchBuilder {
     last_offset: Option<i64>,
     count: i32,
     error: Option<RecordError>,
+    /// See [`BatchBuilder::with_target_size`].
+    target_size: usize,
 }
 
 impl BatchBuilder {
     /// An empty batch with these options.
     pub fn new(options: BatchOptions) -> BatchBuilder {
+        BatchBuilder::with_target_size(options, 0)
+    }
+
+    /// An empty batch that is to have at most `target_size` bytes before compression: its memory grows with the records,
+    /// but not beyond that while they fit. Who keeps thousands of full batches would keep half as much again for nothing.
+    pub fn with_target_size(options: BatchOptions, target_size: usize) -> BatchBuilder {
         BatchBuilder {
+            target_size,
             buffer: vec![0; RECORD_BATCH_OVERHEAD],
             base_timestamp: options.delete_horizon_ms,
             max_timestamp: NO_TIMESTAMP,
@@ -151,7 +160,7 @@ impl BatchBuilder {
         }
 
         let output = &mut self.buffer;
-        output.reserve(body + 5);
+        make_room(output, body + 5, self.target_size);
         put_varint(output, body_len);
         output.push(0);
         put_varlong(output, timestamp_delta);
@@ -305,6 +314,17 @@ fn write_header(batch: &mut [u8], options: &BatchOptions, header: &HeaderFields)
     Ok(())
 }
 
+/// Makes room for `additional` bytes: twice what there was, as a [`Vec`] does, but up to `target` bytes where they suffice.
+fn make_room(buffer: &mut Vec<u8>, additional: usize, target: usize) {
+    let needed = buffer.len() + additional;
+    if needed <= target && buffer.capacity() < needed {
+        let grown = (2 * buffer.capacity()).clamp(needed, target);
+        buffer.reserve_exact(grown - buffer.len());
+    } else {
+        buffer.reserve(additional);
+    }
+}
+
 /// Bytes of a record after its length prefix.
 fn body_len(
     timestamp_delta: i64,
@@ -335,5 +355,22 @@ fn put_nullable(output: &mut Vec<u8>, bytes: Option<&[u8]>) {
             put_varint(output, bytes.len() as i32);
             output.extend_from_slice(bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_grows_no_further_than_the_target_while_records_fit() {
+        let mut builder = BatchBuilder::with_target_size(BatchOptions::default(), 1000);
+        for _ in 0..8 {
+            builder.append(0, None, Some(&[7; 100]), &[]);
+            assert!(builder.buffer.capacity() <= 1000, "{}", builder.buffer.capacity());
+        }
+        builder.append(0, None, Some(&[7; 400]), &[]);
+        let batch = builder.build().unwrap();
+        assert_eq!(crate::record::BatchView::parse(&batch).unwrap().count(), 9);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use milena_stdx::config_def::ConfigType::{Boolean, Int, List, Password, String};
+use milena_http::config::security;
+use milena_stdx::config_def::ConfigType::{Boolean, Int, List, String};
 use milena_stdx::config_def::Validator::{OneOf, OneOfIgnoringCase};
 use milena_stdx::config_def::{ConfigDef, ConfigTable, def, unset};
 
@@ -10,8 +11,18 @@ const LEVELS: &[&str] =
     &["none", "backward", "forward", "full", "backward_transitive", "forward_transitive", "full_transitive"];
 
 /// Every property.
-pub static REGISTRY_CONFIGS: LazyLock<ConfigTable> =
-    LazyLock::new(|| ConfigTable::new(&[LISTENING, STORAGE, BEHAVIOUR, SECURITY, LIMITS, INSTANCES]));
+pub static REGISTRY_CONFIGS: LazyLock<ConfigTable> = LazyLock::new(|| {
+    ConfigTable::new(&[
+        LISTENING,
+        STORAGE,
+        BEHAVIOUR,
+        SECURITY,
+        LIMITS,
+        INSTANCES,
+        security::AUTHENTICATION,
+        security::TLS,
+    ])
+});
 
 const LISTENING: &[ConfigDef] = &[
     def("listeners", List, "http://127.0.0.1:8081")
@@ -75,29 +86,8 @@ const BEHAVIOUR: &[ConfigDef] = &[
 ];
 
 const SECURITY: &[ConfigDef] = &[
-    def("authentication.method", String, "NONE")
-        .check(OneOfIgnoringCase(&["NONE", "BASIC"]))
-        .doc("BASIC asks every request for name and password."),
     def("authentication.realm", String, "SchemaRegistry")
         .doc("The realm of the challenge, and the section of a JAAS file that `-Djava.security.auth.login.config` in `SCHEMA_REGISTRY_OPTS` names."),
-    def("authentication.roles", List, "*").doc("Users need one of these roles; `*` is any."),
-    def("authentication.skip.paths", List, "").low().doc("Paths that need no password."),
-    unset("milena.authentication.file", String)
-        .doc("The users: a property file with lines `name: password,role,role`; passwords plain, `MD5:` or `OBF:`."),
-    unset("ssl.keystore.location", String).doc("Certificate and key of `https://` listeners: PKCS#12 or PEM."),
-    unset("ssl.keystore.password", Password).doc("Its password."),
-    unset("ssl.keystore.type", String).low().doc("JKS (read as PKCS#12), PKCS12 or PEM."),
-    unset("ssl.key.password", Password).low().doc("The password of the key in a PEM file."),
-    unset("ssl.truststore.location", String)
-        .doc("Whose certificates are believed: those of clients, and those of other instances."),
-    unset("ssl.truststore.password", Password).doc("Its password."),
-    unset("ssl.truststore.type", String).low().doc("As `ssl.keystore.type`."),
-    def("ssl.client.authentication", String, "NONE")
-        .check(OneOfIgnoringCase(&["NONE", "REQUESTED", "REQUIRED"]))
-        .doc("Whether clients of `https://` listeners show certificates."),
-    def("ssl.client.auth", Boolean, "false").low().doc("Older form of `ssl.client.authentication=REQUIRED`."),
-    def("ssl.enabled.protocols", List, "TLSv1.2,TLSv1.3").low().doc("Versions of TLS."),
-    unset("ssl.cipher.suites", List).low().doc("Cipher suites; without it the usual ones."),
     unset("ssl.endpoint.identification.algorithm", String).low().doc("Empty: names in certificates of other instances are not checked."),
 ];
 

@@ -2,13 +2,23 @@
 
 use std::sync::LazyLock;
 
-use milena_stdx::config_def::ConfigType::{Boolean, Int, List, Long, Password, String};
-use milena_stdx::config_def::Validator::OneOfIgnoringCase;
+use milena_http::config::security;
+use milena_stdx::config_def::ConfigType::{Boolean, Int, List, Long, String};
 use milena_stdx::config_def::{ConfigDef, ConfigTable, def, unset};
 
 /// Every property.
-pub static REST_CONFIGS: LazyLock<ConfigTable> =
-    LazyLock::new(|| ConfigTable::new(&[LISTENING, KAFKA, CONSUMERS, LIMITS, SECURITY, ACCEPTED]));
+pub static REST_CONFIGS: LazyLock<ConfigTable> = LazyLock::new(|| {
+    ConfigTable::new(&[
+        LISTENING,
+        KAFKA,
+        CONSUMERS,
+        LIMITS,
+        SECURITY,
+        ACCEPTED,
+        security::AUTHENTICATION,
+        security::TLS,
+    ])
+});
 
 const LISTENING: &[ConfigDef] = &[
     def("listeners", List, "http://127.0.0.1:8082")
@@ -90,28 +100,8 @@ const LIMITS: &[ConfigDef] = &[
 ];
 
 const SECURITY: &[ConfigDef] = &[
-    def("authentication.method", String, "NONE")
-        .check(OneOfIgnoringCase(&["NONE", "BASIC"]))
-        .doc("BASIC asks every request for name and password."),
     def("authentication.realm", String, "KafkaRest")
         .doc("The realm of the challenge, and the section of a JAAS file that `-Djava.security.auth.login.config` in `KAFKA_REST_OPTS` or `KAFKAREST_OPTS` names."),
-    def("authentication.roles", List, "*").doc("Users need one of these roles; `*` is any."),
-    def("authentication.skip.paths", List, "").low().doc("Paths that need no password."),
-    unset("milena.authentication.file", String)
-        .doc("The users: a property file with lines `name: password,role,role`; passwords plain, `MD5:` or `OBF:`."),
-    unset("ssl.keystore.location", String).doc("Certificate and key of `https://` listeners: PKCS#12 or PEM."),
-    unset("ssl.keystore.password", Password).doc("Its password."),
-    unset("ssl.keystore.type", String).low().doc("JKS (read as PKCS#12), PKCS12 or PEM."),
-    unset("ssl.key.password", Password).low().doc("The password of the key in a PEM file."),
-    unset("ssl.truststore.location", String).doc("Whose certificates of clients are believed."),
-    unset("ssl.truststore.password", Password).doc("Its password."),
-    unset("ssl.truststore.type", String).low().doc("As `ssl.keystore.type`."),
-    def("ssl.client.authentication", String, "NONE")
-        .check(OneOfIgnoringCase(&["NONE", "REQUESTED", "REQUIRED"]))
-        .doc("Whether clients of `https://` listeners show certificates."),
-    def("ssl.client.auth", Boolean, "false").low().doc("Older form of `ssl.client.authentication=REQUIRED`."),
-    def("ssl.enabled.protocols", List, "TLSv1.2,TLSv1.3").low().doc("Versions of TLS."),
-    unset("ssl.cipher.suites", List).low().doc("Cipher suites; without it the usual ones."),
 ];
 
 const ACCEPTED: &[ConfigDef] = &[

@@ -6,7 +6,6 @@
 
 mod answer;
 mod call;
-mod chunks;
 mod endpoint;
 mod media;
 mod rate;
@@ -32,8 +31,8 @@ use crate::state::Proxy;
 
 pub use answer::Answer;
 pub use call::Call;
-pub use chunks::{ChunkSender, chunks};
 pub use endpoint::{Answering, Endpoint, Media};
+pub use milena_http::{ChunkSender, chunks};
 pub use rate::RateLimit;
 
 /// The API; serves any number of ports.

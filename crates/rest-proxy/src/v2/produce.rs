@@ -105,7 +105,7 @@ fn answer(
     let failed = |status| outcomes.iter().any(|outcome| matches!(outcome, Err(error) if error.status() == status));
     let status = [401, 403].into_iter().find(|status| failed(*status)).unwrap_or(200);
     let offsets = outcomes.into_iter().map(|outcome| match outcome {
-        Ok(Written { partition, offset }) => {
+        Ok(Written { partition, offset, .. }) => {
             Outcome { partition: Some(partition), offset: Some(offset), error_code: None, error: None }
         }
         Err(error) => {
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn answers_tell_each_record_and_rights_change_the_status() {
-        let written = || Ok(Written { partition: 1, offset: 5 });
+        let written = || Ok(Written { partition: 1, offset: 5, log_append_time_ms: None });
         let kafka = |status, code| Err(RestError::Kafka { status, code, message: "no".to_owned() });
         let status =
             |outcomes| answer(outcomes, (None, Some(1))).map(|answer| answer.status).map_err(|error| error.code());

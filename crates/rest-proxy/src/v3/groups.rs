@@ -29,7 +29,8 @@ pub async fn list(call: Call) -> Result<Answer> {
     Answer::json(&scope.list("KafkaConsumerGroupList", "/consumer-groups", data))
 }
 
-fn is_gone(error: &KafkaError) -> bool {
+/// Whether there is no such group (any more).
+pub fn is_gone(error: &KafkaError) -> bool {
     error.code() == Some(milena_protocol::ErrorCode::GroupIdNotFound)
 }
 
@@ -74,7 +75,7 @@ async fn group(scope: &Scope, found: &GroupDescription) -> Result<Value> {
 }
 
 /// `PreparingRebalance` is PREPARING_REBALANCE here.
-fn state_name(state: &str) -> String {
+pub fn state_name(state: &str) -> String {
     let mut name = String::with_capacity(state.len() + 2);
     for (at, letter) in state.chars().enumerate() {
         if at > 0 && letter.is_ascii_uppercase() {

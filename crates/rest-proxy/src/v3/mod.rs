@@ -9,6 +9,8 @@ mod lags;
 mod partitions;
 mod records;
 mod scope;
+mod share_groups;
+mod streams_groups;
 mod topics;
 
 use crate::http::{Answering, Call, Endpoint, Media};
@@ -67,6 +69,26 @@ pub const ENDPOINTS: &[Endpoint] = rows! {
     "GET" "/{cluster_id}/consumer-groups/{consumer_group_id}/lags" "consumer-lags.list" => lags::list, "How far a group is behind, by partition";
     "GET" "/{cluster_id}/consumer-groups/{consumer_group_id}/lags/{topic_name}/partitions/{partition_id}" "consumer-lags.get" => lags::get, "How far a group is behind in one partition";
     "GET" "/{cluster_id}/consumer-groups/{consumer_group_id}/lag-summary" "consumer-group-lag-summary.get" => lags::summary, "How far a group is behind";
+
+    "GET" "/{cluster_id}/share-groups" "share-groups.list" => share_groups::list, "The share groups";
+    "GET" "/{cluster_id}/share-groups/{group_id}" "share-groups.get" => share_groups::get, "One share group";
+    "DELETE" "/{cluster_id}/share-groups/{group_id}" "share-groups.delete" => share_groups::delete, "Delete a share group without members";
+    "GET" "/{cluster_id}/share-groups/{group_id}/consumers" "share-group-consumers.list" => share_groups::consumers, "The members of a share group";
+    "GET" "/{cluster_id}/share-groups/{group_id}/consumers/{consumer_id}" "share-group-consumers.get" => share_groups::get_consumer, "One member of a share group";
+    "GET" "/{cluster_id}/share-groups/{group_id}/consumers/{consumer_id}/assignments" "share-group-consumer-assignments.list" => share_groups::assignments, "The partitions of a member of a share group";
+
+    "GET" "/{cluster_id}/streams-groups" "streams-groups.list" => streams_groups::list, "The streams groups";
+    "GET" "/{cluster_id}/streams-groups/{group_id}" "streams-groups.get" => streams_groups::get, "One streams group";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/subtopologies" "streams-group-subtopologies.list" => streams_groups::subtopologies, "The subtopologies of a streams group";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/subtopologies/{subtopology_id}" "streams-group-subtopologies.get" => streams_groups::get_subtopology, "One subtopology";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members" "streams-group-members.list" => streams_groups::members, "The members of a streams group";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members/{member_id}" "streams-group-members.get" => streams_groups::get_member, "One member of a streams group";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members/{member_id}/assignments" "streams-group-member-assignments.get" => streams_groups::assignments, "The kinds of tasks that a member works on";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members/{member_id}/assignments/{assignments_type}" "streams-group-member-tasks.list" => streams_groups::tasks, "The tasks of one kind that a member works on";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members/{member_id}/assignments/{assignments_type}/subtopologies/{subtopology_id}" "streams-group-member-tasks.get" => streams_groups::task_partitions, "The partitions of a subtopology that a member works on";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members/{member_id}/target-assignments" "streams-group-member-target-assignments.get" => streams_groups::target_assignments, "The kinds of tasks that a member shall work on";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members/{member_id}/target-assignments/{assignments_type}" "streams-group-member-target-tasks.list" => streams_groups::target_tasks, "The tasks of one kind that a member shall work on";
+    "GET" "/{cluster_id}/streams-groups/{group_id}/members/{member_id}/target-assignments/{assignments_type}/subtopologies/{subtopology_id}" "streams-group-member-target-tasks.get" => streams_groups::target_task_partitions, "The partitions of a subtopology that a member shall work on";
 
     "GET" "/{cluster_id}/topics" "topics.list" => topics::list, "The topics";
     "POST" "/{cluster_id}/topics" "topics.create" => topics::create, "Create a topic";

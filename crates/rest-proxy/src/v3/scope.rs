@@ -65,6 +65,23 @@ impl Scope {
 
     /// A resource: `members` behind kind, metadata and cluster id. `name` is its resource name below the cluster's.
     pub fn resource(&self, kind: &str, path: &str, name: Option<&str>, members: Value) -> Value {
+        let mut all = Map::new();
+        all.insert("cluster_id".to_owned(), self.cluster_id.clone().into());
+        if let Value::Object(members) = members {
+            all.extend(members);
+        }
+        self.described(kind, path, name, all)
+    }
+
+    /// A part of a resource, which does not tell the cluster's id again.
+    pub fn part(&self, kind: &str, path: &str, name: &str, members: Value) -> Value {
+        match members {
+            Value::Object(members) => self.described(kind, path, Some(name), members),
+            _ => Value::Null,
+        }
+    }
+
+    fn described(&self, kind: &str, path: &str, name: Option<&str>, members: Map<String, Value>) -> Value {
         let mut metadata = Map::new();
         metadata.insert("self".to_owned(), self.url(path).into());
         if let Some(name) = name {
@@ -73,10 +90,7 @@ impl Scope {
         let mut resource = Map::new();
         resource.insert("kind".to_owned(), kind.into());
         resource.insert("metadata".to_owned(), metadata.into());
-        resource.insert("cluster_id".to_owned(), self.cluster_id.clone().into());
-        if let Value::Object(members) = members {
-            resource.extend(members);
-        }
+        resource.extend(members);
         resource.into()
     }
 

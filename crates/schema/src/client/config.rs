@@ -6,6 +6,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::token_issuer::TokenIssuer;
+
 /// How a registry is reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientConfig {
@@ -13,6 +15,10 @@ pub struct ClientConfig {
     pub urls: Vec<String>,
     /// The value of the `Authorization` header.
     pub authorization: Option<Authorization>,
+    /// Where bearer tokens come from, instead of `authorization` (`bearer.auth.credentials.source=OAUTHBEARER`).
+    pub token_issuer: Option<TokenIssuer>,
+    /// Headers that go with every request (`bearer.auth.logical.cluster`, `bearer.auth.identity.pool.id`).
+    pub headers: Vec<(&'static str, String)>,
     /// How often a request is tried again after 408, 429, 5xx or no answer (`max.retries`).
     pub retries_max: u32,
     /// Pause before the first retry (`retries.wait.ms`); it doubles each time.
@@ -41,6 +47,9 @@ pub enum ConfigError {
     /// An address without `http://` or `https://`.
     #[error("schema.registry.url: {0} is not an http or https address")]
     InvalidUrl(String),
+    /// A setting that another one needs.
+    #[error("{0} is missing")]
+    Missing(&'static str),
     /// A value that is not of its type or not known.
     #[error("{key}: invalid value {value}")]
     InvalidValue {
@@ -98,6 +107,8 @@ impl ClientConfig {
         Ok(ClientConfig {
             urls,
             authorization,
+            token_issuer: None,
+            headers: Vec::new(),
             retries_max: 3,
             retry_wait: Duration::from_millis(1000),
             retry_wait_max: Duration::from_millis(20_000),
@@ -114,7 +125,15 @@ impl ClientConfig {
     pub fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, ConfigError> {
         let mut config = ClientConfig::new(get("schema.registry.url").unwrap_or_default())?;
         let get = |key: &str| get(key).or_else(|| get(&format!("schema.registry.{key}")));
-        config.authorization = authorization(&get)?.or(config.authorization);
+        match bearer(&get)? {
+            Some(Bearer::Token(token)) => config.authorization = Some(token),
+            Some(Bearer::Issuer(issuer)) => config.token_issuer = Some(issuer),
+            None => config.authorization = basic(&get)?.or(config.authorization),
+        }
+        if config.token_issuer.is_some() {
+            let header = |(key, name)| Some((name, get(key)?.to_owned()));
+            config.headers = BEARER_HEADERS.into_iter().filter_map(header).collect();
+        }
         if let Some(retries) = number(&get, "max.retries")? {
             config.retries_max = u32::try_from(retries).unwrap_or(u32::MAX);
         }
@@ -135,10 +154,54 @@ impl ClientConfig {
     }
 }
 
-fn authorization<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Authorization>, ConfigError> {
-    if let Some(token) = get("bearer.auth.token") {
-        return Ok(Some(Authorization::bearer(token)));
+/// What managed registries want to know beside a token of a provider: property and header.
+const BEARER_HEADERS: [(&str, &str); 2] = [
+    ("bearer.auth.logical.cluster", "target-sr-cluster"),
+    ("bearer.auth.identity.pool.id", "Confluent-Identity-Pool-Id"),
+];
+
+enum Bearer {
+    Token(Authorization),
+    Issuer(TokenIssuer),
+}
+
+/// `bearer.auth.*`
+fn bearer<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Bearer>, ConfigError> {
+    const SOURCE: &str = "bearer.auth.credentials.source";
+    let token = get("bearer.auth.token");
+    let source = match (get(SOURCE), token) {
+        (Some(source), _) => source,
+        (None, Some(_)) => "STATIC_TOKEN",
+        (None, None) => return Ok(None),
+    };
+    let names = match source.to_ascii_uppercase().as_str() {
+        "STATIC_TOKEN" => {
+            let token = token.ok_or(ConfigError::Missing("bearer.auth.token"))?;
+            return Ok(Some(Bearer::Token(Authorization::bearer(token))));
+        }
+        "OAUTHBEARER" => [
+            "bearer.auth.issuer.endpoint.url",
+            "bearer.auth.client.id",
+            "bearer.auth.client.secret",
+            "bearer.auth.scope",
+        ],
+        "SASL_OAUTHBEARER_INHERIT" => [
+            "sasl.oauthbearer.token.endpoint.url",
+            "sasl.oauthbearer.client.credentials.client.id",
+            "sasl.oauthbearer.client.credentials.client.secret",
+            "sasl.oauthbearer.scope",
+        ],
+        _ => return Err(ConfigError::InvalidValue { key: SOURCE.to_owned(), value: source.to_owned() }),
+    };
+    let mut issuer = TokenIssuer::from_properties(get, names)?;
+    if let Some(seconds) = number(get, "bearer.auth.cache.expiry.buffer.seconds")? {
+        issuer.expiry_buffer = Duration::from_secs(seconds);
     }
+    Ok(Some(Bearer::Issuer(issuer)))
+}
+
+/// `basic.auth.*`
+fn basic<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Authorization>, ConfigError> {
     let invalid = |key: &str, value: &str| ConfigError::InvalidValue { key: key.to_owned(), value: value.to_owned() };
     let source = get("basic.auth.credentials.source").unwrap_or("URL");
     match source.to_ascii_uppercase().as_str() {
@@ -237,6 +300,27 @@ mod tests {
         let bearer = config(&[url, ("bearer.auth.token", "t")]).unwrap().authorization;
         assert_eq!(bearer, Some(Authorization::bearer("t")));
         assert!(!format!("{bearer:?}").contains('t') || format!("{bearer:?}") == "Some(Authorization(..))");
+    }
+
+    #[test]
+    fn tokens_come_from_a_provider_with_everything_it_needs() {
+        let url = ("schema.registry.url", "http://a");
+        let source = ("bearer.auth.credentials.source", "OAUTHBEARER");
+        let issuer = ("bearer.auth.issuer.endpoint.url", "https://idp/token");
+        let (id, secret) = (("bearer.auth.client.id", "me"), ("bearer.auth.client.secret", "hidden"));
+        let pool = ("bearer.auth.identity.pool.id", "pool-1");
+        let config_of = |more: &[(&'static str, &'static str)]| config(&[&[url, source], more].concat());
+        assert_eq!(config_of(&[issuer, id]), Err(ConfigError::Missing("bearer.auth.client.secret")));
+        assert_eq!(config_of(&[id, secret]), Err(ConfigError::Missing("bearer.auth.issuer.endpoint.url")));
+        let complete = config_of(&[issuer, id, secret, ("bearer.auth.scope", "schemas"), pool]).unwrap();
+        assert!(!format!("{complete:?}").contains("hidden"));
+        assert_eq!(complete.headers, [("Confluent-Identity-Pool-Id", "pool-1".to_owned())]);
+        let found = complete.token_issuer.unwrap();
+        assert_eq!((found.url.as_str(), found.scope.as_deref()), ("https://idp/token", Some("schemas")));
+        assert_eq!(found.client, Authorization::basic("me", "hidden"));
+        let of = |source| config(&[url, ("bearer.auth.credentials.source", source)]);
+        assert_eq!(of("STATIC_TOKEN"), Err(ConfigError::Missing("bearer.auth.token")));
+        assert!(matches!(of("CUSTOM"), Err(ConfigError::InvalidValue { .. })));
     }
 
     #[test]

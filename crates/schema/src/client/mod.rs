@@ -5,6 +5,7 @@
 //! `tokio::task::spawn_blocking`. Cloning is cheap, clones share the cache.
 
 mod config;
+mod token_issuer;
 mod transport;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use config::{Authorization, ClientConfig, ConfigError};
+pub use token_issuer::TokenIssuer;
 use transport::{Method, Transport};
 
 use crate::contract::{Metadata, RuleSet};

@@ -224,3 +224,54 @@ fn associations_name_the_subject_of_a_topic_and_a_strategy_falls_back() {
     let under = |subject: &str| format!("/subjects/{subject}/versions?normalize=false");
     assert_eq!(registered, [under("shared"), under("free-shop.Order"), under("old-shop.Order")]);
 }
+
+#[test]
+fn a_token_of_a_provider_is_used_until_it_is_about_to_expire_or_refused() {
+    let issued = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&issued);
+    let (provider, asked) = registry(move |request, _| {
+        assert!(request.body.contains("grant_type=client_credentials") && request.body.contains("scope=schemas"));
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        (200, json!({"access_token": format!("t{number}"), "expires_in": 3600}))
+    });
+    // The first token is refused at its second use, as if it had been revoked.
+    let (url, seen) = registry(|request, number| match (request.authorization.as_deref(), number) {
+        (Some("Bearer t0"), 1..) => (401, json!({"error_code": 401, "message": "Unauthorized"})),
+        _ => (200, json!([])),
+    });
+    let properties = [
+        ("schema.registry.url", url.as_str()),
+        ("bearer.auth.credentials.source", "OAUTHBEARER"),
+        ("bearer.auth.issuer.endpoint.url", provider.as_str()),
+        ("bearer.auth.client.id", "user"),
+        ("bearer.auth.client.secret", "secret"),
+        ("bearer.auth.scope", "schemas"),
+    ];
+    let get = |key: &str| properties.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+    let client = RegistryClient::new(ClientConfig::from_properties(get).unwrap()).unwrap();
+    for _ in 0..4 {
+        client.subjects().unwrap();
+    }
+    let used: Vec<_> = seen.lock().unwrap().iter().map(|seen| seen.authorization.clone().unwrap()).collect();
+    assert_eq!(used, ["Bearer t0", "Bearer t0", "Bearer t1", "Bearer t1", "Bearer t1"]);
+    assert_eq!(issued.load(Ordering::Relaxed), 2);
+    assert_eq!(asked.lock().unwrap()[0].authorization.as_deref(), Some("Basic dXNlcjpzZWNyZXQ="));
+}
+
+#[test]
+fn a_provider_that_gives_no_token_is_told_of_without_the_secret() {
+    let (provider, _) =
+        registry(|_, _| (403, json!({"error": "invalid_client", "error_description": "unknown client"})));
+    let (url, seen) = registry(|_, _| (200, json!([])));
+    let mut config = ClientConfig::new(&url).unwrap();
+    config.token_issuer = Some(TokenIssuer {
+        url: provider,
+        client: Authorization::basic("user", "secret"),
+        scope: None,
+        expiry_buffer: Duration::ZERO,
+    });
+    let error = RegistryClient::new(config).unwrap().subjects().unwrap_err();
+    assert!(matches!(&error, ClientError::Refused { status: 403, .. }), "{error}");
+    assert!(error.to_string().contains("unknown client") && !error.to_string().contains("secret"));
+    assert!(seen.lock().unwrap().is_empty(), "the registry is not asked without a token");
+}

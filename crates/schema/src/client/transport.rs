@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
+use super::config::Authorization;
+use super::token_issuer::TokenCache;
 use super::{ClientConfig, ClientError};
 
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -27,6 +29,7 @@ pub(super) enum Method {
 pub(super) struct Transport {
     agent: ureq::Agent,
     config: ClientConfig,
+    tokens: TokenCache,
     /// The address that answered last.
     current: AtomicUsize,
 }
@@ -51,7 +54,7 @@ impl Transport {
             .tls_config(tls)
             .build()
             .new_agent();
-        Ok(Transport { agent, config, current: AtomicUsize::new(0) })
+        Ok(Transport { agent, config, tokens: TokenCache::default(), current: AtomicUsize::new(0) })
     }
 
     /// Which address answered last.
@@ -71,8 +74,7 @@ impl Transport {
         let mut wait = self.config.retry_wait;
         let mut attempt = 0;
         loop {
-            let result = self.any_address(method, path, body.as_deref());
-            match result {
+            match self.authorized(method, path, body.as_deref()) {
                 Err(error) if attempt < self.config.retries_max && error.is_retriable() => {
                     attempt += 1;
                     pause(wait);
@@ -87,14 +89,36 @@ impl Transport {
         }
     }
 
+    /// With the credentials of the configuration. A token that is refused may have been revoked: another one is tried once.
+    fn authorized(&self, method: Method, path: &str, body: Option<&str>) -> Result<String, ClientError> {
+        let Some(issuer) = &self.config.token_issuer else {
+            return self.any_address(method, path, body, self.config.authorization.as_ref());
+        };
+        let token = self.tokens.token(issuer, &self.agent)?;
+        match self.any_address(method, path, body, Some(&token)) {
+            Err(ClientError::Refused { status: 401, .. }) => {
+                self.tokens.forget(&token);
+                let token = self.tokens.token(issuer, &self.agent)?;
+                self.any_address(method, path, body, Some(&token))
+            }
+            result => result,
+        }
+    }
+
     /// Tries each address once, beginning with the one that answered last.
-    fn any_address(&self, method: Method, path: &str, body: Option<&str>) -> Result<String, ClientError> {
+    fn any_address(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+        authorization: Option<&Authorization>,
+    ) -> Result<String, ClientError> {
         let urls = &self.config.urls;
         let first = self.current.load(Ordering::Relaxed);
         let mut result = Err(ClientError::Unreachable("no address".to_owned()));
         for index in 0..urls.len() {
             let current = (first + index) % urls.len();
-            result = self.once(method, &format!("{}{path}", urls[current]), body);
+            result = self.once(method, &format!("{}{path}", urls[current]), body, authorization);
             if !matches!(result, Err(ClientError::Unreachable(_))) {
                 self.current.store(current, Ordering::Relaxed);
                 return result;
@@ -103,14 +127,20 @@ impl Transport {
         result
     }
 
-    fn once(&self, method: Method, url: &str, body: Option<&str>) -> Result<String, ClientError> {
+    fn once(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&str>,
+        authorization: Option<&Authorization>,
+    ) -> Result<String, ClientError> {
         let unreachable = |error: ureq::Error| ClientError::Unreachable(format!("{url}: {error}"));
         let mut answer = match method {
-            Method::Get => self.headed(self.agent.get(url)).call(),
-            Method::Delete => self.headed(self.agent.delete(url)).call(),
+            Method::Get => self.headed(self.agent.get(url), authorization).call(),
+            Method::Delete => self.headed(self.agent.delete(url), authorization).call(),
             Method::Post | Method::Put => {
                 let request = if method == Method::Post { self.agent.post(url) } else { self.agent.put(url) };
-                self.headed(request).content_type(CONTENT_TYPE).send(body.unwrap_or("{}"))
+                self.headed(request, authorization).content_type(CONTENT_TYPE).send(body.unwrap_or("{}"))
             }
         }
         .map_err(unreachable)?;
@@ -119,9 +149,18 @@ impl Transport {
         if (200..300).contains(&status) { Ok(text) } else { Err(refusal(status, &text)) }
     }
 
-    fn headed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
-        let request = request.header("Accept", format!("{CONTENT_TYPE}, application/json;q=0.5"));
-        match &self.config.authorization {
+    fn headed<B>(
+        &self,
+        request: ureq::RequestBuilder<B>,
+        authorization: Option<&Authorization>,
+    ) -> ureq::RequestBuilder<B> {
+        let accepted = format!("{CONTENT_TYPE}, application/json;q=0.5");
+        let request = self
+            .config
+            .headers
+            .iter()
+            .fold(request.header("Accept", accepted), |request, (name, value)| request.header(*name, value));
+        match authorization {
             Some(authorization) => request.header("Authorization", authorization.value()),
             None => request,
         }

@@ -59,20 +59,29 @@ fn number(text: &str, spelling: Spelling, output: &mut String) {
 
 /// A double as Java's `Double.toString` prints it: `1.0`, `1.0E10`, `1.0E-5`.
 pub fn double_text(double: f64) -> String {
+    let mut text = String::new();
+    write_double(double, &mut text);
+    text
+}
+
+/// Appends what [`double_text`] gives.
+pub fn write_double(double: f64, output: &mut String) {
     if double.is_nan() {
-        return "NaN".to_owned();
+        return output.push_str("NaN");
     }
     if double.is_infinite() {
-        return if double > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+        return output.push_str(if double > 0.0 { "Infinity" } else { "-Infinity" });
     }
     let magnitude = double.abs();
+    // Writing to a string cannot fail.
     if double == 0.0 || (1e-3..1e7).contains(&magnitude) {
-        return format!("{double:?}");
+        let _ = write!(output, "{double:?}");
+        return;
     }
     let scientific = format!("{double:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let point = if mantissa.contains('.') { "" } else { ".0" };
-    format!("{mantissa}{point}E{exponent}")
+    let _ = write!(output, "{mantissa}{point}E{exponent}");
 }
 
 /// Appends `text` as a JSON string with the escapes that Jackson writes.

@@ -22,6 +22,7 @@ mod tags;
 mod tests;
 
 use model::Model;
+use resource::{ResourceId, Resources};
 use stack::on_large_stack;
 
 /// A parsed schema with what its references name.
@@ -31,6 +32,39 @@ pub struct JsonSchema {
     document: Node,
     references: Vec<(String, Node)>,
     validator: OnceLock<Result<jsonschema::Validator, String>>,
+}
+
+/// What the `$ref`s of a schema mean.
+pub struct References<'a>(Resources<'a>);
+
+/// A node of a schema, or of what the schema refers to.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Where its references start from.
+    resource: ResourceId,
+}
+
+/// Most references from one to the next.
+const MAX_HOPS: usize = 32;
+
+impl<'a> References<'a> {
+    /// The root of the schema.
+    pub fn root(&self, schema: &'a JsonSchema) -> Place<'a> {
+        Place { node: &schema.document, resource: 0 }
+    }
+
+    /// A node within that of `place`, or, if it is a `$ref`, what that means; `None` for one that leads nowhere.
+    pub fn within(&self, place: Place<'a>, node: &'a Node) -> Option<Place<'a>> {
+        let mut place = Place { node, resource: self.0.resource_of(node, place.resource) };
+        for _ in 0..MAX_HOPS {
+            let Some(reference) = place.node.get("$ref").and_then(Node::as_str) else { return Some(place) };
+            let (node, resource) = self.0.resolve(reference, place.resource)?;
+            place = Place { node, resource };
+        }
+        None
+    }
 }
 
 impl JsonSchema {
@@ -71,6 +105,11 @@ impl JsonSchema {
             )));
         }
         check_expressions(&self.document)
+    }
+
+    /// What the `$ref`s of the schema mean.
+    pub fn references(&self) -> References<'_> {
+        References(Resources::new(&self.document, &self.references))
     }
 
     /// The document.

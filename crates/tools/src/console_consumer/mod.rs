@@ -256,7 +256,7 @@ impl Session {
                     }
                     terminal.flush();
                 }
-                Polled::Assigned(_) | Polled::Revoked(_) => {}
+                Polled::Assigned(_) | Polled::Revoking(_) | Polled::Revoked(_) => {}
                 Polled::Idle => terminal.flush(),
             }
             if self.request.timeout.is_some_and(|timeout| last_record.elapsed() >= timeout) {

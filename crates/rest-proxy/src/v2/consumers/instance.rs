@@ -321,7 +321,7 @@ impl Instance {
             }
             Polled::Assigned(_) => self.is_settled = true,
             Polled::Revoked(lost) => self.stash.forget(|tp| lost.contains(tp)),
-            Polled::Idle => {}
+            Polled::Revoking(_) | Polled::Idle => {}
         }
     }
 

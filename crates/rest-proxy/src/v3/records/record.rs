@@ -310,7 +310,7 @@ pub struct Success<'a> {
 /// What the answer tells besides the place.
 #[derive(Debug)]
 pub struct Sent {
-    /// When, in milliseconds since 1970.
+    /// When, as the client says, in milliseconds since 1970.
     pub timestamp: i64,
     /// The key.
     pub key: Option<Told>,
@@ -328,12 +328,15 @@ impl Sent {
             topic_name: topic,
             partition_id: at.partition,
             offset: at.offset,
-            timestamp: iso(self.timestamp),
+            timestamp: iso(at.log_append_time_ms.unwrap_or(self.timestamp)),
             key: self.key,
             value: self.value,
         }
     }
 }
+
+/// Messages may repeat what the client has sent, which may be long, and many may wait for a client that reads slowly.
+const MESSAGE_BYTES_MAX: usize = 2000;
 
 /// A record that was not written.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -348,10 +351,15 @@ impl<'a> Failure<'a> {
     /// Constraints of records are told with their code in the message, as the original does.
     pub fn new(error: &RestError, id: Option<&'a str>) -> Failure<'a> {
         let (status, code) = (i32::from(error.status()), error.code());
-        if status == 422 && code != status {
-            return Failure { id, error_code: status, message: format!("Error: {code} : {error}") };
+        let (code, mut message) = match status == 422 && code != status {
+            true => (status, format!("Error: {code} : {error}")),
+            false => (code, error.to_string()),
+        };
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            message.push('…');
         }
-        Failure { id, error_code: code, message: error.to_string() }
+        Failure { id, error_code: code, message }
     }
 }
 
@@ -363,6 +371,17 @@ mod tests {
 
     fn kind(part: Value) -> Result<Kind> {
         serde_json::from_value::<Part>(part).map_err(bad_request)?.kind()
+    }
+
+    #[test]
+    fn what_is_told_of_a_bad_record_does_not_grow_with_it() {
+        let failure = Failure::new(&bad_request("ü".repeat(1_000_000)), None);
+        assert!(
+            failure.message.len() < MESSAGE_BYTES_MAX + 10 && failure.message.ends_with("ü…"),
+            "{}",
+            failure.message.len()
+        );
+        assert_eq!(Failure::new(&bad_request("short"), None).message, "Bad Request: short");
     }
 
     #[test]

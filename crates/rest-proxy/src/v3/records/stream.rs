@@ -21,10 +21,16 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// Answers that a client has not read yet. Clients may send all of a long body before they read.
 const UNREAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A record's answer, now or later.
+/// A record's answer, now or later. Lines wait for a slow client by the thousand: a failure is cut to its answer at once.
 enum Line {
     Pending(Box<Submitted>),
-    Failed(RestError),
+    Failed(Failure<'static>),
+}
+
+impl Line {
+    fn failed(error: &RestError) -> Line {
+        Line::Failed(Failure::new(error, None))
+    }
 }
 
 /// Answers `first`, whose JSON has so many bytes, and what follows in `source`, until the body or the time is over.
@@ -53,15 +59,15 @@ async fn read(
         let line = match next {
             Ok(Some((record, bytes))) => match target.submit(record, bytes).await {
                 Ok(submitted) => Line::Pending(Box::new(submitted)),
-                Err(error) => Line::Failed(error),
+                Err(error) => Line::failed(&error),
             },
             Ok(None) => return,
             Err(Stop::Over) => return,
             Err(Stop::Refused(error)) => {
-                let _ = lines.send(Line::Failed(error)).await;
+                let _ = lines.send(Line::failed(&error)).await;
                 return;
             }
-            Err(Stop::Skipped(error)) => Line::Failed(error),
+            Err(Stop::Skipped(error)) => Line::failed(&error),
         };
         // Nobody reads the answers any more: the client is gone.
         if lines.send(line).await.is_err() {
@@ -126,7 +132,7 @@ async fn write(
                 }
             };
             let outcome = match line {
-                Line::Failed(error) => Err(error),
+                Line::Failed(failure) => Err(failure),
                 Line::Pending(submitted) => {
                     let Submitted { sent, mut pending } = *submitted;
                     let outcome = match pending.try_outcome() {
@@ -134,12 +140,12 @@ async fn write(
                         None if !flush(&mut text, &mut chunks).await => return,
                         None => pending.outcome().await,
                     };
-                    outcome.map(|at| (sent, at))
+                    outcome.map(|at| (sent, at)).map_err(|error| Failure::new(&error, None))
                 }
             };
             match outcome {
                 Ok((sent, at)) => push(&mut text, &sent.success(&target.cluster_id, &target.topic, at, None)),
-                Err(error) => push(&mut text, &Failure::new(&error, None)),
+                Err(failure) => push(&mut text, &failure),
             }
             if text.len() >= CHUNK_BYTES && !flush(&mut text, &mut chunks).await {
                 return;

@@ -29,6 +29,11 @@ pub fn chunks(bytes_max: usize) -> (ChunkSender, Body) {
 }
 
 impl ChunkSender {
+    /// Returns when the client is gone.
+    pub async fn closed(&self) {
+        self.chunks.closed().await;
+    }
+
     /// Waits for room and sends; `false` when the client is gone.
     pub async fn send(&mut self, bytes: Bytes) -> bool {
         let size = u32::try_from(bytes.len().min(self.bytes_max)).unwrap_or(u32::MAX);
