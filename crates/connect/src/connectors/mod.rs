@@ -1,0 +1,4 @@
+//! Connectors that are built in.
+
+pub mod file;
+pub mod jdbc;
