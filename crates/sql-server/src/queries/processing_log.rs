@@ -1,0 +1,198 @@
+//! The processing log: what became null and which records were skipped, as records of a topic that can be queried.
+//!
+//! Queries never wait for it: what comes faster than it can be written is left out, and counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use milena_sql::operators::{ProcessingLog, Undecodable};
+use milena_sql::runtime::RawRecord;
+use milena_stdx::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::failure::QueryFailure;
+use super::states::QueryStatus;
+use crate::config::SqlConfig;
+use crate::kafka::topics::{self, TopicShape};
+use crate::state::Connected;
+
+/// Entries that may wait to be written.
+const WAITING_MAX: usize = 1_000;
+
+/// Where entries go.
+#[derive(Debug)]
+pub struct LogTopic {
+    entries: mpsc::Sender<Value>,
+    left_out: AtomicU64,
+    rows: bool,
+}
+
+/// The log's side that writes.
+pub struct LogWriter {
+    entries: mpsc::Receiver<Value>,
+    topic: Option<String>,
+}
+
+/// Both sides of the log of a server. Without a topic entries go nowhere.
+pub fn open(config: &SqlConfig) -> (Arc<LogTopic>, LogWriter) {
+    let (sender, entries) = mpsc::channel(WAITING_MAX);
+    let rows = config.settings.is_true("ksql.logging.processing.rows.include", false);
+    let topic = topic(config);
+    (Arc::new(LogTopic { entries: sender, left_out: AtomicU64::new(0), rows }), LogWriter { entries, topic })
+}
+
+/// The topic, where there is to be one.
+pub fn topic(config: &SqlConfig) -> Option<String> {
+    let named = config.settings.get("ksql.logging.processing.topic.name").filter(|name| !name.is_empty());
+    let made = config.settings.is_true("ksql.logging.processing.topic.auto.create", false);
+    match named {
+        Some(name) => Some(name.to_owned()),
+        None => made.then(|| format!("{}ksql_processing_log", config.service_id)),
+    }
+}
+
+/// The stream over the topic, as `ksql.logging.processing.stream.auto.create` makes it.
+pub fn stream_statement(name: &str, topic: &str) -> String {
+    const ERROR: &str = "errorMessage VARCHAR, record VARCHAR, cause ARRAY<VARCHAR>";
+    format!(
+        "CREATE STREAM IF NOT EXISTS {name} (logger VARCHAR, level VARCHAR, time BIGINT, message STRUCT<type INTEGER, \
+         deserializationError STRUCT<target VARCHAR, errorMessage VARCHAR, recordB64 VARCHAR, cause ARRAY<VARCHAR>, topic VARCHAR>, \
+         recordProcessingError STRUCT<{ERROR}>, productionError STRUCT<errorMessage VARCHAR>, \
+         serializationError STRUCT<target VARCHAR, errorMessage VARCHAR, record VARCHAR, cause ARRAY<VARCHAR>, topic VARCHAR>, \
+         kafkaStreamsThreadError STRUCT<errorMessage VARCHAR, threadName VARCHAR, cause ARRAY<VARCHAR>>>) \
+         WITH (KAFKA_TOPIC='{topic}', VALUE_FORMAT='JSON', KEY_FORMAT='KAFKA');"
+    )
+}
+
+impl LogWriter {
+    /// Makes the topic where that is wanted.
+    ///
+    /// # Errors
+    /// What the cluster says.
+    pub async fn make_topic(&self, connected: &Connected, config: &SqlConfig) -> milena_client::Result<()> {
+        let Some(topic) = &self.topic else { return Ok(()) };
+        if !config.settings.is_true("ksql.logging.processing.topic.auto.create", false) {
+            return Ok(());
+        }
+        let number = |name: &str| config.settings.integer(name);
+        let shape = TopicShape {
+            partitions: number("ksql.logging.processing.topic.partitions").and_then(|n| n.try_into().ok()).unwrap_or(1),
+            replicas: number("ksql.logging.processing.topic.replication.factor")
+                .and_then(|n| n.try_into().ok())
+                .unwrap_or(1),
+        };
+        topics::create(&connected.kafka.cluster, topic, shape, &BTreeMap::new()).await
+    }
+
+    /// Writes what comes, for ever.
+    pub async fn write(mut self, connected: Connected) {
+        while let Some(entry) = self.entries.recv().await {
+            let Some(topic) = &self.topic else { continue };
+            let timestamp = entry["time"].as_i64().unwrap_or_default();
+            let value = Some(entry.to_string().into());
+            let record = RawRecord { key: None, value, timestamp, headers: [].into(), partition: 0, offset: 0 };
+            if let Err(error) = connected.kafka.records.send(topic, None, &record).await {
+                tracing::warn!(topic, "the processing log cannot be written: {error}");
+            }
+        }
+    }
+}
+
+impl LogTopic {
+    /// Hands an entry over, unless too many wait.
+    fn add(&self, logger: &str, kind: usize, error: Value) {
+        const KINDS: [&str; 5] = [
+            "deserializationError",
+            "recordProcessingError",
+            "productionError",
+            "serializationError",
+            "kafkaStreamsThreadError",
+        ];
+        let mut message = json!({ "type": kind });
+        for (number, name) in KINDS.into_iter().enumerate() {
+            message[name] = if number == kind { error.clone() } else { Value::Null };
+        }
+        let entry = json!({ "level": "ERROR", "logger": logger, "time": SystemClock.now_ms(), "message": message });
+        if self.entries.try_send(entry).is_err() && self.left_out.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!("entries of the processing log are left out: they come faster than they can be written");
+        }
+    }
+}
+
+/// The log as one query sees it.
+pub struct QueryLog {
+    /// The query.
+    pub query: String,
+    /// Where skipped records are counted.
+    pub status: Arc<QueryStatus>,
+    /// Where entries go.
+    pub topic: Arc<LogTopic>,
+}
+
+impl QueryLog {
+    fn logger(&self, step: &str) -> String {
+        format!("processing.{}.{step}", self.query)
+    }
+
+    /// The query has failed.
+    pub fn failed(&self, failure: &QueryFailure) {
+        let error = json!({ "errorMessage": failure.message, "threadName": self.query, "cause": [] });
+        self.topic.add(&self.logger("thread"), 4, error);
+    }
+
+    /// A record of the result cannot be written.
+    pub fn unwritten(&self, message: &str) {
+        self.status.statistics.unprocessed();
+        self.topic.add(&self.logger("producer"), 2, json!({ "errorMessage": message }));
+    }
+}
+
+impl ProcessingLog for QueryLog {
+    fn record(&self, logger: &str, message: &str) {
+        self.status.statistics.unprocessed();
+        tracing::debug!(query = self.query, logger, "{message}");
+        let error = json!({ "errorMessage": message, "record": null, "cause": [] });
+        self.topic.add(&self.logger(logger), 1, error);
+    }
+
+    fn undecodable(&self, record: &Undecodable<'_>) {
+        let Undecodable { topic, target, message, bytes } = record;
+        self.status.statistics.failed(topic);
+        tracing::debug!(query = self.query, "{target} of {topic}: {message}");
+        let bytes = bytes.filter(|_| self.topic.rows).map(|bytes| STANDARD.encode(bytes));
+        let error =
+            json!({ "target": target, "errorMessage": message, "recordB64": bytes, "cause": [], "topic": topic });
+        self.topic.add(&self.logger("KsqlTopic.Source.deserializer"), 0, error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_have_one_error_and_rows_only_where_they_may() {
+        for (rows, shown) in [(true, json!("/w==")), (false, Value::Null)] {
+            let (entries, mut written) = mpsc::channel(1);
+            let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows });
+            let log = QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic };
+            let bytes: &[u8] = &[0xff];
+            log.undecodable(&Undecodable { topic: "t", target: "value", message: "no JSON", bytes: Some(bytes) });
+            let entry = written.try_recv().unwrap();
+            assert_eq!(entry["logger"], "processing.CSAS_A_1.KsqlTopic.Source.deserializer");
+            assert_eq!(entry["message"]["type"], 0);
+            assert_eq!(entry["message"]["deserializationError"]["recordB64"], shown);
+            assert_eq!(entry["message"]["recordProcessingError"], Value::Null);
+        }
+    }
+
+    #[test]
+    fn the_stream_over_the_log_is_a_statement() {
+        let statement = stream_statement("KSQL_PROCESSING_LOG", "default_ksql_processing_log");
+        assert!(milena_sql::parser::parse_one(&statement, &|_| None).is_ok(), "{statement}");
+    }
+}

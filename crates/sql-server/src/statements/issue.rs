@@ -1,0 +1,198 @@
+//! Statements that change something: checked, prepared, written into the command topic, waited for.
+
+use milena_sql::ast::{ColumnConstraint, CreateSource, SourceKind, Statement, TableElement, format_statement};
+use milena_sql::catalog::schema::{Column, Namespace};
+use milena_sql::catalog::{Catalog, Source};
+use milena_sql::definition::{Circumstances, register_schemas};
+use serde_json::{Value, json};
+
+use super::Call;
+use crate::command::execute::{Effect, Outcome, execute};
+use crate::command::metastore::CommandStatus;
+use crate::command::{Command, CommandId};
+use crate::entities::{entity, with_warnings};
+use crate::error::{Failure, Result};
+use crate::kafka::topics::{self, TopicShape};
+use crate::session::Session;
+use crate::state::Connected;
+use crate::terminate::delete_subjects;
+
+/// Executes a statement on every server, this one included, and answers what became of it.
+pub async fn issue(call: &Call<'_>, statement: &Statement, id: CommandId, session: &Session) -> Result<Value> {
+    let connected = call.server.ready().await?;
+    call.server.undamaged()?;
+    if call.server.config.queries_file.is_some() {
+        let message = "This server runs in headless mode: its statements come from ksql.queries.file alone.";
+        return Err(Failure::statement(message, call.text));
+    }
+    let _turn = call.server.issuing.lock().await;
+    let end = connected.log.end().await?;
+    call.server.executed_before(end).await?;
+    let outcome = checked(call, statement, end, None).await?;
+    let creates = matches!(statement, Statement::CreateSource(_) | Statement::CreateAsSelect(_));
+    if outcome.is_noop && creates {
+        return Ok(with_warnings("warning_entity", call.text, json!({ "message": outcome.message }), &[]));
+    }
+    let mut partitions = None;
+    if let Some(source) = &outcome.made {
+        let is_sink = matches!(statement, Statement::CreateAsSelect(_));
+        partitions = Some(topic(&connected, source, call, is_sink).await?);
+        schemas(call, source, is_sink).await?;
+    }
+    let topic_to_delete = match statement {
+        Statement::DropSource(drop) if drop.delete_topic => call.server.catalog().source(&drop.name).cloned(),
+        _ => None,
+    };
+    let text =
+        outcome.made.as_deref().map_or_else(|| call.text.to_owned(), |made| replayed(statement, made, call.text));
+    let command = Command::new(&text, session.properties.clone(), Default::default(), partitions);
+    let offset = connected.log.append(&id, &command).await?;
+    let key = id.to_string();
+    let executed = call.server.executed_before(offset + 1).await;
+    let status = match executed {
+        Ok(()) => call.server.metastore.status(&key).unwrap_or_else(CommandStatus::queued),
+        Err(_) => CommandStatus::queued(),
+    };
+    if let (Some(source), Ok(())) = (topic_to_delete, executed) {
+        // What still writes the topic would only find it gone.
+        for effect in &outcome.effects {
+            if let Effect::Stop(query) = effect {
+                let ended = call.server.query_states.ended(query);
+                let _ = tokio::time::timeout(call.server.config.response_timeout, ended).await;
+            }
+        }
+        topics::delete(&connected.kafka.cluster, &source.topic).await?;
+        delete_subjects(call.server, &source.topic).await;
+    }
+    let members = json!({ "commandId": key, "commandStatus": status.json(), "commandSequenceNumber": offset });
+    Ok(entity("currentStatus", &text, members))
+}
+
+/// The text that servers execute: with the columns that were taken from the registry, which may say something else when
+/// the text is read again. What a schema id names never changes.
+fn replayed(statement: &Statement, made: &Source, text: &str) -> String {
+    let Statement::CreateSource(create) = statement else { return text.to_owned() };
+    let is_stated = |column: &Column| create.elements.iter().any(|element| element.name == column.name);
+    let is_named = |column: &Column| match column.namespace {
+        Namespace::Key => made.key_format.schema_id.is_some(),
+        _ => made.value_format.schema_id.is_some(),
+    };
+    let elements: Vec<TableElement> = made
+        .schema
+        .columns()
+        .iter()
+        .filter(|column| is_stated(column) || !is_named(column))
+        .map(|column| element(column, create))
+        .collect();
+    if elements.len() == create.elements.len() {
+        return text.to_owned();
+    }
+    let stated = Statement::CreateSource(CreateSource { elements, ..create.clone() });
+    format_statement(&stated).map_or_else(|| text.to_owned(), |stated| format!("{stated};"))
+}
+
+fn element(column: &Column, create: &CreateSource) -> TableElement {
+    let constraint = match (&column.namespace, create.kind) {
+        (Namespace::Value, _) => ColumnConstraint::None,
+        (Namespace::Key, SourceKind::Stream) => ColumnConstraint::Key,
+        (Namespace::Key, SourceKind::Table) => ColumnConstraint::PrimaryKey,
+        (Namespace::Headers, _) => ColumnConstraint::Headers,
+        (Namespace::Header(name), _) => ColumnConstraint::Header(name.clone()),
+    };
+    TableElement {
+        name: column.name.clone(),
+        column_type: column.column_type.clone(),
+        constraint,
+        location: create.location,
+    }
+}
+
+/// Executes a statement on this server alone, for good.
+pub async fn apply(call: &Call<'_>, statement: &Statement, number: usize) -> Result<Vec<Effect>> {
+    let connected = call.server.ready().await?;
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    let (outcome, catalog) = executed(call, statement, number, None).await?;
+    let Some(source) = outcome.made.filter(|_| !outcome.is_noop) else {
+        call.server.metastore.set_catalog(catalog);
+        return Ok(outcome.effects);
+    };
+    let is_sink = matches!(statement, Statement::CreateAsSelect(_));
+    let partitions = topic(&connected, &source, call, is_sink).await?;
+    schemas(call, &source, is_sink).await?;
+    let (outcome, catalog) = executed(call, statement, number, Some(partitions)).await?;
+    call.server.metastore.set_catalog(catalog);
+    Ok(outcome.effects)
+}
+
+/// What the statement would do now.
+async fn checked(call: &Call<'_>, statement: &Statement, number: i64, partitions: Option<i32>) -> Result<Outcome> {
+    executed(call, statement, number, partitions).await.map(|(outcome, _)| outcome)
+}
+
+/// What the statement would do now, and the catalog as it would be.
+async fn executed(
+    call: &Call<'_>,
+    statement: &Statement,
+    number: i64,
+    partitions: Option<i32>,
+) -> Result<(Outcome, Catalog)> {
+    let mut catalog = (*call.server.catalog()).clone();
+    let circumstances = Circumstances {
+        settings: call.settings.clone(),
+        registry: call.server.registry.clone(),
+        number: usize::try_from(number).unwrap_or_default(),
+        partitions,
+    };
+    let (statement, text) = (statement.clone(), call.text.to_owned());
+    // The registry may be asked, which blocks.
+    let checking = move || {
+        let outcome = execute(&statement, &text, &mut catalog, &circumstances);
+        outcome.map(|outcome| (outcome, catalog))
+    };
+    let checked = tokio::task::spawn_blocking(checking).await;
+    let checked = checked.map_err(|error| Failure::new(Failure::SERVER, error.to_string()))?;
+    Ok(checked?)
+}
+
+/// Makes the topic of a source unless it is there; how many partitions it has.
+async fn topic(connected: &Connected, source: &Source, call: &Call<'_>, is_sink: bool) -> Result<i32> {
+    let cluster = &connected.kafka.cluster;
+    if let Some(known) = topics::shape(cluster, &source.topic).await? {
+        let wanted = source.partitions.filter(|wanted| !is_sink && *wanted != known.partitions);
+        if let Some(wanted) = wanted {
+            return Err(Failure::statement(
+                format!(
+                    "A Kafka topic with the name '{}' already exists, with different partition/replica configuration than required. KSQL expects {wanted} partitions (topic has {}), and {} replication factor (topic has {}).",
+                    source.topic, known.partitions, known.replicas, known.replicas
+                ),
+                call.text,
+            ));
+        }
+        return Ok(known.partitions);
+    }
+    let Some(partitions) = source.partitions else {
+        return Err(Failure::statement(
+            format!(
+                "Topic '{0}' does not exist. If you want to create a new topic for the stream/table please re-run the statement providing the required 'PARTITIONS' configuration in the WITH clause (and optionally 'REPLICAS'). For example: CREATE STREAM {1} (...) WITH (KAFKA_TOPIC='{0}', PARTITIONS=1, ...);",
+                source.topic, source.name
+            ),
+            call.text,
+        ));
+    };
+    // -1: as the cluster is configured.
+    let shape = TopicShape { partitions, replicas: source.replicas.unwrap_or(-1) };
+    let compacted = source.kind == milena_sql::ast::SourceKind::Table && is_sink && source.window.is_none();
+    let mut configs = std::collections::BTreeMap::new();
+    if compacted {
+        configs.insert("cleanup.policy".to_owned(), "compact".to_owned());
+    }
+    topics::create(cluster, &source.topic, shape, &configs).await?;
+    Ok(partitions)
+}
+
+async fn schemas(call: &Call<'_>, source: &Source, is_sink: bool) -> Result<()> {
+    let (source, registry) = (source.clone(), call.server.registry.clone());
+    let registered = tokio::task::spawn_blocking(move || register_schemas(&source, is_sink, &registry)).await;
+    registered.map_err(|error| Failure::new(Failure::SERVER, error.to_string()))??;
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! What statements of definition do to the catalog: `CREATE`, `ALTER`, `DROP`, `INSERT INTO ... SELECT`, `TERMINATE`.
+//!
+//! [`define`] is deterministic: servers that apply the same statements in the same order to the same registry know the
+//! same sources and queries. Topics and schemas are the callers' work.
+
+use std::sync::Arc;
+
+use crate::ast::{CreateAsSelect, CreateSource, InsertInto, Name, SourceKind, Statement, quote_identifier};
+use crate::catalog::{Catalog, QueryEntry, Settings, Source, StatementError, alter, define as sources};
+use crate::formats::registry::SchemaRegistry;
+use crate::formats::{self, CodecContext, Side};
+use crate::parser::parse_one;
+use crate::planner::step::{Step, StepKind};
+use crate::planner::{self, sink};
+
+/// What a statement is executed with.
+#[derive(Clone)]
+pub struct Circumstances {
+    /// Properties of the server with those of the session over them.
+    pub settings: Settings,
+    /// The schemas.
+    pub registry: Arc<dyn SchemaRegistry>,
+    /// The number of the statement, which goes into the ids of queries.
+    pub number: usize,
+    /// How many partitions the topic of a new source has.
+    pub partitions: Option<i32>,
+}
+
+/// What a statement has done.
+pub enum Defined {
+    /// A stream or table over a topic is new.
+    Source(Box<Source>),
+    /// A query is new, with the source that it fills, in the place of the query `replaces`.
+    Query {
+        /// The query.
+        query: Box<PersistentQuery>,
+        /// The query that filled the same source until now.
+        replaces: Option<String>,
+    },
+    /// A stream or table was changed.
+    Altered(Box<Source>),
+    /// A stream or table is gone, and the query that filled it.
+    Dropped {
+        /// What is gone; `None` when it was not there.
+        source: Option<Box<Source>>,
+    },
+    /// A custom type is new.
+    Type(Name),
+    /// A custom type is gone.
+    DroppedType(Name),
+    /// Queries are gone.
+    Terminated(Vec<String>),
+    /// Nothing: what was to be created is there already. The text tells so.
+    Nothing(String),
+}
+
+/// A query that runs until it is terminated.
+#[derive(Clone)]
+pub struct PersistentQuery {
+    /// Its id.
+    pub id: String,
+    /// Its steps.
+    pub step: Step,
+    /// What it writes.
+    pub sink: Source,
+    /// Its text.
+    pub statement: String,
+    /// Whether it writes nothing: it keeps the state of a source table, so that the table can be looked up.
+    pub only_keeps_state: bool,
+}
+
+/// Applies a statement to `catalog`; `None` for statements that define nothing.
+///
+/// # Errors
+/// A statement that is refused; the catalog is as before.
+pub fn define(
+    statement: &Statement,
+    text: &str,
+    catalog: &mut Catalog,
+    circumstances: &Circumstances,
+) -> Option<Result<Defined, StatementError>> {
+    Some(match statement {
+        Statement::CreateSource(create) => create_source(create, text, catalog, circumstances),
+        Statement::CreateAsSelect(create) => create_as_select(create, text, catalog, circumstances),
+        Statement::InsertInto(insert) => insert_into(insert, text, catalog, circumstances),
+        Statement::DropSource(drop) => {
+            let source = catalog.source(&drop.name);
+            if drop.delete_topic && source.is_some_and(|source| source.read_only) {
+                return Some(Err(StatementError(format!("Cannot delete topic for read-only source: {}", drop.name))));
+            }
+            let dropped = catalog.drop_source(&drop.name, drop.kind, drop.if_exists);
+            dropped.map(|source| Defined::Dropped { source: source.map(Box::new) })
+        }
+        Statement::AlterSource(alter) => alter::altered(catalog.source(&alter.name), alter).map(|altered| {
+            catalog.put_source(altered.clone());
+            Defined::Altered(Box::new(altered))
+        }),
+        Statement::CreateType { name, definition, if_not_exists } => {
+            catalog.add_type(name.clone(), definition.clone(), *if_not_exists).map(|new| match new {
+                true => Defined::Type(name.clone()),
+                false => Defined::Nothing(format!("{name} is already registered")),
+            })
+        }
+        Statement::DropType { name, if_exists } => {
+            catalog.drop_type(name, *if_exists).map(|was_there| match was_there {
+                true => Defined::DroppedType(name.clone()),
+                false => Defined::Nothing(format!("Type '{name}' does not exist")),
+            })
+        }
+        Statement::Terminate(id) => terminate(id.as_deref(), catalog),
+        _ => return None,
+    })
+}
+
+fn create_source(
+    create: &CreateSource,
+    text: &str,
+    catalog: &mut Catalog,
+    circumstances: &Circumstances,
+) -> Result<Defined, StatementError> {
+    if create.if_not_exists
+        && let Some(known) = catalog.source(&create.name)
+    {
+        return Ok(Defined::Nothing(exists(&create.name, create.kind, known)));
+    }
+    let source = sources::define(create, text, &circumstances.settings, &circumstances.registry)?;
+    check_free(&source, create.or_replace, catalog)?;
+    let source = Source { partitions: circumstances.partitions.or(source.partitions), ..source };
+    if source.read_only
+        && source.kind == SourceKind::Table
+        && circumstances.settings.is_true("ksql.source.table.materialization.enabled", true)
+    {
+        return keep_state(source, text, catalog, circumstances);
+    }
+    catalog.put_source(source.clone());
+    Ok(Defined::Source(Box::new(source)))
+}
+
+/// A source table with the query that keeps its state.
+fn keep_state(
+    mut source: Source,
+    text: &str,
+    catalog: &mut Catalog,
+    circumstances: &Circumstances,
+) -> Result<Defined, StatementError> {
+    let id = format!("CST_{}_{}", source.name, circumstances.number);
+    source.created_by = Some(id.clone());
+    catalog.put_source(source.clone());
+    let select = format!("SELECT * FROM {} EMIT CHANGES;", quote_identifier(&source.name));
+    let parsed = parse_one(&select, &|_| None).map_err(|error| StatementError(error.to_string()))?;
+    let Statement::Query(query) = parsed else { return Ok(Defined::Source(Box::new(source))) };
+    let planned = planner::plan(&query, None, catalog, &circumstances.settings)?;
+    let query =
+        PersistentQuery { id, step: planned.step, sink: source, statement: text.to_owned(), only_keeps_state: true };
+    catalog.add_query(entry(&query));
+    Ok(Defined::Query { query: Box::new(query), replaces: None })
+}
+
+fn create_as_select(
+    create: &CreateAsSelect,
+    text: &str,
+    catalog: &mut Catalog,
+    circumstances: &Circumstances,
+) -> Result<Defined, StatementError> {
+    if create.if_not_exists
+        && let Some(known) = catalog.source(&create.name)
+    {
+        return Ok(Defined::Nothing(exists(&create.name, create.kind, known)));
+    }
+    let Circumstances { settings, registry, number, partitions } = circumstances;
+    let planned = planner::plan(&create.query, Some(&create.name), catalog, settings)?;
+    let mut source = sink::create(create, &planned, text, settings, registry)?;
+    check_free(&source, create.or_replace, catalog)?;
+    let kind = if create.kind == SourceKind::Stream { "CSAS" } else { "CTAS" };
+    let replaces = catalog.source(&create.name).and_then(|old| old.created_by.clone());
+    let replaced = replaces.as_ref().and_then(|old| catalog.queries().find(|query| query.id == *old));
+    if let Some(replaced) = replaced {
+        planner::upgrade::check_replacement(&replaced.statement, &planned.step, catalog, settings)?;
+    }
+    let id = match replaces.as_deref().filter(|old| goes_on(old, &planned.step, catalog, settings)) {
+        Some(old) => old.to_owned(),
+        None => sink::query_id(kind, Some(&create.name), &create.properties, *number)?,
+    };
+    source.created_by = Some(id.clone());
+    source.partitions = partitions.or(source.partitions);
+    if let Some(old) = &replaces {
+        catalog.remove_query(old);
+    }
+    catalog.put_source(source.clone());
+    let query =
+        PersistentQuery { id, step: planned.step, sink: source, statement: text.to_owned(), only_keeps_state: false };
+    catalog.add_query(entry(&query));
+    Ok(Defined::Query { query: Box::new(query), replaces })
+}
+
+/// Whether `new` can go on where the query `old` was, which it may replace: it reads the same topics, and what has been
+/// remembered means the same.
+fn goes_on(old: &str, new: &Step, catalog: &Catalog, settings: &Settings) -> bool {
+    let types = |name: &str| catalog.custom_type(name).cloned();
+    let entry = catalog.queries().find(|query| query.id == old);
+    let parsed = entry.and_then(|entry| parse_one(&entry.statement, &types).ok());
+    let Some(Statement::CreateAsSelect(create)) = parsed else { return false };
+    let Ok(planned) = planner::plan(&create.query, Some(&create.name), catalog, settings) else { return false };
+    let topics = |step: &Step| step.sources().iter().map(|source| source.topic.clone()).collect::<Vec<_>>();
+    keeps_state(&planned.step) && keeps_state(new) && topics(&planned.step) == topics(new)
+}
+
+/// Whether the state of a step does not depend on what may change of a query: it has none, or the groups of a stream. Rows
+/// that tables and joins remember have the columns that were read at the time.
+fn keeps_state(step: &Step) -> bool {
+    let own = match &step.kind {
+        StepKind::Source(source) => source.kind == SourceKind::Stream,
+        StepKind::Filter { .. } | StepKind::Project { .. } | StepKind::FlatMap { .. } | StepKind::Aggregate { .. } => {
+            true
+        }
+        _ => false,
+    };
+    own && step.inputs().into_iter().all(keeps_state)
+}
+
+fn insert_into(
+    insert: &InsertInto,
+    text: &str,
+    catalog: &mut Catalog,
+    circumstances: &Circumstances,
+) -> Result<Defined, StatementError> {
+    let target = catalog.source(&insert.target).cloned();
+    if target.is_none() {
+        return Err(StatementError(format!(
+            "{}Source `{}` does not exist.{}",
+            insert.location.prefix(),
+            insert.target,
+            planner::scope::hint(&insert.target, catalog)
+        )));
+    }
+    let mut planned = planner::plan(&insert.query, Some(&insert.target), catalog, &circumstances.settings)?;
+    let target = sink::insert(target.as_ref(), &insert.target, &mut planned)?;
+    let id = sink::query_id("INSERTQUERY", None, &insert.properties, circumstances.number)?;
+    if catalog.queries().any(|query| query.id == id) {
+        return Err(StatementError(format!("Query ID '{id}' already exists.")));
+    }
+    let query =
+        PersistentQuery { id, step: planned.step, sink: target, statement: text.to_owned(), only_keeps_state: false };
+    catalog.add_query(entry(&query));
+    Ok(Defined::Query { query: Box::new(query), replaces: None })
+}
+
+fn terminate(id: Option<&str>, catalog: &mut Catalog) -> Result<Defined, StatementError> {
+    let ids: Vec<String> = catalog.queries().map(|query| query.id.clone()).collect();
+    let gone: Vec<String> = ids.into_iter().filter(|query| id.is_none_or(|id| id == query)).collect();
+    if let (Some(id), true) = (id, gone.is_empty()) {
+        return Err(StatementError(format!("Unknown queryId: {id}")));
+    }
+    for id in &gone {
+        catalog.remove_query(id);
+    }
+    Ok(Defined::Terminated(gone))
+}
+
+fn entry(query: &PersistentQuery) -> QueryEntry {
+    let mut sources: Vec<Name> = Vec::new();
+    for source in query.step.sources() {
+        if !sources.contains(&source.name) {
+            sources.push(source.name.clone());
+        }
+    }
+    QueryEntry { id: query.id.clone(), sink: query.sink.name.clone(), sources, statement: query.statement.clone() }
+}
+
+fn exists(name: &Name, kind: SourceKind, known: &Source) -> String {
+    format!(
+        "Cannot add {} `{name}`: A {} with the same name already exists.",
+        kind.text().to_lowercase(),
+        known.kind.text().to_lowercase()
+    )
+}
+
+/// A new name, or one that may be replaced.
+fn check_free(source: &Source, or_replace: bool, catalog: &Catalog) -> Result<(), StatementError> {
+    match catalog.source(&source.name) {
+        None => Ok(()),
+        Some(known) if or_replace => alter::check_replacement(known, source),
+        Some(known) => Err(StatementError(format!(
+            "Cannot add {} '{}': A {} with the same name already exists",
+            source.kind.text().to_lowercase(),
+            source.name,
+            known.kind.text().to_lowercase()
+        ))),
+    }
+}
+
+/// Registers the schemas of a source: `always` those of a sink, else only where the topic has none yet.
+///
+/// # Errors
+/// A registry that refuses.
+pub fn register_schemas(
+    source: &Source,
+    always: bool,
+    registry: &Arc<dyn SchemaRegistry>,
+) -> Result<(), StatementError> {
+    for (side, spec, fields) in [
+        (Side::Key, &source.key_format, source.key_fields()),
+        (Side::Value, &source.value_format, source.value_fields()),
+    ] {
+        if !spec.format.has_registry() {
+            continue;
+        }
+        let context = CodecContext { topic: source.topic.clone(), side, registry: registry.clone() };
+        if always || registry.latest(&context.subject())?.is_none() {
+            formats::register(spec, &fields, &context)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Expressions made ready to run: names become column indexes, types are found and checked, and what is left is a
+//! closure over a row.
+//!
+//! The messages are those that users of the language know. A failure while a row is computed makes the expression null
+//! and leaves an entry in [`EvalContext::take_errors`], for the processing log.
+
+mod arithmetic;
+mod call;
+mod cast;
+mod coercion;
+mod comparison;
+mod compile;
+mod magic;
+mod strict;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::ast::{ColumnReference, Expression, Name};
+use crate::types::SqlType;
+use crate::value::Value;
+
+pub use call::CompiledLambda;
+pub use cast::{Cast, cast};
+pub(crate) use coercion::unify_types;
+pub use coercion::{coerce, common_type};
+pub use magic::rewrite_time_comparisons;
+pub use strict::strictly;
+
+/// What an expression does to a row.
+pub type Evaluator = Arc<dyn Fn(&[Value], &mut EvalContext) -> Result<Value, EvalError> + Send + Sync>;
+
+/// An expression that is ready to run.
+#[derive(Clone)]
+pub struct TypedExpression {
+    /// Type of its values; `None` where it is nothing but null.
+    pub sql_type: Option<SqlType>,
+    evaluator: Evaluator,
+    /// The value, where it is the same for all rows.
+    constant: Option<Value>,
+    /// The column, where it is nothing but one.
+    column: Option<usize>,
+}
+
+/// The columns that an expression may name, by their position in the row.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The columns in the order of the row.
+    pub columns: Vec<ScopeColumn>,
+    /// How functions behave.
+    pub settings: FunctionSettings,
+}
+
+/// A column that an expression may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeColumn {
+    /// Alias of its source; `None` answers to every qualifier.
+    pub source: Option<Name>,
+    /// Name of the column.
+    pub name: Name,
+    /// Its type.
+    pub column_type: SqlType,
+}
+
+/// Settings that change what functions give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionSettings {
+    /// `ksql.functions.substring.legacy.args`: positions count from 0 and the third argument is an end.
+    pub legacy_substring: bool,
+    /// `ksql.functions.collect_list.limit`: most elements of a COLLECT_LIST.
+    pub collect_list_limit: usize,
+    /// `ksql.functions.collect_set.limit`: most elements of a COLLECT_SET.
+    pub collect_set_limit: usize,
+}
+
+impl Default for FunctionSettings {
+    fn default() -> FunctionSettings {
+        FunctionSettings { legacy_substring: false, collect_list_limit: usize::MAX, collect_set_limit: usize::MAX }
+    }
+}
+
+/// What evaluation needs beside the row; one for each thread, used again for every row.
+#[derive(Debug, Default)]
+pub struct EvalContext {
+    locals: Vec<Value>,
+    errors: Vec<EvalError>,
+}
+
+/// Why an expression has no value for a row.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EvalError(pub String);
+
+/// Why an expression cannot be made ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ExpressionError(pub String);
+
+impl TypedExpression {
+    fn new(
+        sql_type: Option<SqlType>,
+        evaluator: impl Fn(&[Value], &mut EvalContext) -> Result<Value, EvalError> + Send + Sync + 'static,
+    ) -> TypedExpression {
+        TypedExpression { sql_type, evaluator: Arc::new(evaluator), constant: None, column: None }
+    }
+
+    fn constant(sql_type: Option<SqlType>, value: Value) -> TypedExpression {
+        let constant = Some(value.clone());
+        TypedExpression { sql_type, evaluator: Arc::new(move |_, _| Ok(value.clone())), constant, column: None }
+    }
+
+    /// The value for a row; an error is told as it is.
+    pub fn try_evaluate(&self, row: &[Value], context: &mut EvalContext) -> Result<Value, EvalError> {
+        match (self.column, &self.constant) {
+            (Some(index), _) => Ok(row.get(index).cloned().unwrap_or_default()),
+            (None, Some(constant)) => Ok(constant.clone()),
+            (None, None) => (self.evaluator)(row, context),
+        }
+    }
+
+    /// The value for a row, not copied where it stands in the row already.
+    fn view<'a>(&'a self, row: &'a [Value], context: &mut EvalContext) -> Result<Cow<'a, Value>, EvalError> {
+        match (self.column, &self.constant) {
+            (Some(index), _) => Ok(row.get(index).map_or(Cow::Owned(Value::Null), Cow::Borrowed)),
+            (None, Some(constant)) => Ok(Cow::Borrowed(constant)),
+            (None, None) => (self.evaluator)(row, context).map(Cow::Owned),
+        }
+    }
+
+    /// The value for a row; an error makes it null and is kept in the context.
+    pub fn evaluate(&self, row: &[Value], context: &mut EvalContext) -> Value {
+        self.try_evaluate(row, context).unwrap_or_else(|error| {
+            context.errors.push(error);
+            Value::Null
+        })
+    }
+
+    /// Whether a row satisfies the expression as a condition: null and errors do not.
+    pub fn holds(&self, row: &[Value], context: &mut EvalContext) -> bool {
+        matches!(self.evaluate(row, context), Value::Boolean(true))
+    }
+
+    /// The value, where it is the same for all rows.
+    pub fn constant_value(&self) -> Option<&Value> {
+        self.constant.as_ref()
+    }
+
+    /// The position of the column, where the expression is nothing but one.
+    pub fn column_index(&self) -> Option<usize> {
+        self.column
+    }
+}
+
+impl std::fmt::Debug for TypedExpression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TypedExpression").field("sql_type", &self.sql_type).finish_non_exhaustive()
+    }
+}
+
+impl Scope {
+    /// Columns of one source, all of which answer to every qualifier.
+    pub fn of<N: Into<Name>>(columns: impl IntoIterator<Item = (N, SqlType)>) -> Scope {
+        let columns = columns
+            .into_iter()
+            .map(|(name, column_type)| ScopeColumn { source: None, name: name.into(), column_type })
+            .collect();
+        Scope { columns, settings: FunctionSettings::default() }
+    }
+
+    /// Position and type of a column.
+    pub fn resolve(&self, column: &ColumnReference) -> Option<(usize, &SqlType)> {
+        let matches = |known: &ScopeColumn| {
+            known.name == column.name
+                && match (&known.source, &column.source) {
+                    (Some(known), Some(wanted)) => known == wanted,
+                    _ => true,
+                }
+        };
+        let index = self.columns.iter().position(matches)?;
+        Some((index, &self.columns[index].column_type))
+    }
+
+    /// Makes an expression ready for rows of these columns.
+    pub fn compile(&self, expression: &Expression) -> Result<TypedExpression, ExpressionError> {
+        compile::Compiler::new(self).compile(expression)
+    }
+
+    /// Type of an expression's values; `None` where it is nothing but null.
+    pub fn type_of(&self, expression: &Expression) -> Result<Option<SqlType>, ExpressionError> {
+        Ok(self.compile(expression)?.sql_type)
+    }
+
+    /// Makes a condition ready: the expression of a WHERE or HAVING, which must be a BOOLEAN.
+    pub fn compile_condition(&self, clause: &str, condition: &Expression) -> Result<TypedExpression, ExpressionError> {
+        let compiled = self
+            .compile(condition)
+            .map_err(|error| ExpressionError(format!("Error in {clause} expression: {error}")))?;
+        match &compiled.sql_type {
+            Some(SqlType::Boolean) => Ok(compiled),
+            found => Err(ExpressionError(format!(
+                "Type error in {clause} expression: Should evaluate to boolean but is {condition} ({}) instead.",
+                type_text(found.as_ref())
+            ))),
+        }
+    }
+}
+
+impl EvalContext {
+    /// A context without errors.
+    pub fn new() -> EvalContext {
+        EvalContext::default()
+    }
+
+    /// Keeps an error for the processing log.
+    pub fn log(&mut self, error: EvalError) {
+        self.errors.push(error);
+    }
+
+    /// The errors since the last call; empties the list.
+    pub fn take_errors(&mut self) -> Vec<EvalError> {
+        std::mem::take(&mut self.errors)
+    }
+
+    /// The value of a parameter of a lambda.
+    fn local(&self, slot: usize) -> Value {
+        self.locals.get(slot).cloned().unwrap_or_default()
+    }
+
+    /// Gives parameters of a lambda, beginning at `slot`, their values.
+    pub(crate) fn set_locals(&mut self, slot: usize, values: &[Value]) {
+        let end = slot + values.len();
+        if self.locals.len() < end {
+            self.locals.resize(end, Value::Null);
+        }
+        self.locals[slot..end].clone_from_slice(values);
+    }
+}
+
+impl EvalError {
+    /// An error with this message.
+    pub fn new(message: impl Into<String>) -> EvalError {
+        EvalError(message.into())
+    }
+}
+
+/// A type, or `null` for what is nothing but null.
+pub(crate) fn type_text(sql_type: Option<&SqlType>) -> String {
+    sql_type.map_or_else(|| "null".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Functions of arrays.
+
+use std::collections::HashSet;
+
+use super::{Call, Category, Registry};
+use crate::expression::EvalError;
+use crate::value::Value;
+
+/// Most elements that GENERATE_SERIES gives.
+const MAX_SERIES: i64 = 10_000_000;
+
+pub(super) fn register(registry: &mut Registry) {
+    sets(registry);
+    measures(registry);
+    parts(registry);
+    series(registry);
+}
+
+fn sets(registry: &mut Registry) {
+    registry
+        .scalar(Category::Array, "array_concat", "The elements of both arrays; a null array counts as empty.")
+        .nullable("(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", |c| {
+            if c.is_null(0) && c.is_null(1) {
+                return Ok(Value::Null);
+            }
+            Ok(Value::array([c.array(0), c.array(1)].concat()))
+        });
+    registry
+        .scalar(Category::Array, "array_distinct", "Each element once, in the order of the first of each.")
+        .strict("(values ARRAY<T>) ARRAY<T>", |c| Ok(Value::array(distinct(c.array(0).iter()))));
+    registry
+        .scalar(Category::Array, "array_except", "Each element of the first array that the second does not have, once.")
+        .strict("(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", |c| {
+            let right: HashSet<_> = c.array(1).iter().collect();
+            Ok(Value::array(distinct(c.array(0).iter().filter(|value| !right.contains(value)))))
+        });
+    registry.scalar(Category::Array, "array_intersect", "Each element that both arrays have, once.").strict(
+        "(left ARRAY<T>, right ARRAY<T>) ARRAY<T>",
+        |c| {
+            let right: HashSet<_> = c.array(1).iter().collect();
+            Ok(Value::array(distinct(c.array(0).iter().filter(|value| right.contains(value)))))
+        },
+    );
+    registry
+        .scalar(Category::Array, "array_union", "Each element that one of the arrays has, once.")
+        .strict("(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", |c| {
+            Ok(Value::array(distinct(c.array(0).iter().chain(c.array(1)))))
+        });
+    registry.scalar(Category::Array, "array_remove", "The array without the elements that equal the value.").nullable(
+        "(values ARRAY<T>, value T) ARRAY<T>",
+        |c| {
+            if c.is_null(0) {
+                return Ok(Value::Null);
+            }
+            Ok(Value::array(c.array(0).iter().filter(|value| *value != c.value(1)).cloned().collect()))
+        },
+    );
+}
+
+fn distinct<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<Value> {
+    let mut seen = HashSet::new();
+    values.filter(|value| seen.insert(*value)).cloned().collect()
+}
+
+fn measures(registry: &mut Registry) {
+    registry
+        .scalar(Category::Array, "array_contains", "Whether the array has an element that equals the value.")
+        .nullable("(values ARRAY<T>, value T) BOOLEAN", |c| {
+            Ok(Value::Boolean(!c.is_null(0) && c.array(0).contains(c.value(1))))
+        });
+    registry
+        .scalar(Category::Array, "array_length", "The number of elements.")
+        .strict("(values ARRAY<T>) INT", |c| Ok(Value::Int(c.array(0).len() as i32)));
+    registry
+        .scalar(Category::Array, "array_max", "The greatest element; nulls are left out.")
+        .strict("(values ARRAY<T>) T", |c| {
+            Ok(c.array(0).iter().filter(|value| !value.is_null()).max().cloned().unwrap_or_default())
+        });
+    registry
+        .scalar(Category::Array, "array_min", "The least element; nulls are left out.")
+        .strict("(values ARRAY<T>) T", |c| {
+            Ok(c.array(0).iter().filter(|value| !value.is_null()).min().cloned().unwrap_or_default())
+        });
+}
+
+fn parts(registry: &mut Registry) {
+    registry
+        .scalar(
+            Category::Array,
+            "array_join",
+            "The elements as texts with a separator, a comma unless given, between them.",
+        )
+        .nullable("(values ARRAY<T>) STRING", |c| Ok(join(c, ",")))
+        .nullable("(values ARRAY<T>, separator STRING) STRING", |c| Ok(join(c, c.str(1))));
+    registry
+        .scalar(Category::Array, "array_sort", "The elements in order, 'ASC' unless 'DESC' is given; nulls come last.")
+        .strict("(values ARRAY<T>) ARRAY<T>", |c| Ok(sorted(c.array(0), false)))
+        .strict("(values ARRAY<T>, direction STRING) ARRAY<T>", |c| {
+            Ok(match c.str(1).to_ascii_uppercase().as_str() {
+                "ASC" | "ASCENDING" => sorted(c.array(0), false),
+                "DESC" | "DESCENDING" => sorted(c.array(0), true),
+                _ => Value::Null,
+            })
+        });
+    registry
+        .scalar(
+            Category::Array,
+            "slice",
+            "The elements from one position to another, both counted from 1 and inclusive.",
+        )
+        .nullable("(values ARRAY<T>, from INT, to INT) ARRAY<T>", |c| {
+            if c.is_null(0) {
+                return Ok(Value::Null);
+            }
+            let total = c.array(0).len();
+            let from = if c.is_null(1) { 0 } else { c.long(1) - 1 };
+            let to = if c.is_null(2) { total as i64 } else { c.long(2) };
+            // What lies outside has no answer, as users know it.
+            let span = usize::try_from(from).ok().zip(usize::try_from(to).ok());
+            Ok(span
+                .filter(|(from, to)| from <= to && *to <= total)
+                .map_or(Value::Null, |(from, to)| Value::array(c.array(0)[from..to].to_vec())))
+        });
+}
+
+fn join(c: &Call<'_>, separator: &str) -> Value {
+    if c.is_null(0) {
+        return Value::Null;
+    }
+    let element_type = match c.argument_type(0) {
+        crate::types::SqlType::Array(element) => element,
+        other => other,
+    };
+    let texts: Vec<_> = c.array(0).iter().map(|value| value.text(element_type)).collect();
+    Value::from(texts.join(separator))
+}
+
+fn sorted(values: &[Value], descending: bool) -> Value {
+    let (nulls, mut others): (Vec<Value>, Vec<Value>) = values.iter().cloned().partition(Value::is_null);
+    others.sort();
+    if descending {
+        others.reverse();
+    }
+    others.extend(nulls);
+    Value::array(others)
+}
+
+fn series(registry: &mut Registry) {
+    registry
+        .scalar(
+            Category::Array,
+            "generate_series",
+            "The numbers from one to another, both inclusive, one or a given step apart.",
+        )
+        .strict("(from INT, to INT) ARRAY<INT>", |c| numbers(c, None, |n| Value::Int(n as i32)))
+        .strict("(from BIGINT, to BIGINT) ARRAY<BIGINT>", |c| numbers(c, None, Value::Bigint))
+        .strict("(from INT, to INT, step INT) ARRAY<INT>", |c| numbers(c, Some(c.long(2)), |n| Value::Int(n as i32)))
+        .strict("(from BIGINT, to BIGINT, step INT) ARRAY<BIGINT>", |c| numbers(c, Some(c.long(2)), Value::Bigint));
+}
+
+fn numbers(c: &Call<'_>, step: Option<i64>, value: fn(i64) -> Value) -> Result<Value, EvalError> {
+    let (from, to) = (c.long(0), c.long(1));
+    let step = step.unwrap_or(if from <= to { 1 } else { -1 });
+    if step == 0 {
+        return Err(EvalError::new("GENERATE_SERIES step cannot be zero"));
+    }
+    if (from < to && step < 0) || (from > to && step > 0) {
+        return Err(EvalError::new("GENERATE_SERIES step has wrong sign"));
+    }
+    let count = (i128::from(to) - i128::from(from)) / i128::from(step) + 1;
+    let count = i64::try_from(count).ok().filter(|count| *count <= MAX_SERIES);
+    let Some(count) = count else {
+        return Err(EvalError::new(format!("GENERATE_SERIES gives at most {MAX_SERIES} numbers")));
+    };
+    Ok(Value::array((0..count).map(|index| value(from.wrapping_add(index.wrapping_mul(step)))).collect()))
+}

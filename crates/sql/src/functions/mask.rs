@@ -1,0 +1,94 @@
+//! Functions that hide the characters of texts.
+
+use super::{Call, Category, Registry};
+use crate::expression::EvalError;
+use crate::value::Value;
+
+/// What upper case, lower case, digits and the rest become; `None` keeps them.
+type Masks = [Option<char>; 4];
+
+const DEFAULTS: Masks = [Some('X'), Some('x'), Some('n'), Some('-')];
+
+pub(super) fn register(registry: &mut Registry) {
+    registry
+        .scalar(
+            Category::String,
+            "mask",
+            "The text with its upper-case letters, lower-case letters, digits and other characters replaced: by X, x, n \
+             and - unless others are given; a null keeps that kind.",
+        )
+        .nullable("(value STRING) STRING", |c| masked(c, None, Part::All))
+        .nullable("(value STRING, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+            masked(c, Some(1), Part::All)
+        });
+    registry
+        .scalar(Category::String, "mask_left", "As MASK, but of the first n characters only.")
+        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::Left))
+        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+            masked(c, Some(2), Part::Left)
+        });
+    registry
+        .scalar(Category::String, "mask_right", "As MASK, but of the last n characters only.")
+        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::Right))
+        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+            masked(c, Some(2), Part::Right)
+        });
+    registry
+        .scalar(Category::String, "mask_keep_left", "As MASK, but of all characters but the first n.")
+        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::KeepLeft))
+        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+            masked(c, Some(2), Part::KeepLeft)
+        });
+    registry
+        .scalar(Category::String, "mask_keep_right", "As MASK, but of all characters but the last n.")
+        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::KeepRight))
+        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+            masked(c, Some(2), Part::KeepRight)
+        });
+}
+
+/// Which characters are hidden.
+enum Part {
+    All,
+    Left,
+    Right,
+    KeepLeft,
+    KeepRight,
+}
+
+fn masked(c: &mut Call<'_>, masks_at: Option<usize>, part: Part) -> Result<Value, EvalError> {
+    let Some(text) = c.value(0).as_str() else { return Ok(Value::Null) };
+    let masks = masks_at.map_or(DEFAULTS, |at| {
+        std::array::from_fn(|kind| c.value(at + kind).as_str().and_then(|mask| mask.chars().next()))
+    });
+    let total = text.chars().count();
+    let number = match part {
+        Part::All => 0,
+        _ => usize::try_from(if c.is_null(1) { -1 } else { c.int(1) })
+            .map_err(|_| EvalError::new("The number of characters must not be negative"))?
+            .min(total),
+    };
+    let hidden = match part {
+        Part::All => 0..total,
+        Part::Left => 0..number,
+        Part::Right => total - number..total,
+        Part::KeepLeft => number..total,
+        Part::KeepRight => 0..total - number,
+    };
+    let output: String =
+        text.chars().enumerate().map(|(at, c)| if hidden.contains(&at) { mask_of(c, &masks) } else { c }).collect();
+    Ok(Value::from(output))
+}
+
+fn mask_of(c: char, masks: &Masks) -> char {
+    let kind = if c.is_uppercase() {
+        0
+    } else if c.is_lowercase() {
+        1
+    } else if c.is_numeric() {
+        2
+    } else {
+        3
+    };
+    masks[kind].unwrap_or(c)
+}

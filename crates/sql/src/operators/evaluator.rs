@@ -1,0 +1,85 @@
+//! Compiled expressions over rows.
+
+use std::sync::Arc;
+
+use super::ProcessingLog;
+use crate::types::SqlType;
+use crate::value::Value;
+
+/// What a compiled expression is made of: a function of a row, which may fail with a message.
+pub type Evaluate = dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync;
+
+/// A compiled expression. Cheap to clone.
+#[derive(Clone)]
+pub struct Evaluator {
+    /// The type of its values; `None` for one that is always null.
+    pub value_type: Option<SqlType>,
+    text: Arc<str>,
+    computation: Computation,
+    reads: Option<Arc<[usize]>>,
+}
+
+#[derive(Clone)]
+enum Computation {
+    Column(usize),
+    Function(Arc<Evaluate>),
+}
+
+impl Evaluator {
+    /// Of a function; `text` is the expression as messages show it.
+    pub fn new(value_type: Option<SqlType>, text: &str, evaluate: Arc<Evaluate>) -> Self {
+        let computation = Computation::Function(evaluate);
+        Evaluator { value_type, text: Arc::from(text), computation, reads: None }
+    }
+
+    /// The same, of which is known that it looks at no other columns than these.
+    pub fn reading(self, columns: impl IntoIterator<Item = usize>) -> Self {
+        Evaluator { reads: Some(columns.into_iter().collect()), ..self }
+    }
+
+    /// The expression as messages show it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The positions of the columns that it looks at; `None` when it may be any.
+    pub fn reads(&self) -> Option<&[usize]> {
+        match &self.computation {
+            Computation::Column(position) => Some(std::slice::from_ref(position)),
+            Computation::Function(_) => self.reads.as_deref(),
+        }
+    }
+
+    /// The column at `position` of rows.
+    pub fn column(position: usize, value_type: SqlType, name: &str) -> Self {
+        let computation = Computation::Column(position);
+        Evaluator { value_type: Some(value_type), text: Arc::from(name), computation, reads: None }
+    }
+
+    /// The value for `row`; null when it cannot be computed, which is logged.
+    pub fn value(&self, row: &[Value], log: &dyn ProcessingLog) -> Value {
+        match self.try_value(row) {
+            Ok(value) => value,
+            Err(message) => {
+                log.record("expression", &format!("Error computing expression {}: {message}", self.text));
+                Value::Null
+            }
+        }
+    }
+
+    /// The value for `row`, or why there is none.
+    ///
+    /// # Errors
+    /// What the expression fails with.
+    pub fn try_value(&self, row: &[Value]) -> Result<Value, String> {
+        match &self.computation {
+            Computation::Column(position) => Ok(row.get(*position).cloned().unwrap_or_default()),
+            Computation::Function(evaluate) => evaluate(row),
+        }
+    }
+
+    /// Whether `row` fulfils a predicate: null is no.
+    pub fn holds(&self, row: &[Value], log: &dyn ProcessingLog) -> bool {
+        matches!(self.value(row, log), Value::Boolean(true))
+    }
+}

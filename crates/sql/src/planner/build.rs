@@ -1,0 +1,379 @@
+//! Operators of the steps of a query, connected, with their state.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::catalog::{Source, WindowShape};
+use crate::formats::FormatError;
+use crate::formats::registry::SchemaRegistry;
+use crate::operators::aggregate::{StreamAggregate, TableAggregate};
+use crate::operators::append_key::AppendKey;
+use crate::operators::evaluator::Evaluator;
+use crate::operators::filter::Filter;
+use crate::operators::flat_map::FlatMap;
+use crate::operators::foreign_key_join::ForeignKeyJoin;
+use crate::operators::graph::{Edge, Graph};
+use crate::operators::keep::Keep;
+use crate::operators::project::Project;
+use crate::operators::repartition::Repartition;
+use crate::operators::retention::{Horizon, Retention};
+use crate::operators::session_aggregate::SessionAggregate;
+use crate::operators::stream_join::{StreamJoin, StreamSide};
+use crate::operators::stream_table_join::StreamTableJoin;
+use crate::operators::subscription::{LatestResult, Subscribe, SubscriptionJoin};
+use crate::operators::table_join::{TableJoin, TableSide};
+use crate::operators::table_source::TableSource;
+use crate::operators::window_aggregate::{Emission, WindowAggregate};
+use crate::planner::step::{Step, StepKind};
+use crate::planner::view::{KEPT, is_kept};
+use crate::runtime::reader::SourceReader;
+use crate::state::{StateError, StateStore, StateStores};
+use crate::{ast::SourceKind, catalog::Settings};
+
+/// Where the records of a source go in.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The source.
+    pub source: Source,
+    /// Its place in the graph; none when nothing happens between source and sink.
+    pub edge: Option<Edge>,
+    /// The columns of its rows that operators look at; `None` for all.
+    wanted: Wanted,
+}
+
+impl Entry {
+    /// What reads the records of the source. Columns that no operator looks at may be null.
+    ///
+    /// # Errors
+    /// Formats that cannot hold the columns.
+    pub fn reader(&self, settings: &Settings, registry: &Arc<dyn SchemaRegistry>) -> Result<SourceReader, FormatError> {
+        let mut reader = SourceReader::new(&self.source, settings, registry)?;
+        if let Some(wanted) = &self.wanted {
+            reader.leave_out_all_but(wanted);
+        }
+        Ok(reader)
+    }
+}
+
+/// Positions of columns in a row; `None` for all.
+type Wanted = Option<BTreeSet<usize>>;
+
+/// The columns that expressions look at, beside those of `before`.
+fn read_by<'a>(expressions: impl IntoIterator<Item = &'a Evaluator>, before: Wanted) -> Wanted {
+    let mut wanted = before?;
+    for expression in expressions {
+        wanted.extend(expression.reads()?);
+    }
+    Some(wanted)
+}
+
+/// Those of the columns that are in the first `width`, and those behind, counted from there.
+fn split(wanted: Wanted, width: usize) -> [Wanted; 2] {
+    let Some(mut first) = wanted else { return [None, None] };
+    let second = first.split_off(&width);
+    [Some(first), Some(second.into_iter().map(|position| position - width).collect())]
+}
+
+/// The operators of a query.
+pub struct Task {
+    /// The operators.
+    pub graph: Graph,
+    /// The sources from the left.
+    pub entries: Vec<Entry>,
+    /// The topics of the query's own that it reads, with where their changes go in.
+    pub channels: Vec<(String, Option<Edge>)>,
+    /// What of its windows has expired, of windowed aggregations.
+    pub horizon: Option<Horizon>,
+}
+
+/// Builds the operators of `step` over stores of `stores`.
+///
+/// # Errors
+/// A store that cannot be opened.
+pub fn build(step: &Step, settings: &Settings, stores: &mut dyn StateStores) -> Result<Task, StateError> {
+    let mut builder = Builder::new(settings, stores);
+    builder.step(step, None, None)?;
+    Ok(builder.task())
+}
+
+/// Builds the operators of `step`, such that its result can be read with a [`View`](super::view::View): from the first
+/// store that is opened.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_readable(step: &Step, settings: &Settings, stores: &mut dyn StateStores) -> Result<Task, StateError> {
+    let mut builder = Builder::new(settings, stores);
+    let mut consumer = None;
+    if is_kept(step) {
+        let keep = Keep { store: builder.store(KEPT)?, session: step.schema.is_session() };
+        consumer = Some(Edge { node: builder.add(keep, None), input: 0 });
+    }
+    builder.step(step, consumer, None)?;
+    Ok(builder.task())
+}
+
+struct Builder<'a> {
+    graph: Graph,
+    entries: Vec<Entry>,
+    channels: Vec<(String, Option<Edge>)>,
+    settings: &'a Settings,
+    stores: &'a mut dyn StateStores,
+    next_store: usize,
+    horizon: Option<Horizon>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(settings: &'a Settings, stores: &'a mut dyn StateStores) -> Self {
+        let (graph, entries, channels) = (Graph::default(), Vec::new(), Vec::new());
+        Builder { graph, entries, channels, settings, stores, next_store: 0, horizon: None }
+    }
+
+    fn task(self) -> Task {
+        Task { graph: self.graph, entries: self.entries, channels: self.channels, horizon: self.horizon }
+    }
+
+    fn store(&mut self, name: &str) -> Result<Box<dyn StateStore>, StateError> {
+        let number = self.next_store;
+        self.next_store += 1;
+        self.stores.open(&format!("{name}-{number:04}"))
+    }
+
+    /// Adds the operators of `step`, whose changes go to `consumer`, which looks at the columns `wanted`.
+    fn step(&mut self, step: &Step, consumer: Option<Edge>, wanted: Wanted) -> Result<(), StateError> {
+        let session = step.schema.is_session();
+        match &step.kind {
+            StepKind::Source(source) => self.source(source, consumer, wanted),
+            StepKind::Channel { topic } => {
+                self.channels.push((topic.clone(), consumer));
+                Ok(())
+            }
+            StepKind::Filter { input, predicate } => {
+                let table = input.schema.kind == SourceKind::Table;
+                let wanted = read_by([predicate], wanted);
+                self.single(Filter { predicate: predicate.clone(), table }, input, consumer, wanted)
+            }
+            StepKind::Project { input, columns } => {
+                let wanted = read_by(columns, Some(BTreeSet::new()));
+                self.single(Project { columns: columns.clone() }, input, consumer, wanted)
+            }
+            StepKind::FlatMap { input, functions } => {
+                let [wanted, _] = split(wanted, input.schema.row.len());
+                let wanted = read_by(functions, wanted);
+                self.single(FlatMap { functions: functions.clone() }, input, consumer, wanted)
+            }
+            // Rows are not written in between, so that only their topic would differ.
+            StepKind::Rewrite { input, .. } => self.step(input, consumer, wanted),
+            StepKind::AppendKey { input } => {
+                let [wanted, _] = split(wanted, input.schema.row.len());
+                self.single(AppendKey, input, consumer, wanted)
+            }
+            StepKind::Subscribe { input, foreign_key, outer } => {
+                let numbers = self.store("subscribe")?;
+                let foreign_key = foreign_key.clone();
+                self.single(Subscribe { foreign_key, outer: *outer, numbers }, input, consumer, None)
+            }
+            StepKind::SubscriptionJoin { inputs, foreign_key, left_width, outer } => {
+                let operator = SubscriptionJoin {
+                    foreign_key: foreign_key.clone(),
+                    subscriptions: self.store("foreign-key-subscriptions")?,
+                    right: self.store("foreign-key-right")?,
+                    widths: [*left_width, inputs[1].schema.row.len()],
+                    outer: *outer,
+                };
+                self.double(operator, inputs, consumer, [None, None])
+            }
+            StepKind::LatestResult { input } => {
+                let results = self.store("foreign-key-results")?;
+                self.single(LatestResult::new(results), input, consumer, None)
+            }
+            StepKind::Repartition { input, key, append, .. } => {
+                let operator = Repartition {
+                    key: key.clone(),
+                    append: append.clone(),
+                    old_key: input.schema.key_positions(),
+                    width: input.schema.row.len(),
+                };
+                let [wanted, _] = split(wanted, input.schema.row.len());
+                self.single(operator, input, consumer, read_by(key, wanted))
+            }
+            StepKind::Aggregate { .. } => self.aggregate(step, consumer),
+            StepKind::StreamJoin { inputs, outer, window } => {
+                let mut side = |input: usize, before_ms, after_ms| -> Result<StreamSide, StateError> {
+                    Ok(StreamSide {
+                        store: self.store("stream-join")?,
+                        width: inputs[input].schema.row.len(),
+                        outer: outer[input],
+                        before_ms,
+                        after_ms,
+                    })
+                };
+                let sides = [side(0, window.before_ms, window.after_ms)?, side(1, window.after_ms, window.before_ms)?];
+                let lone =
+                    if window.wait && (outer[0] || outer[1]) { Some(self.store("stream-join-lone")?) } else { None };
+                let wanted = split(wanted, inputs[0].schema.row.len());
+                self.double(StreamJoin::new(sides, lone, window.grace_ms, session), inputs, consumer, wanted)
+            }
+            StepKind::StreamTableJoin { inputs, left } => {
+                let store = self.store("stream-table-join")?;
+                let table_width = inputs[1].schema.row.len();
+                let [stream, table] = split(wanted, inputs[0].schema.row.len());
+                let table_wanted = table.map(|table| (0..table_width).map(|at| table.contains(&at)).collect());
+                let node =
+                    self.add(StreamTableJoin { store, left: *left, table_width, table_wanted, session }, consumer);
+                self.step(&inputs[0], Some(Edge { node, input: 0 }), stream)?;
+                let edge = Some(Edge { node, input: 1 });
+                match &inputs[1].kind {
+                    // The join remembers the rows itself and does not ask what they were before.
+                    StepKind::Source(source) => {
+                        self.entries.push(Entry { source: (**source).clone(), edge, wanted: None });
+                        Ok(())
+                    }
+                    _ => self.step(&inputs[1], edge, None),
+                }
+            }
+            StepKind::TableJoin { inputs, outer } => {
+                let mut side = |input: usize| -> Result<TableSide, StateError> {
+                    let width = inputs[input].schema.row.len();
+                    Ok(TableSide { store: self.store("table-join")?, width, outer: outer[input] })
+                };
+                let sides = [side(0)?, side(1)?];
+                self.double(TableJoin { sides, session }, inputs, consumer, [None, None])
+            }
+            StepKind::ForeignKeyJoin { inputs, foreign_key, outer } => {
+                let operator = ForeignKeyJoin {
+                    foreign_key: foreign_key.clone(),
+                    left: self.store("foreign-key-left")?,
+                    subscriptions: self.store("foreign-key-subscriptions")?,
+                    right: self.store("foreign-key-right")?,
+                    widths: [inputs[0].schema.row.len(), inputs[1].schema.row.len()],
+                    outer: *outer,
+                };
+                self.double(operator, inputs, consumer, [None, None])
+            }
+        }
+    }
+
+    fn source(&mut self, source: &Source, consumer: Option<Edge>, wanted: Wanted) -> Result<(), StateError> {
+        let (edge, wanted) = match source.kind {
+            SourceKind::Stream => (consumer, wanted),
+            // Rows of tables are remembered, longer than it is known what for.
+            SourceKind::Table => {
+                let operator = TableSource { store: self.store("table")?, session: source.is_session() };
+                let node = self.add(operator, consumer);
+                (Some(Edge { node, input: 0 }), None)
+            }
+        };
+        self.entries.push(Entry { source: source.clone(), edge, wanted });
+        Ok(())
+    }
+
+    fn add(&mut self, operator: impl crate::operators::Operator + 'static, consumer: Option<Edge>) -> usize {
+        let node = self.graph.add(Box::new(operator));
+        if let Some(consumer) = consumer {
+            self.graph.connect(node, consumer);
+        }
+        node
+    }
+
+    fn single(
+        &mut self,
+        operator: impl crate::operators::Operator + 'static,
+        input: &Step,
+        consumer: Option<Edge>,
+        wanted: Wanted,
+    ) -> Result<(), StateError> {
+        let node = self.add(operator, consumer);
+        self.step(input, Some(Edge { node, input: 0 }), wanted)
+    }
+
+    fn double(
+        &mut self,
+        operator: impl crate::operators::Operator + 'static,
+        inputs: &[Box<Step>; 2],
+        consumer: Option<Edge>,
+        [left, right]: [Wanted; 2],
+    ) -> Result<(), StateError> {
+        let node = self.add(operator, consumer);
+        self.step(&inputs[0], Some(Edge { node, input: 0 }), left)?;
+        self.step(&inputs[1], Some(Edge { node, input: 1 }), right)
+    }
+
+    fn aggregate(&mut self, step: &Step, consumer: Option<Edge>) -> Result<(), StateError> {
+        let StepKind::Aggregate { input, aggregates, window, .. } = &step.kind else { return Ok(()) };
+        let arguments = aggregates.calls.iter().flat_map(|call| &call.arguments);
+        let wanted = read_by(aggregates.key.iter().chain(arguments), Some(BTreeSet::new()));
+        let aggregates = aggregates.clone();
+        let store = self.store("aggregate")?;
+        let Some(window) = window else {
+            return match input.schema.kind {
+                SourceKind::Stream => self.single(StreamAggregate { aggregates, store }, input, consumer, wanted),
+                SourceKind::Table => self.single(TableAggregate { aggregates, store }, input, consumer, wanted),
+            };
+        };
+        let emission = match window.final_only {
+            false => Emission::Changes,
+            true => {
+                let name = "ksql.streams.__emit.interval.ms.kstreams.windowed.aggregation__";
+                Emission::Final { interval_ms: self.settings.integer(name).unwrap_or(1000) }
+            }
+        };
+        let by_time = self.store("aggregate-by-time")?;
+        let retention = Retention::new(window.retention_ms);
+        self.horizon = Some(retention.horizon());
+        if window.info.shape == WindowShape::Session {
+            let times = (window.advance_ms, window.grace_ms);
+            let operator = SessionAggregate::new(aggregates, times, emission, retention, store, by_time);
+            return self.single(operator, input, consumer, wanted);
+        }
+        let times = (window.info.size_ms.unwrap_or_default(), window.advance_ms, window.grace_ms);
+        let operator = WindowAggregate::new(aggregates, times, emission, retention, store, by_time);
+        self.single(operator, input, consumer, wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ast::Statement;
+    use crate::catalog::{Catalog, define::define};
+    use crate::formats::registry::MemoryRegistry;
+    use crate::operators::NoLog;
+    use crate::parser::parse_one;
+    use crate::planner::plan;
+    use crate::runtime::RawRecord;
+    use crate::state::MemoryStateStores;
+    use crate::value::Value;
+
+    /// The texts of the columns A, B and C in rows of the stream.
+    fn read(sql: &str) -> Vec<Value> {
+        let registry: Arc<dyn SchemaRegistry> = Arc::new(MemoryRegistry::default());
+        let (mut catalog, settings) = (Catalog::default(), Settings::default());
+        for text in [
+            "CREATE STREAM s (id STRING KEY, a STRING, b STRING, c STRING) WITH (kafka_topic='s', value_format='JSON');",
+            "CREATE TABLE t (id STRING PRIMARY KEY, d STRING) WITH (kafka_topic='t', value_format='JSON');",
+        ] {
+            let Statement::CreateSource(create) = parse_one(text, &|_| None).unwrap() else { panic!("{text}") };
+            catalog.put_source(define(&create, text, &settings, &registry).unwrap());
+        }
+        let Statement::Query(query) = parse_one(sql, &|_| None).unwrap() else { panic!("{sql}") };
+        let step = plan(&query, None, &catalog, &settings).unwrap().step;
+        let task = build(&step, &settings, &mut MemoryStateStores).unwrap();
+        let entry = task.entries.iter().find(|entry| &*entry.source.topic == "s").unwrap();
+        let (key, value) = (Some("k".into()), Some(r#"{"a":"1","b":"2","c":"3"}"#.into()));
+        let record = RawRecord { key, value, timestamp: 0, headers: [].into(), partition: 0, offset: 0 };
+        let change = entry.reader(&settings, &registry).unwrap().read(&record, &NoLog).unwrap().unwrap();
+        change.new.unwrap()[..3].to_vec()
+    }
+
+    #[test]
+    fn text_that_no_operator_looks_at_is_not_made() {
+        let (a, b, c) = (Value::from("1"), Value::from("2"), Value::from("3"));
+        let null = || Value::Null;
+        assert_eq!(read("SELECT UCASE(a) FROM s WHERE c = 'x' EMIT CHANGES;"), [a.clone(), null(), c.clone()]);
+        assert_eq!(read("SELECT * FROM s EMIT CHANGES;"), [a.clone(), b.clone(), c.clone()]);
+        assert_eq!(read("SELECT id, COUNT(*) FROM s GROUP BY id EMIT CHANGES;"), [null(), null(), null()]);
+        assert_eq!(read("SELECT b, MAX(LEN(c)) FROM s GROUP BY b EMIT CHANGES;"), [null(), b.clone(), c.clone()]);
+        assert_eq!(read("SELECT a, d FROM s JOIN t ON s.id = t.id EMIT CHANGES;"), [a.clone(), null(), null()]);
+        assert_eq!(read("SELECT a FROM s PARTITION BY b EMIT CHANGES;"), [a, b, null()]);
+    }
+}

@@ -1,0 +1,334 @@
+//! From a query to the steps that answer it.
+//!
+//! [`scope`] finds the sources and what names mean, [`joins`] puts sources together, [`grouping`] plans `GROUP BY`,
+//! [`projection`] decides which columns become key and value, [`sink`] what is written how. The result is a tree of
+//! [`step`]s, of which [`build`] makes operators.
+
+use crate::ast::{Emit, Expression, Query, SelectItem, SourceKind};
+use crate::catalog::{Catalog, Settings, StatementError};
+use crate::expression::rewrite_time_comparisons;
+
+pub mod build;
+pub mod compile;
+mod condition;
+pub mod grouping;
+pub mod joins;
+pub mod lookup;
+pub mod projection;
+pub mod pull;
+pub mod scope;
+pub mod select;
+pub mod sink;
+pub mod step;
+pub mod topology;
+pub mod upgrade;
+pub mod view;
+
+use compile::{compile, compile_condition, is_aggregate, is_table_function, table_function};
+use joins::KeyOrigin;
+use scope::Scope;
+use select::{Item, NameGenerator};
+use step::{KeyColumn, Step, StepColumn, StepKind, StepSchema};
+
+/// The answer to a query, before it is written anywhere.
+pub struct PlannedQuery {
+    /// What rows are computed of: the last step gives the value columns.
+    pub step: Step,
+    /// The columns of the result, of the key first.
+    pub schema: crate::catalog::schema::Schema,
+    /// The sources with their names in the query, from the left.
+    pub scope: Scope,
+    /// The columns as selected, of which rows consist that are not written anywhere.
+    pub selected: Vec<crate::catalog::schema::Column>,
+    /// What is wrong with the key: told last, after what is wrong with properties.
+    key_error: Option<StatementError>,
+}
+
+impl PlannedQuery {
+    /// Checks that the whole key is selected.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check_key(&self) -> Result<(), StatementError> {
+        self.key_error.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Plans a query.
+///
+/// `sink` is what messages call the result; without it the key need not be selected.
+///
+/// # Errors
+/// Everything that the query cannot mean.
+pub fn plan(
+    query: &Query,
+    sink: Option<&str>,
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<PlannedQuery, StatementError> {
+    let scope = Scope::new(&query.from, catalog)?;
+    let mut names = NameGenerator::new(&scope);
+    let (mut step, mut origin) = joins::from_step(&query.from, &scope, settings)?;
+    check_bounds(query, &scope)?;
+    let row = step.schema.row.clone();
+    let type_of = |expression: &Expression| compile(expression, &row, settings).map(|compiled| compiled.value_type);
+    let items = select::items(query, &scope, &mut names, &type_of)?;
+    check_clauses(query, &items)?;
+    if query.emit == Some(Emit::Final) && !settings.is_true("ksql.suppress.enabled", true) {
+        return Err(StatementError::new(
+            "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true",
+        ));
+    }
+    if let Some(filter) = &query.filter {
+        step = filtered(step, &scope.qualify(filter, "WHERE")?, &scope, settings)?;
+    }
+    if query.partition_by.is_some() {
+        (step, origin) = partitioned(step, query, &items, &scope, &mut names, settings)?;
+    }
+    let (step, columns) = if query.group_by.is_some() {
+        let grouped = grouping::grouped(step, query, &items, &scope, &mut names, settings)?;
+        origin = KeyOrigin::Group(grouped.texts);
+        (grouped.step, grouped.columns)
+    } else {
+        let columns = projection::expand(&items, &step, &scope, query.partition_by.is_some(), sink.is_some());
+        table_functions(step, columns, settings)?
+    };
+    let projected = projection::project(step, columns, &origin, sink, &scope, settings)?;
+    let projection::Projected { step, schema, selected, key_error } = projected;
+    Ok(PlannedQuery { step, schema, scope, selected, key_error })
+}
+
+/// A query in its normal form: every column with its source, every item with its name.
+///
+/// # Errors
+/// Names that cannot be resolved.
+pub fn normal_form(query: &Query, catalog: &Catalog) -> Result<Query, StatementError> {
+    let scope = Scope::new(&query.from, catalog)?;
+    let mut names = NameGenerator::new(&scope);
+    let mut normal = query.clone();
+    for item in &mut normal.select {
+        if let SelectItem::Expression { expression, alias, .. } = item {
+            *expression = scope.qualify(expression, "SELECT")?;
+            if alias.is_none() {
+                *alias = Some(select::item_name(expression, &scope, &mut names));
+            }
+        }
+    }
+    let qualified = |expressions: &mut Vec<Expression>, clause: &str| -> Result<(), StatementError> {
+        for expression in expressions {
+            *expression = scope.qualify(expression, clause)?;
+        }
+        Ok(())
+    };
+    if let Some(group_by) = &mut normal.group_by {
+        qualified(&mut group_by.expressions, "GROUP BY")?;
+    }
+    if let Some(partition_by) = &mut normal.partition_by {
+        qualified(&mut partition_by.expressions, "PARTITION BY")?;
+    }
+    for (condition, clause) in [(&mut normal.filter, "WHERE"), (&mut normal.having, "HAVING")] {
+        if let Some(condition) = condition {
+            *condition = scope.qualify(condition, clause)?;
+        }
+    }
+    normal.emit = normal.emit.or(Some(Emit::Changes));
+    Ok(normal)
+}
+
+/// The bounds of windows that a query makes itself are there for `SELECT` and `HAVING` only; where it makes none they are
+/// columns like any that no source has.
+fn check_bounds(query: &Query, scope: &Scope) -> Result<(), StatementError> {
+    if scope.is_join() {
+        return Ok(());
+    }
+    let selected: Vec<&Expression> = query
+        .select
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::Expression { expression, .. } => Some(expression),
+            _ => None,
+        })
+        .collect();
+    let grouped = query.group_by.iter().flat_map(|group_by| &group_by.expressions);
+    let partitioned = query.partition_by.iter().flat_map(|partition_by| &partition_by.expressions);
+    for (clause, expressions, own) in [
+        ("SELECT", selected, true),
+        ("WHERE", query.filter.iter().collect(), false),
+        ("GROUP BY", grouped.collect(), false),
+        ("PARTITION BY", partitioned.collect(), false),
+        ("HAVING", query.having.iter().collect(), true),
+    ] {
+        for expression in expressions {
+            let Some(column) = grouping::own_bound(expression, scope) else { continue };
+            match query.window {
+                Some(_) if own => {}
+                Some(_) => return Err(StatementError(grouping::bounds_message(&column.name))),
+                None => return Err(scope::unresolved(&column, clause)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Clauses that need each other, or exclude each other.
+fn check_clauses(query: &Query, items: &[Item]) -> Result<(), StatementError> {
+    if query.window.is_some() && query.group_by.is_none() {
+        return Err(StatementError::new("WINDOW clause requires a GROUP BY clause."));
+    }
+    if query.group_by.is_some() && query.partition_by.is_some() {
+        return Err(StatementError::new("Only one of the GROUP BY and PARTITION BY clauses may be used."));
+    }
+    if query.emit == Some(Emit::Final) && query.window.is_none() {
+        return Err(StatementError::new("EMIT FINAL is only supported for windowed aggregations."));
+    }
+    if query.group_by.is_some() {
+        return Ok(());
+    }
+    if query.having.is_some() {
+        return Err(StatementError::new("HAVING clause requires a GROUP BY clause."));
+    }
+    let mut aggregates = Vec::new();
+    for item in items {
+        if let Item::Column(column) = item {
+            column.expression.walk(&mut |part| {
+                if let Expression::Function(call) = part
+                    && is_aggregate(&call.name)
+                {
+                    aggregates.push(call.name.to_string());
+                }
+            });
+        }
+    }
+    if aggregates.is_empty() {
+        return Ok(());
+    }
+    Err(StatementError(format!(
+        "Use of aggregate function{} {} requires a GROUP BY clause.",
+        if aggregates.len() > 1 { "s" } else { "" },
+        aggregates.join(", ")
+    )))
+}
+
+/// The rows that fulfil a qualified predicate.
+fn filtered(step: Step, predicate: &Expression, scope: &Scope, settings: &Settings) -> Result<Step, StatementError> {
+    // Before names become flat, ROWTIME is still known as such.
+    let predicate = rewrite_time_comparisons(predicate)?;
+    let predicate = compile_condition(&scope.flatten(&predicate), "WHERE", &step.schema.row, settings)?;
+    let schema = step.schema.clone();
+    Ok(Step { schema, kind: StepKind::Filter { input: Box::new(step), predicate } })
+}
+
+/// `PARTITION BY`.
+fn partitioned(
+    step: Step,
+    query: &Query,
+    items: &[Item],
+    scope: &Scope,
+    names: &mut NameGenerator,
+    settings: &Settings,
+) -> Result<(Step, KeyOrigin), StatementError> {
+    let Some(partition_by) = &query.partition_by else { return Ok((step, KeyOrigin::Source)) };
+    if step.schema.kind == SourceKind::Table {
+        return Err(StatementError::new(
+            "PARTITION BY is not supported on tables.\nSee https://cnfl.io/2JU4rS4 for details.",
+        ));
+    }
+    if step.schema.window.is_some() {
+        return Err(StatementError::new(
+            "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.",
+        ));
+    }
+    let expressions = &partition_by.expressions;
+    if expressions.is_empty() {
+        return Err(StatementError::new("PARTITION BY requires at least one expression"));
+    }
+    let to_null = matches!(expressions.as_slice(), [only] if only.is_null_literal());
+    let (mut key, mut evaluators, mut append, mut shown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut row = step.schema.row.clone();
+    let mut renamed = Vec::new();
+    for expression in if to_null { &[][..] } else { expressions } {
+        let qualified = scope.qualify(expression, "PARTITION BY")?;
+        grouping::check_plain(&qualified, "PARTITION BY")?;
+        let flat = scope.flatten(&qualified);
+        let evaluator = compile(&flat, &step.schema.row, settings)?;
+        let column_type = evaluator
+            .value_type
+            .clone()
+            .ok_or_else(|| StatementError::new("Cannot PARTITION BY multiple columns including NULL"))?;
+        let is_column = matches!(&flat, Expression::Column(_));
+        let selected = items.iter().find_map(|item| match item {
+            Item::Column(column) if column.expression == qualified && !is_column => Some(column.name.clone()),
+            _ => None,
+        });
+        let name = selected.unwrap_or_else(|| names.expression(&qualified, scope));
+        if !is_column {
+            row.push(StepColumn { name: name.clone(), column_type: column_type.clone() });
+            renamed.push((qualified.clone(), name.clone()));
+        }
+        shown.push(qualified.to_string());
+        append.push(!is_column);
+        key.push(KeyColumn { names: vec![name], column_type });
+        evaluators.push(evaluator);
+    }
+    let unchanged = key.len() == step.schema.key.len()
+        && key.iter().zip(&step.schema.key).all(|(new, old)| old.names.contains(&new.names[0]));
+    if unchanged && !key.is_empty() {
+        return Ok((step, KeyOrigin::Partition(shown)));
+    }
+    let schema = StepSchema { key, row, ..step.schema.clone() };
+    let kind = StepKind::Repartition { input: Box::new(step), key: evaluators, append, topic: None };
+    Ok((Step { schema, kind }, KeyOrigin::Partition(shown)))
+}
+
+/// Puts the results of table functions into columns of their own.
+fn table_functions(
+    step: Step,
+    mut columns: Vec<projection::ProjectedColumn>,
+    settings: &Settings,
+) -> Result<(Step, Vec<projection::ProjectedColumn>), StatementError> {
+    let mut functions = Vec::new();
+    let mut row = step.schema.row.clone();
+    for column in &mut columns {
+        let mut failure = None;
+        let rewritten = column.expression.rewrite(&mut |part| match part {
+            Expression::Function(call) if is_table_function(&call.name) => {
+                let nested = call.arguments.iter().any(|argument| {
+                    let mut found = false;
+                    argument.walk(&mut |part| {
+                        found |= matches!(part, Expression::Function(call) if is_table_function(&call.name));
+                    });
+                    found
+                });
+                if nested {
+                    failure.get_or_insert(StatementError(format!("Table functions can't be nested: {part}")));
+                    return None;
+                }
+                match table_function(call, &step.schema.row, settings) {
+                    Ok((evaluator, column_type)) => {
+                        let name: crate::ast::Name = format!("KSQL_SYNTH_{}", functions.len()).into();
+                        row.push(StepColumn { name: name.clone(), column_type });
+                        functions.push(evaluator);
+                        Some(Expression::column(name))
+                    }
+                    Err(error) => {
+                        failure.get_or_insert(error);
+                        Some(part.clone())
+                    }
+                }
+            }
+            _ => None,
+        });
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        column.expression = rewritten;
+    }
+    if functions.is_empty() {
+        return Ok((step, columns));
+    }
+    if step.schema.kind == SourceKind::Table {
+        return Err(StatementError::new("Table source is not supported with table functions"));
+    }
+    let schema = StepSchema { row, ..step.schema.clone() };
+    Ok((Step { schema, kind: StepKind::FlatMap { input: Box::new(step), functions } }, columns))
+}

@@ -1,0 +1,236 @@
+//! Where the result of a query goes, and how it is written.
+
+use std::sync::Arc;
+
+use crate::ast::{CreateAsSelect, Name, Properties, SourceKind};
+use crate::catalog::define::{timestamp_column, wrapping};
+use crate::catalog::schema::{Column, Namespace, Schema};
+use crate::catalog::source::Source;
+use crate::catalog::with::With;
+use crate::catalog::{Settings, StatementError};
+use crate::formats::registry::SchemaRegistry;
+use crate::formats::{self, CodecContext, Format, FormatSpec, Side, avro_schema, inference, support};
+use crate::operators::evaluator::Evaluator;
+use crate::planner::PlannedQuery;
+use crate::planner::step::StepKind;
+use crate::types::SqlType;
+use crate::value::Value;
+
+/// The stream or table that `CREATE ... AS SELECT` makes.
+///
+/// # Errors
+/// A result of the other kind; properties and formats that do not fit it.
+pub fn create(
+    statement: &CreateAsSelect,
+    planned: &PlannedQuery,
+    text: &str,
+    settings: &Settings,
+    registry: &Arc<dyn SchemaRegistry>,
+) -> Result<Source, StatementError> {
+    check_kind(statement.kind, planned.step.schema.kind)?;
+    let with = With::read_for_query(&statement.properties)?;
+    let left = &planned.scope.sources[0].source;
+    let schema = planned.schema.clone();
+    let topic = with.topic.clone().unwrap_or_else(|| format!("{}{}", settings.topic_prefix(), statement.name));
+    let timestamp = timestamp_column(&with, &schema)?;
+    planned.check_key()?;
+    let key_format = key_format(&with, left, &schema, &statement.name, settings)?;
+    let mut value_format = with.value_spec(Some(&left.value_format), settings)?;
+    value_format.wrap = wrapping(with.wrap, &schema, &value_format, settings)?;
+    support::check_schema(&schema, &key_format, &value_format)?;
+    for (side, spec) in [(Side::Key, &key_format), (Side::Value, &value_format)] {
+        check_physical(&schema, side, spec, &topic, registry)?;
+    }
+    let integer = |name| settings.integer(name);
+    Ok(Source {
+        name: statement.name.clone(),
+        kind: statement.kind,
+        timestamp,
+        schema,
+        topic,
+        partitions: with
+            .partitions
+            .or(integer("ksql.sink.partitions").and_then(|n| n.try_into().ok()))
+            .or(left.partitions),
+        replicas: with.replicas.or(integer("ksql.sink.replicas").and_then(|n| n.try_into().ok())).or(left.replicas),
+        key_format,
+        value_format,
+        window: planned.step.schema.window,
+        read_only: false,
+        created_by: None,
+        statement: text.to_owned(),
+    })
+}
+
+fn check_kind(wanted: SourceKind, is: SourceKind) -> Result<(), StatementError> {
+    if wanted == is {
+        return Ok(());
+    }
+    let (is, other) = match is {
+        SourceKind::Table => ("TABLE", "TABLE"),
+        SourceKind::Stream => ("STREAM", "STREAM"),
+    };
+    Err(StatementError(format!(
+        "Invalid result type. Your SELECT query produces a {is}. Please use CREATE {other} AS SELECT statement instead."
+    )))
+}
+
+fn key_format(
+    with: &With,
+    left: &Source,
+    schema: &Schema,
+    sink: &Name,
+    settings: &Settings,
+) -> Result<FormatSpec, StatementError> {
+    let mut spec = with.key_spec(Some(&left.key_format), settings)?;
+    if with.key_format.is_none() {
+        if schema.keys().is_empty() {
+            return Ok(FormatSpec::plain(Format::None));
+        }
+        if spec.format == Format::None {
+            spec = FormatSpec { format: settings.default_key_format().parse()?, ..spec };
+        }
+    }
+    if spec.format == Format::Avro && spec.full_name.is_none() {
+        spec.full_name = Some(key_record(sink));
+    }
+    Ok(spec)
+}
+
+/// The record of a key that nobody named: of the sink's name.
+pub fn key_record(sink: &str) -> String {
+    let mut name = String::new();
+    for part in sink.split(|c: char| !c.is_ascii_alphanumeric()) {
+        let mut characters = part.chars();
+        name.extend(characters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(&characters.as_str().to_ascii_lowercase());
+    }
+    format!("{}.{name}Key", avro_schema::NAMESPACE)
+}
+
+/// Checks that the columns are those of the registered schema that is to be written.
+fn check_physical(
+    schema: &Schema,
+    side: Side,
+    spec: &FormatSpec,
+    topic: &str,
+    registry: &Arc<dyn SchemaRegistry>,
+) -> Result<(), StatementError> {
+    if spec.schema_id.is_none() {
+        return Ok(());
+    }
+    let property = if side == Side::Key { "KEY" } else { "VALUE" };
+    if !spec.format.has_registry() {
+        return Err(StatementError(format!(
+            "{property}_FORMAT should support schema inference when {property}_SCHEMA_ID is provided. Current format is \
+             {}.",
+            spec.format
+        )));
+    }
+    let context = CodecContext { topic: topic.to_owned(), side, registry: registry.clone() };
+    let physical = inference::infer(spec, &context)?.fields;
+    let columns: Vec<_> = match side {
+        Side::Key => schema.keys().iter().collect(),
+        Side::Value => schema.values().collect(),
+    };
+    let single = !spec.unwraps(side) || columns.len() != 1;
+    let fits = |column: &Column, field: &crate::formats::Field| {
+        (column.name == field.name || !single) && column.column_type == field.field_type
+    };
+    // Further fields of the schema stay without a value.
+    let changed: Vec<_> = columns
+        .iter()
+        .enumerate()
+        .filter(|(position, column)| physical.get(*position).is_none_or(|field| !fits(column, field)))
+        .map(|(_, column)| format!("`{}` {}", column.name, column.column_type))
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<_> = physical.iter().map(|field| format!("`{}` {}", field.name, field.field_type)).collect();
+    Err(StatementError(format!(
+        "The following {} columns are changed, missing or reordered: [{}]. Schema from schema registry is [{}]",
+        side.name(),
+        changed.join(", "),
+        list.join(", ")
+    )))
+}
+
+/// The stream that `INSERT INTO ... SELECT` writes.
+///
+/// # Errors
+/// No such stream, a table, or columns that are not those of the result.
+pub fn insert(target: Option<&Source>, name: &str, planned: &mut PlannedQuery) -> Result<Source, StatementError> {
+    let target = target.ok_or_else(|| StatementError(format!("Source `{name}` does not exist.")))?;
+    planned.check_key()?;
+    if target.kind == SourceKind::Table {
+        return Err(StatementError(format!(
+            "INSERT INTO can only be used to insert into a stream. {name} is a table."
+        )));
+    }
+    if planned.step.schema.kind == SourceKind::Table {
+        return Err(StatementError(format!(
+            "Incompatible data sink and query result. Data sink ({name}) type is KSTREAM but select query result is \
+             KTABLE."
+        )));
+    }
+    if target.read_only {
+        return Err(StatementError(format!("Cannot insert into read-only stream: {name}")));
+    }
+    if target.schema.headers().next().is_some() {
+        return Err(StatementError(format!("Cannot insert into {name} because it has header columns")));
+    }
+    let columns = planned.schema.columns().iter().zip(target.schema.columns());
+    let fits = |(from, to): (&Column, &Column)| {
+        let widens = from.namespace == Namespace::Value && from.column_type.can_implicitly_cast(&to.column_type);
+        from.name == to.name && from.namespace == to.namespace && (from.column_type == to.column_type || widens)
+    };
+    if planned.schema.columns().len() != target.schema.columns().len() || !columns.into_iter().all(fits) {
+        return Err(StatementError(format!(
+            "Incompatible schema between results and sink.\nResult schema is {}\nSink schema is {}",
+            planned.schema, target.schema
+        )));
+    }
+    if let StepKind::Project { columns, .. } = &mut planned.step.kind {
+        for (column, wanted) in columns.iter_mut().zip(target.schema.values()) {
+            *column = widened(column, &wanted.column_type);
+        }
+    }
+    Ok(target.clone())
+}
+
+/// The column with its numbers as another type.
+fn widened(column: &Evaluator, target: &SqlType) -> Evaluator {
+    if column.value_type.as_ref() == Some(target) {
+        return column.clone();
+    }
+    let (inner, wanted) = (column.clone(), target.clone());
+    let evaluate = move |row: &[Value]| {
+        let value = inner.try_value(row)?;
+        formats::widen(value, &wanted).map_err(|error| error.0)
+    };
+    let widened = Evaluator::new(Some(target.clone()), column.text(), Arc::new(evaluate));
+    match column.reads() {
+        Some(columns) => widened.reading(columns.iter().copied()),
+        None => widened,
+    }
+}
+
+/// The id of a query: what it does, what it writes and the number of its statement.
+///
+/// # Errors
+/// A stated id that is none.
+pub fn query_id(
+    kind: &str,
+    sink: Option<&str>,
+    properties: &Properties,
+    number: usize,
+) -> Result<String, StatementError> {
+    if let Some(id) = With::read(properties)?.query_id {
+        return Ok(id);
+    }
+    Ok(match sink {
+        Some(sink) => format!("{kind}_{sink}_{number}"),
+        None => format!("{kind}_{number}"),
+    })
+}

@@ -1,0 +1,107 @@
+//! Changes of rows as records of a sink.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{RawRecord, RecordError};
+use crate::catalog::{Settings, Source, TimestampColumn};
+use crate::formats::registry::SchemaRegistry;
+use crate::formats::{self, CodecContext, FormatError, RowCodec, Side};
+use crate::operators::{Change, Key, ProcessingLog};
+use crate::planner::compile::parse_time;
+use crate::value::Value;
+
+/// Writes the records of a sink.
+pub struct SinkWriter {
+    sink: Source,
+    key: Box<dyn RowCodec>,
+    value: Box<dyn RowCodec>,
+    throw_on_invalid_time: bool,
+}
+
+impl SinkWriter {
+    /// For `sink`.
+    ///
+    /// # Errors
+    /// Formats that cannot hold the columns.
+    pub fn new(sink: &Source, settings: &Settings, registry: &Arc<dyn SchemaRegistry>) -> Result<Self, FormatError> {
+        let context = |side| CodecContext { topic: sink.topic.clone(), side, registry: registry.clone() };
+        Ok(SinkWriter {
+            key: formats::open(&sink.key_format, sink.key_fields(), &context(Side::Key))?,
+            value: formats::open(&sink.value_format, sink.value_fields(), &context(Side::Value))?,
+            throw_on_invalid_time: settings.is_true("ksql.timestamp.throw.on.invalid", false),
+            sink: sink.clone(),
+        })
+    }
+
+    /// The record of a change; `None` for one whose time cannot be read, which is logged.
+    ///
+    /// # Errors
+    /// Values that the format cannot hold; a time that cannot be read, when that is to end the query.
+    pub fn write(&self, change: &Change, log: &dyn ProcessingLog) -> Result<Option<RawRecord>, RecordError> {
+        let timestamp = match self.time(change) {
+            Ok(timestamp) => timestamp,
+            Err(message) if self.throw_on_invalid_time => {
+                return Err(RecordError(format!(
+                    "Fatal error in the timestamp of a record of {}: {message}",
+                    self.sink.topic
+                )));
+            }
+            Err(message) => {
+                log.record("timestamp", &message);
+                return Ok(None);
+            }
+        };
+        if timestamp < 0 {
+            log.record("timestamp", "Skipping record with a negative timestamp");
+            return Ok(None);
+        }
+        let failed = |error: FormatError| {
+            RecordError(format!("Error serializing message to topic: {}. {error}", self.sink.topic))
+        };
+        let key = self.key(&change.key).map_err(failed)?.map(Bytes::from);
+        let value = match &change.new {
+            None => None,
+            Some(row) => self.value.encode(row).map_err(failed)?.map(Bytes::from),
+        };
+        Ok(Some(RawRecord { key, value, timestamp, headers: change.headers.clone(), partition: 0, offset: 0 }))
+    }
+
+    fn key(&self, key: &Key) -> Result<Option<Vec<u8>>, FormatError> {
+        let Some(columns) = key.columns.as_ref().filter(|columns| !columns.is_empty()) else { return Ok(None) };
+        let mut bytes = self.key.encode(columns)?;
+        if let (Some(bytes), Some(window), Some(info)) = (&mut bytes, key.window, self.sink.window) {
+            if info.is_session() {
+                bytes.extend(window.end.to_be_bytes());
+            }
+            bytes.extend(window.start.to_be_bytes());
+        }
+        Ok(bytes)
+    }
+
+    fn time(&self, change: &Change) -> Result<i64, String> {
+        let (Some(timestamp), Some(row)) = (&self.sink.timestamp, &change.new) else { return Ok(change.timestamp) };
+        let schema = &self.sink.schema;
+        let in_key = schema.keys().iter().position(|column| column.name == timestamp.column);
+        let in_value = schema.values().position(|column| column.name == timestamp.column);
+        let value = match (in_key, in_value) {
+            (Some(position), _) => change.key.columns.as_ref().and_then(|columns| columns.get(position)),
+            (_, Some(position)) => row.get(position),
+            _ => None,
+        };
+        column_time(value.unwrap_or(&Value::Null), timestamp)
+    }
+}
+
+/// The time that a column holds.
+///
+/// # Errors
+/// Null, and text that is no time.
+pub(super) fn column_time(value: &Value, timestamp: &TimestampColumn) -> Result<i64, String> {
+    match (value, &timestamp.format) {
+        (Value::Bigint(ms) | Value::Timestamp(ms), _) => Ok(*ms),
+        (Value::String(text), Some(format)) => parse_time(text, format),
+        (other, _) => Err(format!("the timestamp column {} holds {other:?}", timestamp.column)),
+    }
+}

@@ -1,0 +1,71 @@
+//! Decimals as `java.math.BigDecimal` treats them.
+
+use std::str::FromStr;
+
+use bigdecimal::{BigDecimal, RoundingMode, Zero as _};
+
+use crate::types::DecimalType;
+
+/// The decimal in plain digits with its scale: `1.50`, never `1.5E2`.
+pub fn decimal_text(decimal: &BigDecimal) -> String {
+    if decimal.fractional_digit_count() < 0 {
+        return decimal.with_scale(0).to_plain_string();
+    }
+    decimal.to_plain_string()
+}
+
+/// `decimal` with exactly `scale` digits behind the point, halves away from zero.
+pub fn round_half_up(decimal: &BigDecimal, scale: u32) -> BigDecimal {
+    decimal.with_scale_round(i64::from(scale), RoundingMode::HalfUp)
+}
+
+/// `decimal` as a value of `target`: rounded half up to its scale; `None` if it has too many digits before the point.
+pub fn fit_decimal(decimal: &BigDecimal, target: DecimalType) -> Option<BigDecimal> {
+    let before_point = digits_before_point(decimal);
+    if decimal.is_zero() || before_point < -i64::from(target.scale) {
+        return Some(BigDecimal::new(0.into(), i64::from(target.scale)));
+    }
+    if before_point > i64::from(target.precision) {
+        return None;
+    }
+    let rounded = round_half_up(decimal, target.scale);
+    (rounded.digits() <= u64::from(target.precision)).then_some(rounded)
+}
+
+/// How many digits the whole part has; negative when zeros follow the point. Tells exponents without measure before their
+/// digits are written out, which would take all memory.
+pub fn digits_before_point(decimal: &BigDecimal) -> i64 {
+    let digits = i64::try_from(decimal.digits()).unwrap_or(i64::MAX);
+    if decimal.is_zero() { 0 } else { digits.saturating_sub(decimal.fractional_digit_count()) }
+}
+
+/// The double nearest to the decimal.
+pub(super) fn to_double(decimal: &BigDecimal) -> f64 {
+    decimal.to_plain_string().parse().unwrap_or(f64::NAN)
+}
+
+/// `BigDecimal.valueOf(double)`: the decimal of the shortest text of the double.
+pub(super) fn from_double(double: f64) -> Option<BigDecimal> {
+    if !double.is_finite() {
+        return None;
+    }
+    BigDecimal::from_str(&milena_schema::document::double_text(double)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponents_without_measure_cost_nothing() {
+        let decimal = |text: &str| BigDecimal::from_str(text).unwrap();
+        let target = DecimalType { precision: 4, scale: 2 };
+        assert_eq!(fit_decimal(&decimal("1E999999999"), target), None);
+        assert_eq!(fit_decimal(&decimal("1E-999999999"), target), Some(decimal("0.00")));
+        assert_eq!(fit_decimal(&decimal("0E999999999"), target), Some(decimal("0")));
+        assert_eq!(fit_decimal(&decimal("-12.345"), target), Some(decimal("-12.35")));
+        assert_eq!(fit_decimal(&decimal("123"), target), None);
+        let before = ["0.001", "0.1", "12.5", "1E3"].map(|text| digits_before_point(&decimal(text)));
+        assert_eq!(before, [-2, 0, 2, 4]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Values of type `MAP`.
+
+use indexmap::IndexMap;
+
+use super::Value;
+
+/// Entries of a `MAP`, kept in the order in which they came.
+///
+/// Readers that show an order to users (MAP_KEYS, CAST to STRING, ...) take [`MapValue::in_hash_order`], the order in
+/// which Java's `HashMap` gives them.
+#[derive(Clone, Debug, Default)]
+pub struct MapValue {
+    entries: IndexMap<Value, Value>,
+}
+
+impl MapValue {
+    /// A map without entries.
+    pub fn new() -> MapValue {
+        MapValue::default()
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &Value) -> Option<&Value> {
+        self.entries.get(key)
+    }
+
+    /// Sets the value of a key and returns the one before.
+    pub fn insert(&mut self, key: Value, value: Value) -> Option<Value> {
+        self.entries.insert(key, value)
+    }
+
+    /// Removes a key; the others keep their order.
+    pub fn remove(&mut self, key: &Value) -> Option<Value> {
+        self.entries.shift_remove(key)
+    }
+
+    /// Entries in the order in which they came.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
+        self.entries.iter()
+    }
+
+    /// Entries in the order in which Java's `HashMap` of this size gives them.
+    pub fn in_hash_order(&self) -> Vec<(&Value, &Value)> {
+        let mut capacity: u32 = 16;
+        while self.len() as f64 > f64::from(capacity) * 0.75 {
+            capacity = capacity.saturating_mul(2);
+        }
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(key, _)| {
+            let hash = java_hash(key) as u32;
+            (hash ^ (hash >> 16)) & (capacity - 1)
+        });
+        entries
+    }
+}
+
+impl PartialEq for MapValue {
+    fn eq(&self, other: &MapValue) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl Eq for MapValue {}
+
+impl FromIterator<(Value, Value)> for MapValue {
+    fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> MapValue {
+        MapValue { entries: entries.into_iter().collect() }
+    }
+}
+
+/// `hashCode` of the Java object that the value is.
+fn java_hash(value: &Value) -> i32 {
+    let fold = |long: i64| (long ^ ((long as u64) >> 32) as i64) as i32;
+    match value {
+        Value::Boolean(truth) => {
+            if *truth {
+                1231
+            } else {
+                1237
+            }
+        }
+        Value::Int(number) | Value::Date(number) | Value::Time(number) => *number,
+        Value::Bigint(number) | Value::Timestamp(number) => fold(*number),
+        Value::Double(number) => fold(number.to_bits() as i64),
+        Value::String(text) => milena_stdx::java_string_hash(text),
+        Value::Array(elements) | Value::Struct(elements) => {
+            elements.iter().fold(1_i32, |hash, element| hash.wrapping_mul(31).wrapping_add(java_hash(element)))
+        }
+        Value::Bytes(bytes) => {
+            bytes.iter().fold(1_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(*byte as i8 as i32))
+        }
+        Value::Null | Value::Decimal(_) | Value::Map(_) => 0,
+    }
+}
