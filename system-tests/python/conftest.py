@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from harness import paths  # noqa: E402
+from harness import databases, paths  # noqa: E402
 from harness.server import Server, _many_files  # noqa: E402
 
 _names = itertools.count(1)
@@ -53,6 +53,14 @@ def broker(request, tmp_path_factory):
     assert "panicked" not in server.log(), server.log_tail()
 
 
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    """The Kafka of a module whose tests are about what stands in front of it."""
+    server = Server(tmp_path_factory.mktemp("kafka"), {"offsets.topic.num.partitions": 2}).start()
+    yield server
+    assert server.stop() == 0, server.log_tail()
+
+
 @pytest.fixture
 def new_server(tmp_path):
     """Makes servers that a test may kill, stop, corrupt and restart; whatever still runs is killed at the end."""
@@ -82,3 +90,45 @@ def topic(request):
 @pytest.fixture
 def group(topic):
     return f"group-of-{topic}"
+
+
+def _database_server(make):
+    server = make()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """A MariaDB of this worker, for tests that do not stop it: `mariadb.database(name)`."""
+    yield from _database_server(databases.MariaDb)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL of this worker, for tests that do not stop it: `postgres.database(name)`."""
+    yield from _database_server(databases.Postgres)
+
+
+@pytest.fixture
+def new_database_server():
+    """Makes servers that a test may kill, stop and freeze: `new_database_server(databases.MariaDb, tls=..)`."""
+    made = []
+
+    def make(kind, **options):
+        made.append(kind(**options))
+        return made[-1].start()
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture(params=["mariadb", "postgres", "sqlite"])
+def database(request, topic, tmp_path):
+    """An empty database of its own for each test, once on each kind of server."""
+    if request.param == "sqlite":
+        return databases.Sqlite(tmp_path / "test.db")
+    return request.getfixturevalue(request.param).database(re.sub(r"\W", "_", topic)[-40:].strip("_"))

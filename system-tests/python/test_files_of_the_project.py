@@ -1,6 +1,7 @@
 """The container files and scripts, checked as far as they can be without a container engine."""
 
 import subprocess
+import tomllib
 
 import pytest
 import yaml
@@ -13,6 +14,14 @@ VENV = paths.CACHE / "venv" / "bin"
 
 def test_the_dockerfile_has_no_findings():
     run([VENV / "hadolint", paths.ROOT / "Dockerfile"])
+
+
+def test_the_image_is_built_from_every_member_of_the_workspace():
+    manifest = tomllib.loads((paths.ROOT / "Cargo.toml").read_text())
+    ignored = [line for line in (paths.ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    for member in manifest["workspace"]["members"]:
+        kept = f"!{member}" in ignored
+        assert kept or not {member.split("/")[0], f"{member.split('/')[0]}/*"} & set(ignored), f"{member} is not in the image's context"
 
 
 def test_the_compose_file_names_only_what_exists():

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use crate::codegen;
 
 /// Directories with our Rust sources.
-const SOURCES: [&str; 4] = ["crates", "xtask", "system-tests", "fuzz"];
+const SOURCES: [&str; 5] = ["crates", "examples", "xtask", "system-tests", "fuzz"];
 
 /// Fails with the list of everything untidy.
 pub fn check(root: &Path) -> anyhow::Result<()> {

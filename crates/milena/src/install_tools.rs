@@ -27,7 +27,7 @@ fn install(directory: &Path) -> io::Result<usize> {
     let binary = std::env::current_exe()?;
     std::fs::create_dir_all(directory)?;
     let mut count = 0;
-    for name in milena_tools::TOOLS.iter().chain(SERVER_SCRIPTS) {
+    for name in milena_tools::TOOLS.iter().chain(milena_sql_tools::TOOLS).chain(SERVER_SCRIPTS) {
         for link in [(*name).to_owned(), format!("{name}.sh")] {
             replace_link(&binary, &directory.join(link))?;
             count += 1;

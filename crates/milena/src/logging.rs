@@ -18,11 +18,16 @@ const LOGGERS: &[&str] = &[
     "milena_broker::group",
     "milena_broker::net",
     "milena_broker::slow_request",
+    "milena_connect",
+    "milena_connect::connectors",
+    "milena_connect::herder",
+    "milena_connect::worker",
     "milena_console",
     "milena_log",
     "milena_metadata",
     "milena_registry",
     "milena_rest_proxy",
+    "milena_sql_server",
 ];
 
 /// Starts logging at `level` (`milena.log.level`), unless `RUST_LOG` says otherwise.

@@ -16,6 +16,15 @@ pub fn raise_open_files_limit() {
     }
 }
 
+/// Takes memory in pages of the usual size. Huge ones save a broker some processor time; servers whose work comes in small
+/// pieces hold nearly twice the memory with them and are no faster.
+pub fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay in use");
+    }
+}
+
 /// Makes this process the first of a session of its own, so that closing the terminal does not end it.
 pub fn leave_session() {
     if let Err(error) = rustix::process::setsid() {

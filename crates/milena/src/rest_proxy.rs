@@ -75,8 +75,7 @@ pub async fn beside(
         sources = sources.fallback(SERVERS, &own.to_string());
     }
     if let Some(url) = registry.first() {
-        sources =
-            sources.fallback(REGISTRY, &url.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:"));
+        sources = sources.fallback(REGISTRY, &standalone::reachable(url));
     }
     let (config, notices) = RestConfig::load(&sources)?;
     for notice in notices {

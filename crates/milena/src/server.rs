@@ -2,23 +2,27 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, bail};
 use milena_broker::{Broker, Metrics, RunningBroker};
 use milena_console::{Console, Health, Sources};
 use milena_metadata::{BrokerConfig, ConfigSources, SecurityProtocol};
+use milena_sql_server::SqlMetrics;
 use milena_stdx::ShutdownToken;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServerArguments;
-use crate::{daemon, logging, process, rest_proxy, schema_registry, standalone};
+use crate::{connect, daemon, logging, process, rest_proxy, schema_registry, sql_server, standalone};
 
 /// The end of the line that scripts wait for.
 pub const READY: &str = "Kafka Server started";
 
+/// The last line of a page of metrics.
+const END_OF_PAGE: &str = "# EOF\n";
+
 /// The systems that can be started today.
-const ROLES: &[&str] = &["broker", "console", "schema-registry", "rest-proxy"];
+const ROLES: &[&str] = &["broker", "console", "schema-registry", "rest-proxy", "connect", "ksql-server"];
 
 /// Runs until SIGTERM or SIGINT. Every mistake of the user is one line on standard error and exit code 1.
 pub fn run(arguments: &ServerArguments) -> ExitCode {
@@ -49,7 +53,9 @@ fn check_roles(roles: &[String]) -> anyhow::Result<()> {
         }
     }
     if !roles.iter().any(|role| role == "broker") {
-        bail!("the role broker is needed; milena schema-registry and milena rest-proxy start those alone");
+        bail!(
+            "the role broker is needed; milena schema-registry, rest-proxy, connect-distributed and ksql-server start those alone"
+        );
     }
     Ok(())
 }
@@ -85,21 +91,43 @@ async fn serve_until_told(config: BrokerConfig, roles: &[String]) -> anyhow::Res
         started = Broker::start(config.clone(), shutdown.clone()) => started?,
         () = stop_signals.received() => return Ok(()),
     };
+    let sql_metrics: Arc<OnceLock<SqlMetrics>> = Arc::default();
     if let Some(console) = console {
         println!("console            http://{}  (/metrics, /health)", console.address()?);
-        tokio::spawn(console.serve(sources(running.broker()), shutdown.clone()));
+        tokio::spawn(console.serve(sources(running.broker(), sql_metrics.clone()), shutdown.clone()));
     }
     let registry =
         if has_role("schema-registry") { schema_registry::beside(&config, &running.addresses()).await? } else { None };
     let (registry, registry_urls) = registry.unzip();
+    let registry_urls = registry_urls.unwrap_or_default();
     let proxy = if has_role("rest-proxy") {
-        rest_proxy::beside(&config, &running.addresses(), &registry_urls.unwrap_or_default()).await?
+        rest_proxy::beside(&config, &running.addresses(), &registry_urls).await?
     } else {
         None
     };
+    let connect =
+        if has_role("connect") { connect::beside(&config, &running.addresses(), &registry_urls).await? } else { None };
+    let (connect, connect_urls) = connect.unzip();
+    let sql_server = if has_role("ksql-server") {
+        let neighbours =
+            sql_server::Neighbours { registry: &registry_urls, connect: &connect_urls.unwrap_or_default() };
+        sql_server::beside(&config, &running.addresses(), &neighbours).await?
+    } else {
+        None
+    };
+    if let Some(sql_server) = &sql_server {
+        // Set once: there is one SQL server.
+        let _ = sql_metrics.set(sql_server.metrics());
+    }
     announce(&config, &running);
     stop_signals.received().await;
     tracing::info!("stopping");
+    if let Some(sql_server) = sql_server {
+        sql_server.stop().await;
+    }
+    if let Some(connect) = connect {
+        connect.stop().await;
+    }
     if let Some(proxy) = proxy {
         proxy.stop().await;
     }
@@ -128,12 +156,19 @@ async fn bind_console(config: &BrokerConfig) -> anyhow::Result<Option<Console>> 
     }
 }
 
-fn sources(broker: &Arc<Broker>) -> Sources {
+/// What the console shows: the broker, and the SQL server once it is there.
+fn sources(broker: &Arc<Broker>, sql: Arc<OnceLock<SqlMetrics>>) -> Sources {
     let (scraped, judged) = (broker.clone(), broker.clone());
     Sources {
         metrics: Arc::new(move || {
-            let broker = scraped.clone();
-            Box::pin(async move { Metrics::scrape(&broker).await })
+            let (broker, sql) = (scraped.clone(), sql.clone());
+            Box::pin(async move {
+                let page = Metrics::scrape(&broker).await;
+                match (sql.get(), page.strip_suffix(END_OF_PAGE)) {
+                    (Some(sql), Some(page)) => format!("{page}{}", sql.page()),
+                    _ => page,
+                }
+            })
         }),
         health: Arc::new(move || Health { problems: judged.problems() }),
     }

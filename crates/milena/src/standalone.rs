@@ -59,6 +59,11 @@ pub fn sources_with(component: Component, file: Option<&Path>, overrides: &[Stri
     Ok(sources)
 }
 
+/// The URL of a system of this process as its neighbours reach it: a socket that takes every address is at the loopback too.
+pub fn reachable(url: &str) -> String {
+    url.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+}
+
 /// The threads of a server.
 ///
 /// # Errors
@@ -66,4 +71,22 @@ pub fn sources_with(component: Component, file: Option<&Path>, overrides: &[Stri
 pub fn runtime() -> anyhow::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().thread_name("milena").build().context("cannot start threads")
+}
+
+/// Starts the same command once more as a process of its own, without the word that asks for the background; its output
+/// goes to `connect.out` in the working directory.
+///
+/// # Errors
+/// When that cannot be done.
+pub fn in_background() -> anyhow::Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    let output = std::fs::OpenOptions::new().create(true).append(true).open("connect.out")?;
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let rest = words.filter(|word| word != "-daemon" && word != "--daemon");
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.arg0(program).args(rest).stdin(std::process::Stdio::null());
+    let child = command.stdout(output.try_clone()?).stderr(output).process_group(0).spawn()?;
+    println!("started in the background, process {}; its output goes to connect.out", child.id());
+    Ok(())
 }

@@ -115,7 +115,7 @@ fn mistakes_are_told_in_one_line() {
     role.args(["--roles", "broker,mainframe"]);
     assert_eq!(
         complaint(role),
-        "milena: unknown role mainframe; known roles are broker, console, schema-registry, rest-proxy"
+        "milena: unknown role mainframe; known roles are broker, console, schema-registry, rest-proxy, connect, ksql-server"
     );
 }
 

@@ -2,7 +2,7 @@
 
 import time
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 
@@ -50,6 +50,17 @@ def produce(broker, topic, values, partition=0, **options):
     return [offsets[index] for index in range(len(offsets))]
 
 
+def end_of(consumer, partition, deadline):
+    """The high watermark; a topic that the client has not heard of yet is asked for again."""
+    while True:
+        try:
+            return consumer.get_watermark_offsets(partition, timeout=max(deadline - time.monotonic(), 1))[1]
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
 def read(broker, topic, partition=0, start=0, timeout=30.0, **options):
     """Every record of a partition from `start` to its end at this moment."""
     consumer = Consumer({
@@ -62,10 +73,10 @@ def read(broker, topic, partition=0, start=0, timeout=30.0, **options):
         **options,
     })
     try:
-        _low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
+        deadline = time.monotonic() + timeout
+        high = end_of(consumer, TopicPartition(topic, partition), deadline)
         consumer.assign([TopicPartition(topic, partition, start)])
         out = []
-        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             message = consumer.poll(0.2)
             if message is None:

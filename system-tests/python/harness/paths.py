@@ -16,6 +16,8 @@ KAFKA_PYTHONS = {
     "newest": CACHE / "venv" / "bin" / "python",
 }
 
+#: Clients of ksqlDB.
+SQL_PYTHON = CACHE / "venv-sql" / "bin" / "python"
 NODE_MODULES = CACHE / "node" / "node_modules"
 KAFKA_LIBS = CACHE / "kafka" / "libs"
 #: Confluent's Java client of the schema registry, as Apache Flink publishes it.

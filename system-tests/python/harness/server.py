@@ -40,9 +40,11 @@ class Server:
             # Tests wait for groups all the time; the three seconds of grace are tested where they matter.
             "group.initial.rebalance.delay.ms": "0",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            # Tests of the registry and of the REST Proxy choose ports for them; the others run beside each other and need none.
+            # Tests of the upper systems choose ports for them; the others run beside each other and need none.
+            "milena.connect.listeners": "",
             "milena.schema.registry.listeners": "",
             "milena.rest.proxy.listeners": "",
+            "milena.ksql.server.listeners": "",
             **{key: str(value) for key, value in (overrides or {}).items()},
         }
         self.env = env or {}

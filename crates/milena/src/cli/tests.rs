@@ -60,7 +60,10 @@ fn a_server_runs_all_systems_and_kafka_server_start_only_kafka() {
         Command::Server(server) => server.roles,
         _ => panic!("not taken for a server start"),
     };
-    assert_eq!(roles("milena", &["server"]), ["broker", "console", "schema-registry", "rest-proxy"]);
+    assert_eq!(
+        roles("milena", &["server"]),
+        ["broker", "console", "schema-registry", "rest-proxy", "connect", "ksql-server"]
+    );
     assert_eq!(roles("kafka-server-start", &[]), ["broker", "console"]);
     assert_eq!(roles("milena", &["server", "--roles", "broker"]), ["broker"]);
 }
@@ -93,4 +96,18 @@ fn a_rest_proxy_starts_alone_by_subcommand_and_by_link() {
         }
     }
     assert!(matches!(command("kafka-rest-stop", &[]), Command::StopRestProxies));
+}
+
+#[test]
+fn a_sql_server_starts_alone_by_subcommand_and_by_link() {
+    for (program, arguments) in
+        [("milena", &["ksql-server", "a.properties"][..]), ("ksql-server-start", &["a.properties"][..])]
+    {
+        match command(program, arguments) {
+            Command::SqlServer(server) => {
+                assert_eq!(server.properties_file.as_deref(), Some(Path::new("a.properties")));
+            }
+            _ => panic!("{program} is not taken for a SQL server"),
+        }
+    }
 }
