@@ -143,7 +143,7 @@ fn keep_state(
     catalog: &mut Catalog,
     circumstances: &Circumstances,
 ) -> Result<Defined, StatementError> {
-    let id = format!("CST_{}_{}", source.name, circumstances.number);
+    let id = format!("CST_{}_{}", source.name.to_uppercase(), circumstances.number);
     source.created_by = Some(id.clone());
     catalog.put_source(source.clone());
     let select = format!("SELECT * FROM {} EMIT CHANGES;", quote_identifier(&source.name));
@@ -168,6 +168,7 @@ fn create_as_select(
         return Ok(Defined::Nothing(exists(&create.name, create.kind, known)));
     }
     let Circumstances { settings, registry, number, partitions } = circumstances;
+    sink::check_limit(create)?;
     let planned = planner::plan(&create.query, Some(&create.name), catalog, settings)?;
     let mut source = sink::create(create, &planned, text, settings, registry)?;
     check_free(&source, create.or_replace, catalog)?;
@@ -224,17 +225,10 @@ fn insert_into(
     catalog: &mut Catalog,
     circumstances: &Circumstances,
 ) -> Result<Defined, StatementError> {
-    let target = catalog.source(&insert.target).cloned();
-    if target.is_none() {
-        return Err(StatementError(format!(
-            "{}Source `{}` does not exist.{}",
-            insert.location.prefix(),
-            insert.target,
-            planner::scope::hint(&insert.target, catalog)
-        )));
-    }
-    let mut planned = planner::plan(&insert.query, Some(&insert.target), catalog, &circumstances.settings)?;
-    let target = sink::insert(target.as_ref(), &insert.target, &mut planned)?;
+    let target = sink::target(insert, catalog)?.clone();
+    let query = sink::fitted(&insert.query, &target);
+    let mut planned = planner::plan(&query, Some(&insert.target), catalog, &circumstances.settings)?;
+    let target = sink::insert(&target, &mut planned)?;
     let id = sink::query_id("INSERTQUERY", None, &insert.properties, circumstances.number)?;
     if catalog.queries().any(|query| query.id == id) {
         return Err(StatementError(format!("Query ID '{id}' already exists.")));

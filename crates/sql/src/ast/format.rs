@@ -388,7 +388,7 @@ impl Display for Relation {
 
 impl Display for Join {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.kind == JoinKind::Inner { "INNER" } else { self.kind.text() };
+        let kind = self.kind.text();
         write!(f, "{kind} JOIN {}", self.right)?;
         if let Some(within) = &self.within {
             if within.asymmetric {

@@ -212,13 +212,23 @@ impl Relation {
 }
 
 impl JoinKind {
-    /// `[INNER]`, `LEFT OUTER`, ... as messages name it.
+    /// `INNER`, `LEFT OUTER`, ... before `JOIN`.
     pub fn text(self) -> &'static str {
         match self {
-            JoinKind::Inner => "[INNER]",
+            JoinKind::Inner => "INNER",
             JoinKind::Left => "LEFT OUTER",
             JoinKind::Right => "RIGHT OUTER",
             JoinKind::Full => "FULL OUTER",
+        }
+    }
+
+    /// As messages name it, with the words in brackets that may be left out.
+    pub fn shown(self) -> &'static str {
+        match self {
+            JoinKind::Inner => "[INNER] JOIN",
+            JoinKind::Left => "LEFT [OUTER] JOIN",
+            JoinKind::Right => "RIGHT [OUTER] JOIN",
+            JoinKind::Full => "[FULL] OUTER JOIN",
         }
     }
 }

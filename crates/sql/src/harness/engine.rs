@@ -287,11 +287,7 @@ impl MemoryEngine {
         if create.if_not_exists && self.catalog.source(&create.name).is_some() {
             return Ok(());
         }
-        if create.query.limit.is_some() {
-            return Err(StatementError::new(
-                "CREATE STREAM AS SELECT and CREATE TABLE AS SELECT statements don't support LIMIT clause.",
-            ));
-        }
+        sink::check_limit(create)?;
         let planned = planner::plan(&create.query, Some(&create.name), &self.catalog, &self.settings)?;
         let mut source = sink::create(create, &planned, text, &self.settings, &self.registry())?;
         self.check_free(&source, create.or_replace)?;
@@ -318,17 +314,10 @@ impl MemoryEngine {
     }
 
     fn insert_into(&mut self, insert: &InsertInto, text: &str) -> Result<(), StatementError> {
-        let target = self.catalog.source(&insert.target).cloned();
-        if target.is_none() {
-            return Err(StatementError(format!(
-                "{}Source `{}` does not exist.{}",
-                insert.location.prefix(),
-                insert.target,
-                planner::scope::hint(&insert.target, &self.catalog)
-            )));
-        }
-        let mut planned = planner::plan(&insert.query, Some(&insert.target), &self.catalog, &self.settings)?;
-        let target = sink::insert(target.as_ref(), &insert.target, &mut planned)?;
+        let target = sink::target(insert, &self.catalog)?.clone();
+        let query = sink::fitted(&insert.query, &target);
+        let mut planned = planner::plan(&query, Some(&insert.target), &self.catalog, &self.settings)?;
+        let target = sink::insert(&target, &mut planned)?;
         let id = sink::query_id("INSERTQUERY", None, &insert.properties, self.next_query)?;
         self.start(id, planned.step, target, text)
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::ast::{ColumnReference, ComparisonOperator, Expression, LogicalOperator, Name};
+use crate::ast::{ColumnReference, ComparisonOperator, Expression, Literal, LogicalOperator, Name};
 use crate::catalog::define::WINDOW_BOUNDS;
 use crate::catalog::schema::Column;
 use crate::catalog::{Settings, Source, StatementError};
@@ -19,12 +19,22 @@ use crate::types::SqlType;
 use crate::value::Value;
 
 /// What conditions have to be where tables are not read as a whole.
-const KEYS_WANTED: &str = "\nPull queries require a WHERE clause that:\n - tells the value of every key column, e.g. \
-    `SELECT * FROM X WHERE <key-column>=Y;`, or a list of them with IN.\n\nIf more flexible queries are needed, table \
-    scans can be enabled by setting ksql.query.pull.table.scan.enabled=true.";
+const KEYS_WANTED: &str = "\nPull queries require a WHERE clause that:\n - includes a key equality expression, e.g. \
+    `SELECT * FROM X WHERE <key-column> = Y;`.\n - in the case of a multi-column key, is a conjunction of equality \
+    expressions that cover all key columns.\n - to support range expressions, e.g.,  SELECT * FROM X WHERE <key-column> < \
+    Y;`, range scans need to be enabled by setting ksql.query.pull.range.scan.enabled=true";
+/// What conditions may say of windows.
+const WINDOWS_TOLD: &str = "\n - (optionally) limits the time bounds of the windowed table.\n\t Bounds on [`WINDOWSTART`, \
+    `WINDOWEND`] are supported\n\t Supported operators are [EQUAL, GREATER_THAN, GREATER_THAN_OR_EQUAL, LESS_THAN, \
+    LESS_THAN_OR_EQUAL]";
+/// How other conditions are possible.
+const SCANS_TOLD: &str = "\nIf more flexible queries are needed, , table scans can be enabled by setting \
+    ksql.query.pull.table.scan.enabled=true.";
 /// What is refused where the condition does not tell keys.
 const SCAN_WANTED: &str = "Query requires table scan to be enabled. Table scans can be enabled by setting \
     ksql.query.pull.table.scan.enabled=true";
+/// What bounds of windows are compared with.
+const BOUND_WANTED: &str = "Window bounds must resolve to an INT, BIGINT, or STRING containing a datetime.";
 /// What wants the values of keys, in messages.
 const OPERATION: &str = "pull query";
 /// Conditions that would become more parts than this are not taken apart.
@@ -43,10 +53,10 @@ pub fn lookup(
     let scans = settings.is_true("ksql.query.pull.table.scan.enabled", true);
     let Some(filter) = filter else {
         let all = (Lookup::Scan, WindowStarts::ALL);
-        return if scans { Ok(all) } else { Err(refused("Missing WHERE clause")) };
+        return if scans { Ok(all) } else { Err(refused("Missing WHERE clause", source.window.is_some())) };
     };
     let filter = scope.flatten(&scope.qualify(filter, "WHERE")?);
-    let filter = spelled_out(&rewrite_time_comparisons(&filter)?);
+    let filter = without_negations(&spelled_out(&rewrite_time_comparisons(&filter)?), false);
     let analysis = Analysis { source, settings, scans };
     let Some(disjuncts) = disjuncts(&filter) else { return analysis.search(&[]) };
     for disjunct in &disjuncts {
@@ -67,8 +77,9 @@ pub fn lookup(
     Ok((Lookup::Keys(keys), starts))
 }
 
-fn refused(message: &str) -> StatementError {
-    StatementError(format!("{message}. {HELP}{KEYS_WANTED}"))
+fn refused(message: &str, is_windowed: bool) -> StatementError {
+    let windows = if is_windowed { WINDOWS_TOLD } else { "" };
+    StatementError(format!("{message}. {HELP}{KEYS_WANTED}{windows}{SCANS_TOLD}"))
 }
 
 /// The condition with BETWEEN and IN as comparisons.
@@ -90,6 +101,27 @@ fn spelled_out(condition: &Expression) -> Expression {
         Expression::In { value, list } => {
             let alternatives = list.iter().map(|element| compare(ComparisonOperator::Equal, value, element));
             alternatives.reduce(|one, other| logical(LogicalOperator::Or, one, other)).unwrap_or(condition.clone())
+        }
+        Expression::Not(inner) => Expression::Not(Box::new(spelled_out(inner))),
+        other => other.clone(),
+    }
+}
+
+/// The condition with NOT only around what is compared. What else is negated tells nothing of keys either way.
+fn without_negations(condition: &Expression, negated: bool) -> Expression {
+    match condition {
+        Expression::Logical { operator, left, right } => Expression::Logical {
+            operator: match (operator, negated) {
+                (LogicalOperator::And, true) => LogicalOperator::Or,
+                (LogicalOperator::Or, true) => LogicalOperator::And,
+                (operator, false) => *operator,
+            },
+            left: Box::new(without_negations(left, negated)),
+            right: Box::new(without_negations(right, negated)),
+        },
+        Expression::Not(inner) => without_negations(inner, !negated),
+        Expression::Comparison { .. } | Expression::Column(_) | Expression::Literal(Literal::Boolean(_)) if negated => {
+            Expression::Not(Box::new(condition.clone()))
         }
         other => other.clone(),
     }
@@ -166,14 +198,17 @@ impl Analysis<'_> {
         for condition in conditions {
             match condition {
                 Expression::Comparison { .. } => scan |= self.comparison(condition, &mut named)?,
-                Expression::Like { value, .. } if matches!(**value, Expression::Column(_)) => {}
-                other => {
-                    let message = match other {
-                        Expression::Like { .. } => "Like condition must be between strings".to_owned(),
-                        other => format!("Unsupported expression in WHERE clause: {other}"),
-                    };
-                    self.scan(|| refused(&message))?;
+                Expression::Like { value, pattern, .. } if matches!(**value, Expression::Column(_)) => {
+                    if !matches!(**pattern, Expression::Literal(Literal::String(_) | Literal::Null)) {
+                        let message = format!("Like condition on non-string pattern {pattern}");
+                        return Err(refused(&message, self.is_windowed()));
+                    }
                 }
+                Expression::Like { .. } => {
+                    let message = "Like condition must be between strings";
+                    self.scan(|| refused(message, self.is_windowed()))?;
+                }
+                other => return Err(refused(&format!("Unsupported expression in WHERE clause: {other}"), false)),
             }
         }
         if scan {
@@ -182,29 +217,30 @@ impl Analysis<'_> {
         if named.is_empty() {
             let shown = conditions.iter().map(ToString::to_string).reduce(|one, other| format!("({one} AND {other})"));
             let shown = shown.unwrap_or_default();
-            return self.scan(|| refused(&format!("WHERE clause missing key column for disjunct: {shown}")));
+            let message = format!("WHERE clause missing key column for disjunct: {shown}");
+            return self.scan(|| refused(&message, self.is_windowed()));
         }
         if named.len() == keys.len() {
             return Ok(false);
         }
         let named: Vec<_> = named.iter().map(|at| format!("`{}`", keys[*at].name)).collect();
-        self.scan(|| {
-            refused(&format!(
-                "Multi-column sources must specify every key in the WHERE clause. Specified: [{}] Expected: [{}]",
-                named.join(", "),
-                self.keys()
-            ))
-        })
+        let message = format!(
+            "Multi-column sources must specify every key in the WHERE clause. Specified: [{}] Expected: [{}]",
+            named.join(", "),
+            self.keys()
+        );
+        self.scan(|| refused(&message, self.is_windowed()))
     }
 
     /// As [`Analysis::needs_scan`] for a comparison; adds the key column that it is about.
     fn comparison(&self, condition: &Expression, named: &mut BTreeSet<usize>) -> Result<bool, StatementError> {
         let Some((column, operator, other)) = compared(condition) else {
-            return self.scan(|| refused("A comparison must directly reference a key column")).map(|_| false);
+            let message = "A comparison must directly reference a key column";
+            return self.scan(|| refused(message, self.is_windowed())).map(|_| false);
         };
         if !free_columns(other).is_empty() {
-            self.scan(|| refused("A comparison must be between a key column and a resolvable expression"))?;
-            return Ok(false);
+            let message = "A comparison must be between a key column and a resolvable expression";
+            return self.scan(|| refused(message, self.is_windowed())).map(|_| false);
         }
         let is_range_or_equal = !matches!(
             operator,
@@ -213,22 +249,19 @@ impl Analysis<'_> {
         if WINDOW_BOUNDS.contains(&&*column.name) && self.source.window.is_some() {
             return match is_range_or_equal {
                 true => Ok(false),
-                false => Err(refused(&format!("Unsupported `{}` bounds: {}", column.name, operator.name()))),
+                false => Err(refused(&format!("Unsupported `{}` bounds: {}", column.name, operator.name()), true)),
             };
         }
         let Some(position) = self.key_position(column) else { return Ok(false) };
         let mut scan = false;
         if !is_range_or_equal {
             let message = format!("Bound on key columns '[{}]' must currently be '='", self.keys());
-            scan = self.scan(|| refused(&message))?;
+            scan = self.scan(|| refused(&message, self.is_windowed()))?;
         }
         if !named.insert(position) {
-            self.scan(|| {
-                refused(
-                    "A comparison condition on the key column cannot be combined with other comparisons such as an IN \
-                     predicate",
-                )
-            })?;
+            let message = "A comparison condition on the key column cannot be combined with other comparisons such as an \
+                IN predicate";
+            self.scan(|| refused(message, self.is_windowed()))?;
         }
         Ok(scan)
     }
@@ -303,7 +336,7 @@ impl Analysis<'_> {
         };
         let extractor = "pull query window bounds extractor";
         let value = strict_constant(other, &SqlType::Bigint, &column.name, extractor, self.settings)
-            .map_err(|_| refused("Window bounds must resolve to an INT, BIGINT, or STRING containing a datetime."))?;
+            .map_err(|_| refused(BOUND_WANTED, true))?;
         let side = match operator {
             ComparisonOperator::LessThan | ComparisonOperator::LessThanOrEqual => ComparisonOperator::LessThan,
             ComparisonOperator::Equal => ComparisonOperator::Equal,
@@ -313,16 +346,21 @@ impl Analysis<'_> {
         let is_new = !known.contains(&side);
         known.push(side);
         if known.contains(&ComparisonOperator::Equal) && known.iter().any(|side| *side != ComparisonOperator::Equal) {
-            return Err(refused(&format!("`{condition}` cannot be combined with other `{}` bounds", column.name)));
+            let message = format!("`{condition}` cannot be combined with other `{}` bounds", column.name);
+            return Err(refused(&message, true));
         }
         if !is_new {
-            return Err(refused(&format!("Duplicate `{}` bounds on: {}", column.name, side.name())));
+            return Err(refused(&format!("Duplicate `{}` bounds on: {}", column.name, side.name()), true));
         }
         let Some(time) = value.as_i64() else { return Ok(starts) };
         Ok(match &*column.name == WINDOW_BOUNDS[0] {
             true => starts.start(operator, time),
             false => starts.end(operator, time, window),
         })
+    }
+
+    fn is_windowed(&self) -> bool {
+        self.source.window.is_some()
     }
 
     /// The place of a column in the key.

@@ -10,7 +10,7 @@ use crate::formats::Format;
 use crate::operators::aggregate::Aggregates;
 use crate::planner::compile::{aggregation, compile, compile_condition, is_aggregate, is_function, is_table_function};
 use crate::planner::projection::ProjectedColumn;
-use crate::planner::scope::{Scope, free_columns};
+use crate::planner::scope::{Scope, enumerated, free_columns};
 use crate::planner::select::{Item, NameGenerator};
 use crate::planner::step::{AggregateWindow, KeyColumn, Step, StepColumn, StepKind, StepSchema};
 use crate::types::SqlType;
@@ -23,8 +23,10 @@ pub struct Grouped {
     pub step: Step,
     /// The projection over rows of the groups.
     pub columns: Vec<ProjectedColumn>,
-    /// The grouping expressions as written.
+    /// The grouping expressions as messages show them.
     pub texts: Vec<String>,
+    /// The aggregates as messages show them.
+    pub calls: Vec<String>,
 }
 
 /// Plans the groups of a query.
@@ -44,14 +46,14 @@ pub fn grouped(
     let mut collector = Collector { groups: &groups, scope, calls: Vec::new() };
     let mut columns = Vec::new();
     let mut loose = Vec::new();
-    for (name, expression, text) in expanded(items, scope) {
+    for (name, expression) in expanded(items, scope) {
         check_known(&expression)?;
-        check_nested(&expression)?;
+        check_nested(&expression, query.window.is_some() && !scope.is_join())?;
         let rewritten = collector.rewrite(&expression);
         if !free_columns(&rewritten).iter().all(|column| is_own(column, &groups, query)) {
-            loose.push(text.clone());
+            loose.push(scope.flatten(&expression).to_string());
         }
-        columns.push(ProjectedColumn { name, expression: rewritten, text, of_star: false });
+        columns.push(ProjectedColumn { name, expression: rewritten });
     }
     let having = query.having.as_ref().map(|having| scope.qualify(having, "HAVING")).transpose()?;
     let having = having.map(|having| collector.rewrite(&having));
@@ -71,23 +73,35 @@ pub fn grouped(
         let loose: Vec<_> = free_columns(having)
             .into_iter()
             .filter(|column| !is_own(column, &groups, query))
-            .map(|column| column.name.to_string())
+            .map(|column| scope.flatten(&Expression::Column(column)).to_string())
             .collect();
         if !loose.is_empty() {
             return Err(StatementError(format!(
-                "Non-aggregate HAVING expression not part of GROUP BY: {}",
+                "Non-aggregate HAVING expression not part of GROUP BY: {}\nConsider switching the HAVING clause to a WHERE \
+                 clause before the GROUP BY.",
                 loose.join(", ")
             )));
         }
     }
     let calls = std::mem::take(&mut collector.calls);
+    let shown = calls.iter().map(|call| shown(call, scope)).collect();
     let mut step = aggregate_step(step, query, scope, groups, calls, settings)?;
     if let Some(having) = having {
         let predicate = compile_condition(&having, "HAVING", &step.schema.row, settings)?;
         let schema = step.schema.clone();
         step = Step { schema, kind: StepKind::Filter { input: Box::new(step), predicate } };
     }
-    Ok(Grouped { step, columns, texts })
+    Ok(Grouped { step, columns, texts, calls: shown })
+}
+
+/// An aggregate; of rows as such it is one of their times.
+fn shown(call: &FunctionCall, scope: &Scope) -> String {
+    let mut call = call.clone();
+    if call.arguments.is_empty() {
+        let first = scope.sources.first().map(|source| scope.flat_name(&source.alias, "ROWTIME"));
+        call.arguments.extend(first.map(Expression::column));
+    }
+    Expression::Function(call).to_string()
 }
 
 fn check_sources(scope: &Scope) -> Result<(), StatementError> {
@@ -95,7 +109,7 @@ fn check_sources(scope: &Scope) -> Result<(), StatementError> {
         .sources
         .iter()
         .filter(|source| source.source.value_format.format == Format::Kafka)
-        .map(|source| source.source.name.to_string())
+        .map(|source| source.alias.to_string())
         .collect();
     if kafka.is_empty() {
         return Ok(());
@@ -133,10 +147,10 @@ fn groups(
             _ => None,
         });
         if groups.iter().any(|group| group.expression == qualified) {
-            return Err(StatementError(format!("Duplicate expression in GROUP BY: {expression}")));
+            return Err(StatementError(format!("Duplicate GROUP BY expression: {expression}")));
         }
         let name = selected.unwrap_or_else(|| names.expression(&qualified, scope));
-        texts.push(expression.to_string());
+        texts.push(scope.flatten(&qualified).to_string());
         groups.push(Group { expression: qualified, name });
     }
     Ok((groups, texts))
@@ -183,13 +197,10 @@ fn check_known(expression: &Expression) -> Result<(), StatementError> {
 }
 
 /// Aggregates are not made of aggregates, and not of the bounds of the window that they decide.
-fn check_nested(expression: &Expression) -> Result<(), StatementError> {
+fn check_nested(expression: &Expression, windowed: bool) -> Result<(), StatementError> {
     let mut refused = None;
     expression.walk(&mut |part| {
         if let Expression::Function(call) = part {
-            if is_table_function(&call.name) {
-                refused.get_or_insert("Table functions cannot be used with aggregations.".to_owned());
-            }
             if !is_aggregate(&call.name) {
                 return;
             }
@@ -198,10 +209,11 @@ fn check_nested(expression: &Expression) -> Result<(), StatementError> {
                     if let Expression::Function(nested) = inner
                         && is_aggregate(&nested.name)
                     {
-                        refused.get_or_insert(format!("Aggregate functions can not be nested: {part}"));
+                        let text = format!("Aggregate functions can not be nested: {}({}())", call.name, nested.name);
+                        refused.get_or_insert(text);
                     }
                     if let Expression::Column(column) = inner
-                        && column.source.is_none()
+                        && windowed
                         && WINDOW_BOUNDS.contains(&&*column.name)
                     {
                         refused.get_or_insert(bounds_message(&column.name));
@@ -221,12 +233,9 @@ pub(super) fn bounds_message(name: &str) -> String {
     )
 }
 
-/// The first bound of a window in an expression that no source has.
-pub(super) fn own_bound(expression: &Expression, scope: &Scope) -> Option<crate::ast::ColumnReference> {
-    free_columns(expression).into_iter().find(|column| {
-        let bound = column.source.is_none() && WINDOW_BOUNDS.contains(&&*column.name);
-        bound && !scope.sources.iter().any(|source| source.has(&column.name))
-    })
+/// The first bound of a window in an expression.
+pub(super) fn bound(expression: &Expression) -> Option<crate::ast::ColumnReference> {
+    free_columns(expression).into_iter().find(|column| WINDOW_BOUNDS.contains(&&*column.name))
 }
 
 /// Whether a column that is left after rewriting is one of the groups' rows.
@@ -237,20 +246,19 @@ fn is_own(column: &crate::ast::ColumnReference, groups: &[Group], query: &Query)
             || (query.window.is_some() && WINDOW_BOUNDS.contains(&&*column.name)))
 }
 
-/// Name, qualified expression and text of every selected column.
-fn expanded(items: &[Item], scope: &Scope) -> Vec<(Name, Expression, String)> {
+/// Name and qualified expression of every selected column.
+fn expanded(items: &[Item], scope: &Scope) -> Vec<(Name, Expression)> {
     let mut columns = Vec::new();
     for item in items {
         match item {
-            Item::Column(column) => columns.push((column.name.clone(), column.expression.clone(), column.text.clone())),
+            Item::Column(column) => columns.push((column.name.clone(), column.expression.clone())),
             Item::Star(alias) => {
                 let wanted =
                     |source: &&super::scope::ScopeSource| alias.as_ref().is_none_or(|alias| *alias == source.alias);
                 for source in scope.sources.iter().filter(wanted) {
                     for name in source.star(scope.is_join()) {
                         let expression = Expression::column_of(source.alias.clone(), name.clone());
-                        let flat = scope.flat_name(&source.alias, &name);
-                        columns.push((flat.clone(), expression, flat.to_string()));
+                        columns.push((scope.flat_name(&source.alias, &name), expression));
                     }
                 }
             }
@@ -313,7 +321,7 @@ fn aggregate_step(
     let (mut aggregates, mut streams_only) = (Vec::new(), Vec::new());
     for (position, call) in calls.iter().enumerate() {
         let resolved = aggregation(call, input_row, settings)?;
-        if table && !resolved.can_undo {
+        if table && !resolved.can_undo && !streams_only.contains(&call.name.to_string()) {
             streams_only.push(call.name.to_string());
         }
         check_intermediate(&resolved.state_type, &intermediate)?;
@@ -322,8 +330,9 @@ fn aggregate_step(
     }
     if !streams_only.is_empty() {
         return Err(StatementError(format!(
-            "The aggregation function(s) ({}) cannot be applied to a table source, only to a stream source.",
-            streams_only.join(", ")
+            "The aggregation function{} {} cannot be applied to a table source, only to a stream source.",
+            if streams_only.len() > 1 { "s" } else { "" },
+            enumerated(&streams_only, "and")
         )));
     }
     let window = query.window.as_ref().map(|window| aggregate_window(window, query.emit)).transpose()?;
@@ -333,11 +342,12 @@ fn aggregate_step(
     if window.is_some() {
         row.extend(WINDOW_BOUNDS.map(|name| StepColumn::new(name, SqlType::Bigint)));
     }
-    let unchanged = step.schema.key.len() == groups.len()
-        && step.schema.window.is_none()
-        && step.schema.key.iter().zip(&groups).all(|(key, group)| {
-            matches!(scope.flatten(&group.expression), Expression::Column(column) if key.names.contains(&column.name))
-        });
+    let flat: Vec<Expression> = groups.iter().map(|group| scope.flatten(&group.expression)).collect();
+    let unchanged = matches!((flat.as_slice(), step.schema.key.as_slice()), ([Expression::Column(group)], [own])
+        if own.names.contains(&group.name));
+    if unchanged && step.schema.window.is_some() {
+        return Err(StatementError::new("Group by on windowed should always require rekey"));
+    }
     let schema = StepSchema {
         kind: SourceKind::Table,
         key,
@@ -352,13 +362,12 @@ fn aggregate_step(
 
 /// The state of an aggregate goes to a topic in the format of the source.
 fn check_intermediate(state_type: &SqlType, spec: &crate::formats::FormatSpec) -> Result<(), StatementError> {
-    let column = crate::catalog::schema::Column::value("KSQL_AGG_VARIABLE", state_type.clone());
     let nested = matches!(state_type, SqlType::Array(_) | SqlType::Map(..) | SqlType::Struct(_));
     if nested && spec.format == Format::Delimited {
-        let _ = column;
         return Err(StatementError::new(
             "One of the functions used in the statement has an intermediate type that the value format can not handle. \
-             Please remove the function or change the format.",
+             Please remove the function or change the format.\nConsider up-voting \
+             https://github.com/confluentinc/ksql/issues/3950, which will resolve this limitation",
         ));
     }
     Ok(())

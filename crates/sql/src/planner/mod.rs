@@ -4,9 +4,10 @@
 //! [`projection`] decides which columns become key and value, [`sink`] what is written how. The result is a tree of
 //! [`step`]s, of which [`build`] makes operators.
 
-use crate::ast::{Emit, Expression, Query, SelectItem, SourceKind};
+use crate::ast::{Emit, Expression, GroupBy, Literal, Location, Query, SelectItem, SourceKind};
 use crate::catalog::{Catalog, Settings, StatementError};
 use crate::expression::rewrite_time_comparisons;
+use crate::operators::evaluator::Evaluator;
 
 pub mod build;
 pub mod compile;
@@ -24,9 +25,12 @@ pub mod topology;
 pub mod upgrade;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 use compile::{compile, compile_condition, is_aggregate, is_table_function, table_function};
 use joins::KeyOrigin;
-use scope::Scope;
+use scope::{Scope, ScopeSource};
 use select::{Item, NameGenerator};
 use step::{KeyColumn, Step, StepColumn, StepKind, StepSchema};
 
@@ -72,8 +76,14 @@ pub fn plan(
     check_bounds(query, &scope)?;
     let row = step.schema.row.clone();
     let type_of = |expression: &Expression| compile(expression, &row, settings).map(|compiled| compiled.value_type);
-    let items = select::items(query, &scope, &mut names, &type_of)?;
-    check_clauses(query, &items)?;
+    let items = select::items(query, &scope, &mut names, sink.is_some(), &type_of)?;
+    let is_whole = query.group_by.is_none() && selects_aggregate(query);
+    let query = &if is_whole { of_one_group(query) } else { query.clone() };
+    check_table_functions(query, &items)?;
+    check_clauses(query)?;
+    if sink.is_some() && scope.sources.iter().any(is_windowed_table) {
+        return Err(StatementError::new("KSQL does not support persistent queries on windowed tables."));
+    }
     if query.emit == Some(Emit::Final) && !settings.is_true("ksql.suppress.enabled", true) {
         return Err(StatementError::new(
             "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true",
@@ -83,10 +93,16 @@ pub fn plan(
         step = filtered(step, &scope.qualify(filter, "WHERE")?, &scope, settings)?;
     }
     if query.partition_by.is_some() {
-        (step, origin) = partitioned(step, query, &items, &scope, &mut names, settings)?;
+        (step, origin) = partitioned(step, query, &scope, settings)?;
     }
     let (step, columns) = if query.group_by.is_some() {
         let grouped = grouping::grouped(step, query, &items, &scope, &mut names, settings)?;
+        if is_whole && sink.is_some() {
+            return Err(StatementError(format!(
+                "CREATE TABLE AS SELECT statement does not support aggregate function [{}] without a GROUP BY clause.",
+                grouped.calls.join(", ")
+            )));
+        }
         origin = KeyOrigin::Group(grouped.texts);
         (grouped.step, grouped.columns)
     } else {
@@ -135,8 +151,8 @@ pub fn normal_form(query: &Query, catalog: &Catalog) -> Result<Query, StatementE
     Ok(normal)
 }
 
-/// The bounds of windows that a query makes itself are there for `SELECT` and `HAVING` only; where it makes none they are
-/// columns like any that no source has.
+/// The bounds of windows that a query makes itself are there for `SELECT` only; where it makes none they are columns like
+/// any that no source has.
 fn check_bounds(query: &Query, scope: &Scope) -> Result<(), StatementError> {
     if scope.is_join() {
         return Ok(());
@@ -151,18 +167,19 @@ fn check_bounds(query: &Query, scope: &Scope) -> Result<(), StatementError> {
         .collect();
     let grouped = query.group_by.iter().flat_map(|group_by| &group_by.expressions);
     let partitioned = query.partition_by.iter().flat_map(|partition_by| &partition_by.expressions);
-    for (clause, expressions, own) in [
-        ("SELECT", selected, true),
-        ("WHERE", query.filter.iter().collect(), false),
-        ("GROUP BY", grouped.collect(), false),
-        ("PARTITION BY", partitioned.collect(), false),
-        ("HAVING", query.having.iter().collect(), true),
+    for (clause, expressions) in [
+        ("SELECT", selected),
+        ("WHERE", query.filter.iter().collect()),
+        ("GROUP BY", grouped.collect()),
+        ("PARTITION BY", partitioned.collect()),
+        ("HAVING", query.having.iter().collect()),
     ] {
         for expression in expressions {
-            let Some(column) = grouping::own_bound(expression, scope) else { continue };
+            let Some(column) = grouping::bound(expression) else { continue };
             match query.window {
-                Some(_) if own => {}
+                Some(_) if clause == "SELECT" => {}
                 Some(_) => return Err(StatementError(grouping::bounds_message(&column.name))),
+                None if scope.sources.iter().any(|source| source.has(&column.name)) => {}
                 None => return Err(scope::unresolved(&column, clause)),
             }
         }
@@ -171,42 +188,80 @@ fn check_bounds(query: &Query, scope: &Scope) -> Result<(), StatementError> {
 }
 
 /// Clauses that need each other, or exclude each other.
-fn check_clauses(query: &Query, items: &[Item]) -> Result<(), StatementError> {
+fn check_clauses(query: &Query) -> Result<(), StatementError> {
     if query.window.is_some() && query.group_by.is_none() {
         return Err(StatementError::new("WINDOW clause requires a GROUP BY clause."));
     }
     if query.group_by.is_some() && query.partition_by.is_some() {
-        return Err(StatementError::new("Only one of the GROUP BY and PARTITION BY clauses may be used."));
+        return Err(StatementError::new("Queries only support one of PARTITION BY and GROUP BY"));
     }
     if query.emit == Some(Emit::Final) && query.window.is_none() {
         return Err(StatementError::new("EMIT FINAL is only supported for windowed aggregations."));
     }
-    if query.group_by.is_some() {
-        return Ok(());
-    }
-    if query.having.is_some() {
+    if query.group_by.is_none() && query.having.is_some() {
         return Err(StatementError::new("HAVING clause requires a GROUP BY clause."));
     }
-    let mut aggregates = Vec::new();
-    for item in items {
-        if let Item::Column(column) = item {
-            column.expression.walk(&mut |part| {
-                if let Expression::Function(call) = part
-                    && is_aggregate(&call.name)
-                {
-                    aggregates.push(call.name.to_string());
-                }
+    Ok(())
+}
+
+fn is_windowed_table(source: &ScopeSource) -> bool {
+    source.source.kind == SourceKind::Table && source.source.window.is_some()
+}
+
+/// Whether something that is selected is made of several rows.
+fn selects_aggregate(query: &Query) -> bool {
+    let mut found = false;
+    for item in &query.select {
+        if let SelectItem::Expression { expression, .. } = item {
+            expression.walk(&mut |part| {
+                found |= matches!(part, Expression::Function(call) if is_aggregate(&call.name));
             });
         }
     }
-    if aggregates.is_empty() {
-        return Ok(());
+    found
+}
+
+/// The query with all rows in one group.
+fn of_one_group(query: &Query) -> Query {
+    let expressions = vec![Expression::Literal(Literal::Integer(1))];
+    Query { group_by: Some(GroupBy { expressions, location: Location::default() }), ..query.clone() }
+}
+
+/// Table functions are not made of table functions, not of one case only, and nothing is grouped beside them.
+fn check_table_functions(query: &Query, items: &[Item]) -> Result<(), StatementError> {
+    for item in items {
+        if let Item::Column(column) = item {
+            check_table_function(&column.expression, query, None, None)?;
+        }
     }
-    Err(StatementError(format!(
-        "Use of aggregate function{} {} requires a GROUP BY clause.",
-        if aggregates.len() > 1 { "s" } else { "" },
-        aggregates.join(", ")
-    )))
+    Ok(())
+}
+
+fn check_table_function(
+    expression: &Expression,
+    query: &Query,
+    around: Option<&str>,
+    case: Option<&Expression>,
+) -> Result<(), StatementError> {
+    let (mut inner, mut case) = (around, case);
+    match expression {
+        Expression::Function(call) if is_table_function(&call.name) => {
+            if let Some(around) = around {
+                let name = &call.name;
+                return Err(StatementError(format!("Table functions cannot be nested: `{around}`(`{name}`())")));
+            }
+            if query.group_by.is_some() {
+                return Err(StatementError::new("Table functions cannot be used with aggregations."));
+            }
+            if let Some(case) = case {
+                return Err(StatementError(format!("Table functions cannot be used in CASE: {case}")));
+            }
+            inner = Some(&call.name);
+        }
+        Expression::SearchedCase { .. } => case = Some(expression),
+        _ => {}
+    }
+    expression.children().into_iter().try_for_each(|child| check_table_function(child, query, inner, case))
 }
 
 /// The rows that fulfil a qualified predicate.
@@ -222,62 +277,69 @@ fn filtered(step: Step, predicate: &Expression, scope: &Scope, settings: &Settin
 fn partitioned(
     step: Step,
     query: &Query,
-    items: &[Item],
     scope: &Scope,
-    names: &mut NameGenerator,
     settings: &Settings,
 ) -> Result<(Step, KeyOrigin), StatementError> {
     let Some(partition_by) = &query.partition_by else { return Ok((step, KeyOrigin::Source)) };
-    if step.schema.kind == SourceKind::Table {
-        return Err(StatementError::new(
-            "PARTITION BY is not supported on tables.\nSee https://cnfl.io/2JU4rS4 for details.",
-        ));
-    }
-    if step.schema.window.is_some() {
-        return Err(StatementError::new(
-            "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.",
-        ));
-    }
     let expressions = &partition_by.expressions;
     if expressions.is_empty() {
         return Err(StatementError::new("PARTITION BY requires at least one expression"));
     }
+    if let Some((_, twice)) = expressions.iter().enumerate().find(|(at, part)| expressions[..*at].contains(part)) {
+        return Err(StatementError(format!("Duplicate PARTITION BY expression: {twice}")));
+    }
     let to_null = matches!(expressions.as_slice(), [only] if only.is_null_literal());
+    let mut names = NameGenerator::beside(step.schema.row.iter().map(|column| &column.name));
     let (mut key, mut evaluators, mut append, mut shown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut row = step.schema.row.clone();
-    let mut renamed = Vec::new();
     for expression in if to_null { &[][..] } else { expressions } {
         let qualified = scope.qualify(expression, "PARTITION BY")?;
         grouping::check_plain(&qualified, "PARTITION BY")?;
-        let flat = scope.flatten(&qualified);
-        let evaluator = compile(&flat, &step.schema.row, settings)?;
+        let evaluator = compile(&scope.flatten(&qualified), &step.schema.row, settings)?;
         let column_type = evaluator
             .value_type
             .clone()
             .ok_or_else(|| StatementError::new("Cannot PARTITION BY multiple columns including NULL"))?;
-        let is_column = matches!(&flat, Expression::Column(_));
-        let selected = items.iter().find_map(|item| match item {
-            Item::Column(column) if column.expression == qualified && !is_column => Some(column.name.clone()),
-            _ => None,
-        });
-        let name = selected.unwrap_or_else(|| names.expression(&qualified, scope));
+        let is_column = matches!(&qualified, Expression::Column(_));
+        let name = names.expression(&qualified, scope);
         if !is_column {
             row.push(StepColumn { name: name.clone(), column_type: column_type.clone() });
-            renamed.push((qualified.clone(), name.clone()));
         }
         shown.push(qualified.to_string());
         append.push(!is_column);
         key.push(KeyColumn { names: vec![name], column_type });
         evaluators.push(evaluator);
     }
-    let unchanged = key.len() == step.schema.key.len()
-        && key.iter().zip(&step.schema.key).all(|(new, old)| old.names.contains(&new.names[0]));
-    if unchanged && !key.is_empty() {
+    if let ([new], [old]) = (key.as_slice(), step.schema.key.as_slice())
+        && old.names.contains(&new.names[0])
+    {
         return Ok((step, KeyOrigin::Partition(shown)));
     }
+    check_movable(&step, &evaluators)?;
     let schema = StepSchema { key, row, ..step.schema.clone() };
     let kind = StepKind::Repartition { input: Box::new(step), key: evaluators, append, topic: None };
     Ok((Step { schema, kind }, KeyOrigin::Partition(shown)))
+}
+
+/// Rows of tables, and those with windowed keys, stay where they are.
+fn check_movable(step: &Step, key: &[Evaluator]) -> Result<(), StatementError> {
+    match step.schema.key.as_slice() {
+        [only] if step.schema.kind == SourceKind::Table => {
+            let wanted: Vec<_> = key.iter().map(Evaluator::text).collect();
+            Err(StatementError(format!(
+                "Cannot repartition a TABLE source. If this is a join, make sure that the criteria uses the TABLE's key \
+                 column {} instead of [{}]",
+                only.names.first().map(ToString::to_string).unwrap_or_default(),
+                wanted.join(", ")
+            )))
+        }
+        _ if step.schema.kind == SourceKind::Table => Err(StatementError::new(
+            "Cannot repartition a TABLE source. If this is a join, joins on tables with multiple columns is not yet \
+             supported.",
+        )),
+        _ if step.schema.window.is_some() => Err(StatementError::new(joins::WINDOWS_STAY)),
+        _ => Ok(()),
+    }
 }
 
 /// Puts the results of table functions into columns of their own.
@@ -292,17 +354,6 @@ fn table_functions(
         let mut failure = None;
         let rewritten = column.expression.rewrite(&mut |part| match part {
             Expression::Function(call) if is_table_function(&call.name) => {
-                let nested = call.arguments.iter().any(|argument| {
-                    let mut found = false;
-                    argument.walk(&mut |part| {
-                        found |= matches!(part, Expression::Function(call) if is_table_function(&call.name));
-                    });
-                    found
-                });
-                if nested {
-                    failure.get_or_insert(StatementError(format!("Table functions can't be nested: {part}")));
-                    return None;
-                }
                 match table_function(call, &step.schema.row, settings) {
                     Ok((evaluator, column_type)) => {
                         let name: crate::ast::Name = format!("KSQL_SYNTH_{}", functions.len()).into();

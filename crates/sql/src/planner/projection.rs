@@ -1,14 +1,18 @@
 //! The last step of a query: which columns of the projection are the key, which the value, and what they are called.
 
 use crate::ast::{Expression, Name};
-use crate::catalog::define::{PSEUDO_COLUMNS, WINDOW_BOUNDS, is_reserved};
-use crate::catalog::schema::{Column, Schema};
+use crate::catalog::define::{PSEUDO_COLUMNS, WINDOW_BOUNDS};
+use crate::catalog::schema::{Column, Namespace, Schema};
 use crate::catalog::{Settings, StatementError};
 use crate::planner::compile::compile;
 use crate::planner::joins::KeyOrigin;
-use crate::planner::scope::Scope;
+use crate::planner::scope::{Scope, enumerated};
 use crate::planner::select::Item;
-use crate::planner::step::{Step, StepKind, StepSchema};
+use crate::planner::step::{KeyColumn, Step, StepColumn, StepKind, StepSchema};
+
+/// How a column of the key comes into the value.
+const ONCE_ONLY: &str = "\nEach key column must only be in the projection once. If you intended to copy the key into \
+    the value, then consider using the AS_VALUE function to indicate which key reference should be copied.";
 
 /// A column of the projection over rows of the step before.
 #[derive(Debug, Clone)]
@@ -17,10 +21,6 @@ pub struct ProjectedColumn {
     pub name: Name,
     /// What it is, flat.
     pub expression: Expression,
-    /// As messages show it.
-    pub text: String,
-    /// Whether it came of a star.
-    pub of_star: bool,
 }
 
 /// The last step of a query.
@@ -42,14 +42,12 @@ pub fn expand(items: &[Item], step: &Step, scope: &Scope, partitioned: bool, wri
         match item {
             Item::Column(column) => columns.push(ProjectedColumn {
                 name: column.name.clone(),
-                expression: key_of(&scope.flatten(&column.expression), step, scope),
-                text: column.text.clone(),
-                of_star: false,
+                expression: key_of(&scope.flatten(&column.expression), step),
             }),
             Item::Star(alias) => {
                 for name in star(alias.as_ref(), step, scope, partitioned, !written || scope.is_join()) {
                     let expression = Expression::column(name.clone());
-                    columns.push(ProjectedColumn { text: name.to_string(), name, expression, of_star: true });
+                    columns.push(ProjectedColumn { name, expression });
                 }
             }
         }
@@ -58,9 +56,8 @@ pub fn expand(items: &[Item], step: &Step, scope: &Scope, partitioned: bool, wri
 }
 
 /// An expression that the key was computed of is the key.
-fn key_of(flat: &Expression, step: &Step, scope: &Scope) -> Expression {
-    let StepKind::Repartition { key, append, input, .. } = &step.kind else { return flat.clone() };
-    let _ = (input, scope);
+fn key_of(flat: &Expression, step: &Step) -> Expression {
+    let StepKind::Repartition { key, append, .. } = &step.kind else { return flat.clone() };
     let computed = step.schema.key.iter().zip(key).zip(append).filter(|(_, append)| **append);
     for ((column, evaluator), _) in computed {
         if evaluator.text() == flat.to_string() {
@@ -112,132 +109,167 @@ pub fn project(
     scope: &Scope,
     settings: &Settings,
 ) -> Result<Projected, StatementError> {
-    let mut is_key = vec![false; columns.len()];
-    let mut keys = Vec::new();
-    let mut missing = Vec::new();
-    for key in &step.schema.key {
+    let Keys { columns: keys, is_key, missing, twice } = keys(&step, &columns, origin);
+    let key_error = sink.filter(|_| !missing.is_empty());
+    let key_error = key_error.map(|sink| missing_key(sink, origin, &missing, &step.schema.key, scope));
+    let (mut evaluators, mut selected) = (Vec::new(), Vec::new());
+    for (column, is_key) in columns.iter().zip(is_key) {
+        let evaluator = compile(&column.expression, &step.schema.row, settings)?;
+        let column_type = evaluator.value_type.clone().ok_or_else(|| {
+            StatementError::new(
+                "Can't infer a type of null. Please explicitly cast it to a required type, e.g. CAST(null AS VARCHAR).",
+            )
+        })?;
+        let make = if is_key { Column::key } else { Column::value };
+        selected.push(make(column.name.clone(), column_type));
+        if sink.is_none() || !is_key {
+            evaluators.push(evaluator);
+        }
+    }
+    check_names(&selected, sink.is_some())?;
+    let is_told = sink.is_some() || matches!(origin, KeyOrigin::Group(_));
+    if let Some(twice) = twice.filter(|_| is_told) {
+        return Err(twice);
+    }
+    if sink.is_some() && evaluators.is_empty() && key_error.is_none() {
+        return Err(StatementError::new("The projection contains no value columns."));
+    }
+    let is_value = |column: &&Column| column.namespace == Namespace::Value;
+    let values: Vec<Column> = selected.iter().filter(is_value).cloned().collect();
+    if sink.is_some() {
+        check_clashes(&keys, &values)?;
+    }
+    let in_row = |column: &&Column| sink.is_none() || is_value(column);
+    let step_column = |column: &Column| StepColumn::new(column.name.clone(), column.column_type.clone());
+    let row = selected.iter().filter(in_row).map(step_column).collect();
+    let step_schema = StepSchema { row, ..step.schema.clone() };
+    let step = Step { schema: step_schema, kind: StepKind::Project { input: Box::new(step), columns: evaluators } };
+    Ok(Projected { step, schema: Schema::new(keys.into_iter().chain(values)), selected, key_error })
+}
+
+/// The columns of the key among the columns of a projection.
+struct Keys {
+    /// In the order of the key, as far as they are selected.
+    columns: Vec<Column>,
+    /// Which columns of the projection they are.
+    is_key: Vec<bool>,
+    /// Those that are not selected.
+    missing: Vec<usize>,
+    /// What is wrong where one is selected more than once.
+    twice: Option<StatementError>,
+}
+
+fn keys(step: &Step, columns: &[ProjectedColumn], origin: &KeyOrigin) -> Keys {
+    let mut keys =
+        Keys { columns: Vec::new(), is_key: vec![false; columns.len()], missing: Vec::new(), twice: None };
+    for (position, key) in step.schema.key.iter().enumerate() {
         let holds = |name: &Name| {
             let positions = columns.iter().enumerate().filter(|(_, column)| is_column(&column.expression, name));
             positions.map(|(position, _)| position).collect::<Vec<_>>()
         };
         let Some((name, found)) = key.names.iter().map(|name| (name, holds(name))).find(|(_, found)| !found.is_empty())
         else {
-            missing.push(key.names.first().cloned().unwrap_or_else(|| "ROWKEY".into()));
+            keys.missing.push(position);
             continue;
         };
-        if let [_, _, ..] = found.as_slice()
-            && sink.is_some()
-        {
-            let aliases: Vec<_> = found.iter().map(|position| columns[*position].name.to_string()).collect();
-            return Err(StatementError(format!(
-                "The projection contains a key column (`{name}`) more than once, aliased as: {}.",
-                aliases.join(" and ")
-            )));
+        if found.len() > 1 && keys.twice.is_none() {
+            let aliases = found.iter().map(|position| &columns[*position].name).collect();
+            keys.twice = Some(key_twice(name, aliases, origin));
         }
-        is_key[found[0]] = true;
-        keys.push(Column::key(columns[found[0]].name.clone(), key.column_type.clone()));
-    }
-    let key_error = sink.filter(|_| !missing.is_empty()).map(|sink| missing_key(sink, origin, &missing, scope));
-    if key_error.is_none() {
-        check_names(&columns, sink)?;
-    }
-    let mut evaluators = Vec::new();
-    let mut schema: Vec<Column> = keys;
-    let mut selected: Vec<Column> = Vec::new();
-    for (column, is_key) in columns.iter().zip(&is_key) {
-        if *is_key && sink.is_some() {
-            continue;
+        keys.columns.push(Column::key(columns[found[0]].name.clone(), key.column_type.clone()));
+        for position in found {
+            keys.is_key[position] = true;
         }
-        let evaluator = compile(&column.expression, &step.schema.row, settings)?;
-        let column_type = evaluator.value_type.clone().ok_or_else(|| {
-            StatementError(format!(
-                "Can't infer a type of null. Please explicitly cast it to a required type, e.g. CAST(null AS VARCHAR). \
-                 Column: {}",
-                column.name
-            ))
-        })?;
-        if *is_key {
-            selected.push(Column::key(column.name.clone(), column_type));
-        } else {
-            selected.push(Column::value(column.name.clone(), column_type.clone()));
-            schema.push(Column::value(column.name.clone(), column_type));
-        }
-        evaluators.push(evaluator);
     }
-    if evaluators.is_empty() && sink.is_some() && key_error.is_none() {
-        return Err(StatementError::new("The projection contains no value columns."));
-    }
-    let row = selected
-        .iter()
-        .map(|column| super::step::StepColumn::new(column.name.clone(), column.column_type.clone()))
-        .collect();
-    let step_schema = StepSchema { row, ..step.schema.clone() };
-    let step = Step { schema: step_schema, kind: StepKind::Project { input: Box::new(step), columns: evaluators } };
-    Ok(Projected { step, schema: Schema::new(schema), selected, key_error })
+    keys
 }
 
 fn is_column(expression: &Expression, name: &Name) -> bool {
     matches!(expression, Expression::Column(column) if column.source.is_none() && column.name == *name)
 }
 
-fn check_names(columns: &[ProjectedColumn], sink: Option<&str>) -> Result<(), StatementError> {
-    let mut seen: Vec<&Name> = Vec::new();
-    for column in columns {
-        if sink.is_some() && !column.of_star && is_reserved(&column.name) {
-            return Err(StatementError(format!(
-                "Reserved column name in select: `{}`. Please remove or alias the column.",
-                column.name
-            )));
+/// Columns of the key, and those of the value, have different names; all have that are not written anywhere.
+fn check_names(selected: &[Column], is_written: bool) -> Result<(), StatementError> {
+    for (position, column) in selected.iter().enumerate() {
+        let alike = |known: &&Column| known.name == column.name;
+        let Some(known) = selected[..position].iter().find(alike) else { continue };
+        if known.namespace == column.namespace && column.namespace == Namespace::Key {
+            return Err(StatementError(format!("Duplicate key columns found in schema: {column}")));
         }
-        if seen.contains(&&column.name) {
-            return Err(StatementError(format!("The projection contains duplicate columns: `{}`", column.name)));
+        if known.namespace == column.namespace || !is_written {
+            let value = Column::value(column.name.clone(), column.column_type.clone());
+            return Err(StatementError(format!("Duplicate value columns found in schema: {value}")));
         }
-        seen.push(&column.name);
     }
     Ok(())
 }
 
-fn missing_key(sink: &str, origin: &KeyOrigin, missing: &[Name], scope: &Scope) -> StatementError {
-    let (what, columns, joiner, addition) = match origin {
+/// Columns of the key and of the value have different names where they are written.
+fn check_clashes(keys: &[Column], values: &[Column]) -> Result<(), StatementError> {
+    let is_key = |value: &&Column| keys.iter().any(|key| key.name == value.name);
+    let clashing: Vec<String> = values.iter().filter(is_key).map(|column| format!("`{}`", column.name)).collect();
+    if clashing.is_empty() {
+        return Ok(());
+    }
+    Err(StatementError(format!("Value columns clash with key columns: {}", clashing.join(", "))))
+}
+
+/// A column of the key that is selected under several names.
+fn key_twice(name: &Name, aliases: Vec<&Name>, origin: &KeyOrigin) -> StatementError {
+    let mut aliases: Vec<String> = aliases.into_iter().map(ToString::to_string).collect();
+    if matches!(origin, KeyOrigin::Group(_)) {
+        let aliases: Vec<String> = aliases.iter().map(|alias| format!("`{alias}`")).collect();
+        let aliases = enumerated(&aliases, "and");
+        return StatementError(format!("The projection contains a key column more than once: {aliases}.{ONCE_ONLY}"));
+    }
+    aliases.sort();
+    let aliases = enumerated(&aliases, "and");
+    StatementError(format!(
+        "The projection contains a key column (`{name}`) more than once, aliased as: {aliases}.{ONCE_ONLY}"
+    ))
+}
+
+/// What is wrong where the columns of the key at `missing` are not selected.
+fn missing_key(sink: &str, origin: &KeyOrigin, missing: &[usize], key: &[KeyColumn], scope: &Scope) -> StatementError {
+    let name = |key: &KeyColumn| key.names.first().map(ToString::to_string).unwrap_or_else(|| "ROWKEY".to_owned());
+    let (what, columns, joiner) = match origin {
         KeyOrigin::ForeignKey(left) => {
-            let table = scope.source(left).map_or(left.clone(), |source| source.source.name.clone());
-            let columns: Vec<_> = missing
-                .iter()
-                .map(|name| {
-                    let own = name.strip_prefix(&**left).and_then(|rest| rest.strip_prefix('_'));
-                    format!("`{}`", own.unwrap_or(name))
-                })
-                .collect();
+            let source = scope.source(left).map(|source| source.source.schema.keys()).unwrap_or_default();
+            let names = missing.iter().filter_map(|position| source.get(*position)).map(|column| &*column.name);
+            // The name of the table and a letter are left out, whatever it is that begins like that.
+            let shown = |name: &str| name.strip_prefix(&**left).and_then(|rest| rest.get(1..)).unwrap_or(name).to_owned();
+            let columns: Vec<_> = names.map(|name| format!("`{}`", shown(name))).collect();
+            let plural = if columns.len() > 1 { "s" } else { "" };
             return StatementError(format!(
-                "Primary key columns missing in projection. For foreign-key table-table joins, the projection must \
-                 include all primary key columns from the left input table (`{table}`). Missing columns: {}.",
+                "Primary key column{plural} missing in projection. For foreign-key table-table joins, the projection \
+                 must include all primary key columns from the left input table (`{left}`). Missing column{plural}: {}.",
                 columns.join(", ")
             ));
         }
-        KeyOrigin::Source => ("key column", missing.iter().map(ToString::to_string).collect(), "and", ""),
-        KeyOrigin::Group(texts) => ("grouping expression", texts.clone(), "and", ""),
-        KeyOrigin::Partition(texts) => ("partitioning expression", texts.clone(), "and", ""),
-        KeyOrigin::Join(texts) => ("join expression", texts.clone(), "or", ""),
-        KeyOrigin::Synthetic => (
-            "join expression",
-            missing.iter().map(ToString::to_string).collect(),
-            "or",
-            "\nROWKEY was added as a synthetic key column because the join criteria did not match any source column. \
-             This expression must be included in the projection and may be aliased. ",
-        ),
+        KeyOrigin::Source => ("key column", key.iter().map(name).collect(), "and"),
+        KeyOrigin::Group(texts) => {
+            ("grouping expression", missing.iter().filter_map(|position| texts.get(*position).cloned()).collect(), "and")
+        }
+        KeyOrigin::Partition(texts) => ("partitioning expression", texts.clone(), "and"),
+        KeyOrigin::Join(texts) => ("join expression", texts.clone(), "or"),
+        KeyOrigin::Synthetic => ("join expression", key.iter().map(name).collect(), "or"),
     };
     let columns: Vec<String> = columns;
-    let plural = if columns.len() > 1 { "s" } else { "" };
-    let list = match columns.as_slice() {
-        [init @ .., last] if !init.is_empty() => format!("{} {joiner} {last}", init.join(", ")),
-        other => other.concat(),
-    };
-    let example = match joiner {
-        "or" => columns.first().cloned().unwrap_or_default(),
-        _ => columns.join(", "),
+    let is_synthetic = *origin == KeyOrigin::Synthetic;
+    let (plural, all) = (if columns.len() > 1 { "s" } else { "" }, joiner == "and");
+    let list = enumerated(&columns, joiner);
+    let example = if all { columns.join(", ") } else { columns.first().cloned().unwrap_or_default() };
+    let see = if is_synthetic { "See https://cnfl.io/2LV7ouS." } else { "" };
+    let addition = match is_synthetic {
+        true => format!(
+            "\n{list} was added as a synthetic key column because the join criteria did not match any source column. \
+             This expression must be included in the projection and may be aliased. "
+        ),
+        false => String::new(),
     };
     StatementError(format!(
-        "The query used to build `{sink}` must include the {what}{plural} {list} in its projection (eg, SELECT \
-         {example}...).{addition}"
+        "Key{} missing from projection (ie, SELECT). {see}\nThe query used to build `{sink}` must include the \
+         {what}{plural} {list} in its projection (eg, SELECT {example}...).{addition}",
+        if all { plural } else { "" }
     ))
 }

@@ -50,7 +50,7 @@ pub fn check_clauses(query: &Query, settings: &Settings) -> Result<(), Statement
     let refused = [
         (query.from.sources().len() > 1, "JOIN clauses"),
         (query.window.is_some(), "WINDOW clauses"),
-        (query.group_by.is_some(), "GROUP BY clauses"),
+        (query.group_by.is_some() || super::selects_aggregate(query), "GROUP BY clauses"),
         (query.partition_by.is_some(), "PARTITION BY clauses"),
         (query.having.is_some(), "HAVING clauses"),
     ];
@@ -253,7 +253,6 @@ mod tests {
         assert!(refusal("SELECT * FROM t WHERE n = 1;").contains("missing key column for disjunct: (N = 1)"));
         assert!(refusal("SELECT * FROM t WHERE id = 'a' OR n = 1;").contains("missing key column"));
         assert!(refusal("SELECT * FROM t WHERE id != 'a';").contains("'[`ID` STRING KEY]' must currently be '='. "));
-        assert!(refusal("SELECT * FROM t WHERE id IS NOT NULL;").contains("Unsupported expression in WHERE clause"));
         assert!(refusal("SELECT * FROM t WHERE id LIKE 'a%';").contains("missing key column for disjunct: (ID LIKE"));
         assert!(refusal("SELECT * FROM t WHERE LCASE(id) = 'a';").contains("must directly reference a key column"));
         assert!(refusal("SELECT * FROM t WHERE id > 'a' OR id = 'b';").contains("Query requires table scan"));
@@ -290,6 +289,12 @@ mod tests {
         assert!(message("SELECT * FROM t WHERE id = CAST(NULL AS STRING);").contains("can not be NULL"));
         assert!(message("SELECT * FROM t LIMIT -1;").contains("don't support negative integers in the LIMIT clause."));
         assert!(message("SELECT *, n AS x FROM t;").contains("only support wildcards"));
+        for condition in ["id IS NOT NULL", "NOT (id = 'a')", "n NOT IN (1, 2)", "id = 'a' AND n IS NULL"] {
+            let refused = message(&format!("SELECT * FROM t WHERE {condition};"));
+            assert!(refused.starts_with("Unsupported expression in WHERE clause: ("), "{refused}");
+        }
+        assert!(message("SELECT * FROM t WHERE id LIKE CONCAT('a', '%');").starts_with("Like condition on non-string"));
+        assert!(message("SELECT COUNT(*) FROM t;").starts_with("Pull queries don't support GROUP BY clauses."));
         assert!(message("SELECT * FROM w WHERE id = 1.0;").starts_with("'1.0' can not be converted to the type of"));
         assert!(message("SELECT * FROM w WHERE id = 1 + 1.5;").starts_with("Expected type BIGINT for field `ID`"));
     }

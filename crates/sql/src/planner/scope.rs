@@ -43,15 +43,14 @@ impl ScopeSource {
             || (self.source.window.is_some() && WINDOW_BOUNDS.contains(&name))
     }
 
-    /// What `*` means: keys first, then, `with_bounds`, the bounds of windows.
+    /// What `*` means: keys first, then, `with_bounds`, the bounds of windows, then values, then headers.
     pub fn star(&self, with_bounds: bool) -> Vec<Name> {
         let schema = &self.source.schema;
-        let keys = schema.keys().len();
         let mut names: Vec<Name> = schema.keys().iter().map(|column| column.name.clone()).collect();
         if with_bounds && self.source.window.is_some() {
             names.extend(WINDOW_BOUNDS.map(Name::from));
         }
-        names.extend(schema.columns()[keys..].iter().map(|column| column.name.clone()));
+        names.extend(schema.values().chain(schema.headers()).map(|column| column.name.clone()));
         names
     }
 }
@@ -108,9 +107,10 @@ impl Scope {
         self.sources.iter().find(|source| &*source.alias == alias)
     }
 
-    /// Whether several sources have a column called `name`.
+    /// Whether several sources have a column called `name`, other than as the bound of a window.
     pub fn is_clashing(&self, name: &str) -> bool {
-        self.sources.iter().filter(|source| source.has(name)).count() > 1
+        let has = |source: &&ScopeSource| source.source.schema.find(name).is_some() || PSEUDO_COLUMNS.contains(&name);
+        self.sources.iter().filter(has).count() > 1
     }
 
     /// The column of rows that `alias.name` is.
@@ -136,8 +136,9 @@ impl Scope {
         let qualified = expression.rewrite(&mut |part| match part {
             Expression::Lambda { parameters, body } => {
                 let depth = bound.len();
+                let checked = self.check_parameters(parameters, bound);
                 bound.extend(parameters.iter().cloned());
-                let body = self.qualify_with(body, clause, bound);
+                let body = checked.and_then(|()| self.qualify_with(body, clause, bound));
                 bound.truncate(depth);
                 match body {
                     Ok(body) => Some(Expression::Lambda { parameters: parameters.clone(), body: Box::new(body) }),
@@ -160,6 +161,23 @@ impl Scope {
         failure.map_or(Ok(qualified), Err)
     }
 
+    /// Parameters of a lambda are neither columns nor those of a lambda around it.
+    fn check_parameters(&self, parameters: &[Name], bound: &[Name]) -> Result<(), StatementError> {
+        let is_column =
+            |name: &&Name| self.sources.iter().any(|source| source.source.schema.find(name).is_some());
+        if let Some(column) = parameters.iter().find(is_column) {
+            return Err(StatementError(format!(
+                "Failed to prepare statement: Lambda function argument can't be a column name: {column}"
+            )));
+        }
+        if parameters.iter().any(|parameter| bound.contains(parameter)) {
+            return Err(StatementError::new(
+                "Failed to prepare statement: Reusing lambda arguments in nested lambda is not allowed",
+            ));
+        }
+        Ok(())
+    }
+
     fn qualify_column(&self, column: &ColumnReference, clause: &str) -> Result<ColumnReference, StatementError> {
         let unresolved = || Err(unresolved(column, clause));
         if let Some(alias) = &column.source {
@@ -174,24 +192,26 @@ impl Scope {
         let mut having = self.sources.iter().filter(|source| source.has(&column.name));
         match (having.next(), having.next()) {
             (Some(only), None) => Ok(ColumnReference { source: Some(only.alias.clone()), ..column.clone() }),
-            (None, _) if self.may_come_later(&column.name) => Ok(column.clone()),
+            (None, _) if self.may_come_later(&column.name, clause) => Ok(column.clone()),
             (None, _) => unresolved(),
             (Some(_), Some(_)) => {
                 let candidates = self.sources.iter().filter(|source| source.has(&column.name));
-                let candidates: Vec<_> = candidates.map(|source| format!("{}.{}", source.alias, column.name)).collect();
+                let mut candidates: Vec<_> = candidates
+                    .map(|source| ColumnReference { source: Some(source.alias.clone()), ..column.clone() }.to_string())
+                    .collect();
+                candidates.sort();
                 Err(StatementError(format!(
-                    "Failed to prepare statement: {}Column '{}' is ambiguous. Could be any of: {}",
+                    "Failed to prepare statement: {}Column '{column}' is ambiguous. Could be {}.",
                     column.location.prefix(),
-                    column.name,
-                    candidates.join(", ")
+                    enumerated(&candidates, "or")
                 )))
             }
         }
     }
 
-    /// Names that no source has but a later step may: the key of a join, the bounds of windows.
-    fn may_come_later(&self, name: &str) -> bool {
-        (self.is_join() && name.starts_with("ROWKEY")) || (!self.is_join() && WINDOW_BOUNDS.contains(&name))
+    /// Names that no source has but a later step may: the key of a join, which can be selected, and the bounds of windows.
+    fn may_come_later(&self, name: &str, clause: &str) -> bool {
+        (self.is_join() && name.starts_with("ROWKEY") && clause == "SELECT") || (!self.is_join() && WINDOW_BOUNDS.contains(&name))
     }
 
     /// The expression over columns of rows.
@@ -219,9 +239,23 @@ impl Scope {
     }
 }
 
+/// `a, b and c`.
+pub(super) fn enumerated(parts: &[String], joiner: &str) -> String {
+    match parts {
+        [init @ .., last] if !init.is_empty() => format!("{} {joiner} {last}", init.join(", ")),
+        other => other.concat(),
+    }
+}
+
 /// A column that no source has.
 pub(super) fn unresolved(column: &ColumnReference, clause: &str) -> StatementError {
-    StatementError(format!("{}{clause} column '{column}' cannot be resolved.", column.location.prefix()))
+    let addition = match clause {
+        "PARTITION BY" => {
+            format!(" '{column}' must be a column in the source schema since PARTITION BY is applied on the input.")
+        }
+        _ => String::new(),
+    };
+    StatementError(format!("{}{clause} column '{column}' cannot be resolved.{addition}", column.location.prefix()))
 }
 
 /// What the user may have meant: a source whose name differs only in case.

@@ -1,8 +1,10 @@
 //! The items of a projection with their names.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::ast::{Expression, Name, Query, SelectItem};
 use crate::catalog::StatementError;
-use crate::catalog::define::is_reserved;
+use crate::catalog::define::{PSEUDO_COLUMNS, WINDOW_BOUNDS};
 use crate::planner::scope::Scope;
 use crate::types::SqlType;
 
@@ -22,45 +24,56 @@ pub struct ItemColumn {
     pub name: Name,
     /// What it is, qualified.
     pub expression: Expression,
-    /// As written.
-    pub text: String,
 }
 
-/// Gives names to what has none.
+/// Gives names to what has none: numbered ones, of which none is a column's.
 #[derive(Debug, Clone)]
 pub struct NameGenerator {
-    used: Vec<Name>,
-    next: usize,
+    /// Of every name without its number: the numbers that are taken, and the next.
+    numbers: HashMap<String, (HashSet<u32>, u32)>,
 }
+
+/// What names of expressions begin with.
+const EXPRESSION_NAME: &str = "KSQL_COL";
 
 impl NameGenerator {
     /// Names that no source has.
     pub fn new(scope: &Scope) -> Self {
-        let columns = scope.sources.iter().flat_map(|source| source.source.schema.columns().to_vec());
-        NameGenerator { used: columns.map(|column| column.name).collect(), next: 0 }
+        let columns = scope.sources.iter().flat_map(|source| source.source.schema.columns());
+        NameGenerator::beside(columns.map(|column| &column.name))
+    }
+
+    /// Names that none of `taken` is.
+    pub fn beside<'a>(taken: impl Iterator<Item = &'a Name>) -> Self {
+        let mut numbers: HashMap<String, (HashSet<u32>, u32)> = HashMap::new();
+        for name in taken {
+            let (name, number) = without_number(name);
+            numbers.entry(name.to_owned()).or_default().0.insert(number);
+        }
+        NameGenerator { numbers }
     }
 
     /// The next `KSQL_COL_n`.
     pub fn column(&mut self) -> Name {
-        loop {
-            let name: Name = format!("KSQL_COL_{}", self.next).into();
-            self.next += 1;
-            if !self.used.contains(&name) {
-                return name;
-            }
-        }
+        self.next(EXPRESSION_NAME)
     }
 
-    /// The name of a field, with a number if it is taken.
+    /// The name of a field without the number at its end, with another one if that is taken.
     pub fn field(&mut self, field: &Name) -> Name {
-        let mut name = field.clone();
-        let mut number = 0;
-        while self.used.contains(&name) {
-            number += 1;
-            name = format!("{field}_{number}").into();
+        self.next(without_number(field).0)
+    }
+
+    fn next(&mut self, name: &str) -> Name {
+        let (taken, next) = self.numbers.entry(name.to_owned()).or_default();
+        while taken.contains(next) {
+            *next += 1;
         }
-        self.used.push(name.clone());
-        name
+        let number = *next;
+        *next += 1;
+        match number {
+            0 if name != EXPRESSION_NAME => name.into(),
+            number => format!("{name}_{number}").into(),
+        }
     }
 
     /// The name of an expression of a key: of a column its own, of a field the field's.
@@ -76,6 +89,12 @@ impl NameGenerator {
     }
 }
 
+/// `NAME_3` as `NAME` and 3; names without a number have 0.
+fn without_number(name: &str) -> (&str, u32) {
+    let split = name.rsplit_once('_').filter(|(_, digits)| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    split.and_then(|(name, digits)| Some((name, digits.parse().ok()?))).unwrap_or((name, 0))
+}
+
 /// Names the items of a query.
 ///
 /// # Errors
@@ -84,6 +103,7 @@ pub fn items(
     query: &Query,
     scope: &Scope,
     names: &mut NameGenerator,
+    is_written: bool,
     type_of: &dyn Fn(&Expression) -> Result<Option<SqlType>, StatementError>,
 ) -> Result<Vec<Item>, StatementError> {
     let mut items = Vec::new();
@@ -103,26 +123,19 @@ pub fn items(
             SelectItem::StructAll { base, .. } => {
                 let base = scope.qualify(base, "SELECT")?;
                 let Some(SqlType::Struct(structure)) = type_of(&scope.flatten(&base))? else {
-                    return Err(StatementError(format!("Cannot select all fields of {base}: it is not a STRUCT.")));
+                    return Err(not_a_struct(&base));
                 };
                 for field in &structure.fields {
-                    let expression =
-                        Expression::Dereference { base: Box::new(base.clone()), field: field.name.clone() };
-                    let name = names.field(&field.name);
-                    items.push(Item::Column(ItemColumn { text: expression.to_string(), name, expression }));
+                    let (base, name) = (Box::new(base.clone()), field.name.clone());
+                    let expression = Expression::Dereference { base, field: name.clone() };
+                    items.push(Item::Column(ItemColumn { name, expression }));
                 }
             }
-            SelectItem::Expression { expression, alias, location } => {
-                let text = expression.to_string();
-                let qualified = scope.qualify(expression, "SELECT")?;
-                let name = match alias {
-                    Some(alias) => {
-                        check_alias(alias, &qualified, &location.prefix())?;
-                        alias.clone()
-                    }
-                    None => item_name(&qualified, scope, names),
-                };
-                items.push(Item::Column(ItemColumn { name, expression: qualified, text }));
+            SelectItem::Expression { expression, alias, .. } => {
+                let expression = scope.qualify(expression, "SELECT")?;
+                let name = alias.clone().unwrap_or_else(|| item_name(&expression, scope, names));
+                check_reserved(&name, &expression, is_written)?;
+                items.push(Item::Column(ItemColumn { name, expression }));
             }
         }
     }
@@ -141,13 +154,27 @@ pub(super) fn item_name(expression: &Expression, scope: &Scope, names: &mut Name
     }
 }
 
-/// A reserved name may only be the alias of the column that has it, which is refused later and in other words.
-fn check_alias(alias: &Name, expression: &Expression, place: &str) -> Result<(), StatementError> {
-    let own = matches!(expression, Expression::Column(column) if column.name == *alias);
-    if is_reserved(alias) && !own {
-        return Err(StatementError(format!(
-            "{place}`{alias}` is a reserved column name. You cannot use it as an alias for a column."
-        )));
+/// A reserved name may only be that of the column that has it, and not where it would be written.
+fn check_reserved(name: &Name, expression: &Expression, is_written: bool) -> Result<(), StatementError> {
+    let is_name = |reserved: &&str| reserved.eq_ignore_ascii_case(name);
+    let Some(reserved) = PSEUDO_COLUMNS.into_iter().chain(WINDOW_BOUNDS).find(is_name) else { return Ok(()) };
+    let is_own = matches!(expression, Expression::Column(column) if column.name.eq_ignore_ascii_case(name));
+    match (is_own, is_written) {
+        (false, _) => Err(StatementError(format!(
+            "`{reserved}` is a reserved column name. You cannot use it as an alias for a column."
+        ))),
+        (true, true) => Err(StatementError(format!(
+            "Reserved column name in select: `{reserved}`. Please remove or alias the column."
+        ))),
+        (true, false) => Ok(()),
     }
-    Ok(())
+}
+
+/// Why `->*` cannot follow an expression.
+fn not_a_struct(base: &Expression) -> StatementError {
+    StatementError(match base {
+        Expression::Column(column) => format!("Column `{}` is not a STRUCT type.", column.name),
+        Expression::Dereference { field, .. } => format!("Field {field} is not a STRUCT type."),
+        _ => format!("Unsupported struct column expression: {base}"),
+    })
 }

@@ -2,19 +2,27 @@
 
 use std::sync::Arc;
 
-use crate::ast::{CreateAsSelect, Name, Properties, SourceKind};
+use bigdecimal::BigDecimal;
+
+use crate::ast::{
+    CreateAsSelect, Expression, InsertInto, Literal, Name, Properties, Query, SelectItem, SourceKind,
+};
 use crate::catalog::define::{timestamp_column, wrapping};
-use crate::catalog::schema::{Column, Namespace, Schema};
+use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
 use crate::catalog::with::With;
-use crate::catalog::{Settings, StatementError};
+use crate::catalog::{Catalog, Settings, StatementError};
 use crate::formats::registry::SchemaRegistry;
 use crate::formats::{self, CodecContext, Format, FormatSpec, Side, avro_schema, inference, support};
 use crate::operators::evaluator::Evaluator;
 use crate::planner::PlannedQuery;
+use crate::planner::scope::hint;
 use crate::planner::step::StepKind;
-use crate::types::SqlType;
-use crate::value::Value;
+use crate::types::{DecimalType, SqlType};
+use crate::value::{Value, fit_decimal};
+
+/// What ids begin with that no statement states.
+const OWN_ID_PREFIXES: [&str; 4] = ["INSERTQUERY_", "CTAS_", "CSAS_", "CST_"];
 
 /// The stream or table that `CREATE ... AS SELECT` makes.
 ///
@@ -156,40 +164,95 @@ fn check_physical(
     )))
 }
 
-/// The stream that `INSERT INTO ... SELECT` writes.
+/// Checks that all rows are written.
 ///
 /// # Errors
-/// No such stream, a table, or columns that are not those of the result.
-pub fn insert(target: Option<&Source>, name: &str, planned: &mut PlannedQuery) -> Result<Source, StatementError> {
-    let target = target.ok_or_else(|| StatementError(format!("Source `{name}` does not exist.")))?;
-    planned.check_key()?;
+/// A query that would end.
+pub fn check_limit(create: &CreateAsSelect) -> Result<(), StatementError> {
+    match create.query.limit {
+        None => Ok(()),
+        Some(_) => Err(StatementError(format!(
+            "Failed to prepare statement: CREATE {} AS SELECT statements don't support LIMIT clause.",
+            create.kind.text()
+        ))),
+    }
+}
+
+/// The stream that `INSERT INTO ... SELECT` is to write, before its query is looked at.
+///
+/// # Errors
+/// No such stream, a table, columns that nobody writes.
+pub fn target<'a>(insert: &InsertInto, catalog: &'a Catalog) -> Result<&'a Source, StatementError> {
+    let name = &insert.target;
+    let target = catalog.source(name).ok_or_else(|| {
+        let place = insert.location.prefix();
+        StatementError(format!("{place}Source `{name}` does not exist.{}", hint(name, catalog)))
+    })?;
     if target.kind == SourceKind::Table {
         return Err(StatementError(format!(
             "INSERT INTO can only be used to insert into a stream. {name} is a table."
         )));
     }
+    if target.schema.headers().next().is_some() {
+        return Err(StatementError(format!("Cannot insert into {name} because it has header columns")));
+    }
+    Ok(target)
+}
+
+/// The query with literals as decimals where the column of the stream at their place is one that can hold them.
+pub fn fitted(query: &Query, target: &Source) -> Query {
+    let mut fitted = query.clone();
+    for (item, column) in fitted.select.iter_mut().zip(target.schema.columns()) {
+        if let (SelectItem::Expression { expression, .. }, SqlType::Decimal(wanted)) = (item, &column.column_type)
+            && let Expression::Literal(literal) = expression
+            && let Some(decimal) = as_decimal(literal, *wanted)
+        {
+            *expression = Expression::Literal(Literal::Decimal(decimal));
+        }
+    }
+    fitted
+}
+
+/// The number with as many digits after the point as `wanted`, if it loses none.
+fn as_decimal(literal: &Literal, wanted: DecimalType) -> Option<BigDecimal> {
+    let number = match literal {
+        Literal::Integer(number) => BigDecimal::from(*number),
+        Literal::Bigint(number) => BigDecimal::from(*number),
+        Literal::Double(number) => number.to_string().parse().ok()?,
+        Literal::Decimal(number) => number.clone(),
+        _ => return None,
+    };
+    fit_decimal(&number, wanted).filter(|fitted| *fitted == number)
+}
+
+/// The stream that `INSERT INTO ... SELECT` writes.
+///
+/// # Errors
+/// A stream that only reads, or columns that are not those of the result.
+pub fn insert(target: &Source, planned: &mut PlannedQuery) -> Result<Source, StatementError> {
+    planned.check_key()?;
+    let name = &target.name;
     if planned.step.schema.kind == SourceKind::Table {
         return Err(StatementError(format!(
             "Incompatible data sink and query result. Data sink ({name}) type is KSTREAM but select query result is \
              KTABLE."
         )));
     }
-    if target.read_only {
-        return Err(StatementError(format!("Cannot insert into read-only stream: {name}")));
-    }
-    if target.schema.headers().next().is_some() {
-        return Err(StatementError(format!("Cannot insert into {name} because it has header columns")));
-    }
     let columns = planned.schema.columns().iter().zip(target.schema.columns());
     let fits = |(from, to): (&Column, &Column)| {
-        let widens = from.namespace == Namespace::Value && from.column_type.can_implicitly_cast(&to.column_type);
-        from.name == to.name && from.namespace == to.namespace && (from.column_type == to.column_type || widens)
+        let is_decimal = matches!(from.column_type, SqlType::Decimal(_)) && matches!(to.column_type, SqlType::Decimal(_));
+        let is_type =
+            from.column_type == to.column_type || is_decimal && from.column_type.can_implicitly_cast(&to.column_type);
+        from.name == to.name && from.namespace == to.namespace && is_type
     };
     if planned.schema.columns().len() != target.schema.columns().len() || !columns.into_iter().all(fits) {
         return Err(StatementError(format!(
             "Incompatible schema between results and sink.\nResult schema is {}\nSink schema is {}",
             planned.schema, target.schema
         )));
+    }
+    if target.read_only {
+        return Err(StatementError(format!("Cannot insert into read-only stream: {name}")));
     }
     if let StepKind::Project { columns, .. } = &mut planned.step.kind {
         for (column, wanted) in columns.iter_mut().zip(target.schema.values()) {
@@ -227,10 +290,28 @@ pub fn query_id(
     number: usize,
 ) -> Result<String, StatementError> {
     if let Some(id) = With::read(properties)?.query_id {
+        check_query_id(&id)?;
         return Ok(id);
     }
     Ok(match sink {
-        Some(sink) => format!("{kind}_{sink}_{number}"),
+        Some(sink) => format!("{kind}_{}_{number}", sink.to_uppercase()),
         None => format!("{kind}_{number}"),
     })
+}
+
+/// Checks an id that a statement states.
+fn check_query_id(id: &str) -> Result<(), StatementError> {
+    if OWN_ID_PREFIXES.iter().any(|prefix| id.starts_with(prefix)) {
+        return Err(StatementError(format!(
+            "Query IDs must not start with a reserved query ID prefix ({}). Got '{id}'.",
+            OWN_ID_PREFIXES.join(", ")
+        )));
+    }
+    let is_allowed = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if id.is_empty() || !id.chars().all(is_allowed) {
+        return Err(StatementError(format!(
+            "Query IDs may contain only alphanumeric characters and '_'. Got: '{id}'"
+        )));
+    }
+    Ok(())
 }

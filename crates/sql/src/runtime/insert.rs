@@ -31,6 +31,12 @@ pub fn record(
     now: i64,
 ) -> Result<(String, RawRecord), StatementError> {
     let source = target(statement, catalog)?;
+    if !settings.is_true("ksql.insert.into.values.enabled", true) {
+        return Err(StatementError::new(
+            "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your ksqlDB server with \
+             'ksql.insert.into.values.enabled'=true",
+        ));
+    }
     let made = insertion(statement, source, settings, now).and_then(|insertion| insertion.record(source, registry));
     let record =
         made.map_err(|error| StatementError(format!("Failed to insert values into '{}'. {error}", source.name)))?;
@@ -163,12 +169,6 @@ fn insertion(
     settings: &Settings,
     now: i64,
 ) -> Result<Insertion, StatementError> {
-    if !settings.is_true("ksql.insert.into.values.enabled", true) {
-        return Err(StatementError::new(
-            "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your server with \
-             'ksql.insert.into.values.enabled'=true",
-        ));
-    }
     let schema = &source.schema;
     let columns = columns(statement, schema)?;
     let rowtime = Column::value("ROWTIME", SqlType::Bigint);
