@@ -398,12 +398,7 @@ impl Joiner<'_> {
 
     /// Both sides with keys of the same bytes: of the left's format, unless the left goes through a topic anyway. Keys
     /// that name their schema are never the same bytes.
-    fn same_format(
-        &self,
-        mut left: Step,
-        mut right: Step,
-        moved: [bool; 2],
-    ) -> Result<(Step, Step), StatementError> {
+    fn same_format(&self, mut left: Step, mut right: Step, moved: [bool; 2]) -> Result<(Step, Step), StatementError> {
         let deciding = if moved[0] && (!moved[1] || left.schema.key_format == Format::None) { &right } else { &left };
         let (mut format, window) = (deciding.schema.key_format, deciding.schema.window);
         if format == Format::None {

@@ -160,8 +160,7 @@ struct Keys {
 }
 
 fn keys(step: &Step, columns: &[ProjectedColumn], origin: &KeyOrigin) -> Keys {
-    let mut keys =
-        Keys { columns: Vec::new(), is_key: vec![false; columns.len()], missing: Vec::new(), twice: None };
+    let mut keys = Keys { columns: Vec::new(), is_key: vec![false; columns.len()], missing: Vec::new(), twice: None };
     for (position, key) in step.schema.key.iter().enumerate() {
         let holds = |name: &Name| {
             let positions = columns.iter().enumerate().filter(|(_, column)| is_column(&column.expression, name));
@@ -237,7 +236,8 @@ fn missing_key(sink: &str, origin: &KeyOrigin, missing: &[usize], key: &[KeyColu
             let source = scope.source(left).map(|source| source.source.schema.keys()).unwrap_or_default();
             let names = missing.iter().filter_map(|position| source.get(*position)).map(|column| &*column.name);
             // The name of the table and a letter are left out, whatever it is that begins like that.
-            let shown = |name: &str| name.strip_prefix(&**left).and_then(|rest| rest.get(1..)).unwrap_or(name).to_owned();
+            let shown =
+                |name: &str| name.strip_prefix(&**left).and_then(|rest| rest.get(1..)).unwrap_or(name).to_owned();
             let columns: Vec<_> = names.map(|name| format!("`{}`", shown(name))).collect();
             let plural = if columns.len() > 1 { "s" } else { "" };
             return StatementError(format!(
@@ -247,9 +247,11 @@ fn missing_key(sink: &str, origin: &KeyOrigin, missing: &[usize], key: &[KeyColu
             ));
         }
         KeyOrigin::Source => ("key column", key.iter().map(name).collect(), "and"),
-        KeyOrigin::Group(texts) => {
-            ("grouping expression", missing.iter().filter_map(|position| texts.get(*position).cloned()).collect(), "and")
-        }
+        KeyOrigin::Group(texts) => (
+            "grouping expression",
+            missing.iter().filter_map(|position| texts.get(*position).cloned()).collect(),
+            "and",
+        ),
         KeyOrigin::Partition(texts) => ("partitioning expression", texts.clone(), "and"),
         KeyOrigin::Join(texts) => ("join expression", texts.clone(), "or"),
         KeyOrigin::Synthetic => ("join expression", key.iter().map(name).collect(), "or"),

@@ -163,8 +163,7 @@ impl Scope {
 
     /// Parameters of a lambda are neither columns nor those of a lambda around it.
     fn check_parameters(&self, parameters: &[Name], bound: &[Name]) -> Result<(), StatementError> {
-        let is_column =
-            |name: &&Name| self.sources.iter().any(|source| source.source.schema.find(name).is_some());
+        let is_column = |name: &&Name| self.sources.iter().any(|source| source.source.schema.find(name).is_some());
         if let Some(column) = parameters.iter().find(is_column) {
             return Err(StatementError(format!(
                 "Failed to prepare statement: Lambda function argument can't be a column name: {column}"
@@ -211,7 +210,8 @@ impl Scope {
 
     /// Names that no source has but a later step may: the key of a join, which can be selected, and the bounds of windows.
     fn may_come_later(&self, name: &str, clause: &str) -> bool {
-        (self.is_join() && name.starts_with("ROWKEY") && clause == "SELECT") || (!self.is_join() && WINDOW_BOUNDS.contains(&name))
+        (self.is_join() && name.starts_with("ROWKEY") && clause == "SELECT")
+            || (!self.is_join() && WINDOW_BOUNDS.contains(&name))
     }
 
     /// The expression over columns of rows.

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
-use crate::ast::{
-    CreateAsSelect, Expression, InsertInto, Literal, Name, Properties, Query, SelectItem, SourceKind,
-};
+use crate::ast::{CreateAsSelect, Expression, InsertInto, Literal, Name, Properties, Query, SelectItem, SourceKind};
 use crate::catalog::define::{timestamp_column, wrapping};
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
@@ -240,7 +238,8 @@ pub fn insert(target: &Source, planned: &mut PlannedQuery) -> Result<Source, Sta
     }
     let columns = planned.schema.columns().iter().zip(target.schema.columns());
     let fits = |(from, to): (&Column, &Column)| {
-        let is_decimal = matches!(from.column_type, SqlType::Decimal(_)) && matches!(to.column_type, SqlType::Decimal(_));
+        let is_decimal =
+            matches!(from.column_type, SqlType::Decimal(_)) && matches!(to.column_type, SqlType::Decimal(_));
         let is_type =
             from.column_type == to.column_type || is_decimal && from.column_type.can_implicitly_cast(&to.column_type);
         from.name == to.name && from.namespace == to.namespace && is_type
@@ -309,9 +308,7 @@ fn check_query_id(id: &str) -> Result<(), StatementError> {
     }
     let is_allowed = |character: char| character.is_ascii_alphanumeric() || character == '_';
     if id.is_empty() || !id.chars().all(is_allowed) {
-        return Err(StatementError(format!(
-            "Query IDs may contain only alphanumeric characters and '_'. Got: '{id}'"
-        )));
+        return Err(StatementError(format!("Query IDs may contain only alphanumeric characters and '_'. Got: '{id}'")));
     }
     Ok(())
 }

@@ -41,10 +41,7 @@ fn refused(cases: &[(&str, &str)]) {
 
 #[test]
 fn fields_of_a_struct_keep_their_names_and_expressions_get_others() {
-    assert_eq!(
-        schema("CREATE STREAM o AS SELECT k, a->* FROM s;", "O"),
-        "`K` STRING KEY, `N` INTEGER, `X_1` STRING"
-    );
+    assert_eq!(schema("CREATE STREAM o AS SELECT k, a->* FROM s;", "O"), "`K` STRING KEY, `N` INTEGER, `X_1` STRING");
     assert_eq!(
         schema("CREATE STREAM o AS SELECT k, a->n, a->x_1, a->n AS KSQL_COL_5, n + 1, n + 2 FROM s;", "O"),
         "`K` STRING KEY, `N_1` INTEGER, `X` STRING, `KSQL_COL_5` INTEGER, `KSQL_COL_0` INTEGER, `KSQL_COL_1` INTEGER"
@@ -82,7 +79,10 @@ fn decimals_of_streams_take_literals_and_smaller_decimals() {
         ("INSERT INTO sink SELECT k, 1 AS d, n AS b FROM r;", "Sink schema is `K` STRING KEY, `D` DECIMAL(4, 2), `B`"),
         ("INSERT INTO sink SELECT k, 1.234 AS d, m AS b FROM r;", "Incompatible schema between results and sink."),
         ("INSERT INTO t SELECT * FROM r;", "INSERT INTO can only be used to insert into a stream. T is a table."),
-        ("INSERT INTO sink WITH (query_id='csas_x') SELECT k, 1 AS d, m AS b FROM r;", "reserved query ID prefix (INSERT"),
+        (
+            "INSERT INTO sink WITH (query_id='csas_x') SELECT k, 1 AS d, m AS b FROM r;",
+            "reserved query ID prefix (INSERT",
+        ),
     ]);
 }
 
@@ -135,7 +135,10 @@ fn joins_that_cannot_be_are_refused() {
             "CREATE STREAM o AS SELECT s.k FROM s JOIN r WITHIN 1 HOUR ON s.k = r.k AND s.n > 1;",
             "Unsupported join expression: ((S.K = R.K) AND (S.N > 1))",
         ),
-        ("CREATE STREAM o AS SELECT s.k, n FROM s JOIN r WITHIN 1 HOUR ON s.k = r.k;", "Column 'N' is ambiguous. Could be R.N or S.N."),
+        (
+            "CREATE STREAM o AS SELECT s.k, n FROM s JOIN r WITHIN 1 HOUR ON s.k = r.k;",
+            "Column 'N' is ambiguous. Could be R.N or S.N.",
+        ),
         (
             "CREATE STREAM o AS SELECT t.k, t.windowstart FROM tumbling t JOIN tumbling2 u WITHIN 1 HOUR ON t.k = u.k;",
             "TUMBLING2 does not exist.",
@@ -162,19 +165,31 @@ fn projections_that_cannot_be_are_refused() {
              W and K in its projection (eg, SELECT W, K...).",
         ),
         ("CREATE STREAM o AS SELECT k, n AS `rowtime` FROM s;", "`ROWTIME` is a reserved column name."),
-        ("CREATE STREAM o AS SELECT k, EXPLODE(EXPLODE(l)) FROM s;", "Table functions cannot be nested: `EXPLODE`(`EXPLODE`())"),
+        (
+            "CREATE STREAM o AS SELECT k, EXPLODE(EXPLODE(l)) FROM s;",
+            "Table functions cannot be nested: `EXPLODE`(`EXPLODE`())",
+        ),
         (
             "CREATE STREAM o AS SELECT k, CASE WHEN n > 1 THEN EXPLODE(l) ELSE 1 END FROM s;",
             "Table functions cannot be used in CASE: (CASE WHEN (S.N > 1) THEN EXPLODE(S.L) ELSE 1 END)",
         ),
-        ("CREATE TABLE o AS SELECT n, EXPLODE(l), COUNT(*) FROM s GROUP BY n;", "Table functions cannot be used with aggregations."),
+        (
+            "CREATE TABLE o AS SELECT n, EXPLODE(l), COUNT(*) FROM s GROUP BY n;",
+            "Table functions cannot be used with aggregations.",
+        ),
         ("CREATE STREAM o AS SELECT k, n->* FROM s;", "Column `N` is not a STRUCT type."),
-        ("CREATE STREAM o AS SELECT k, TRANSFORM(l, n => n + 1) FROM s;", "Lambda function argument can't be a column name: N"),
+        (
+            "CREATE STREAM o AS SELECT k, TRANSFORM(l, n => n + 1) FROM s;",
+            "Lambda function argument can't be a column name: N",
+        ),
         (
             "CREATE STREAM o AS SELECT k, TRANSFORM(l, x => REDUCE(l, 0, (y, x) => y + x)) FROM s;",
             "Reusing lambda arguments in nested lambda is not allowed",
         ),
-        ("CREATE STREAM o AS SELECT * FROM s LIMIT 3;", "CREATE STREAM AS SELECT statements don't support LIMIT clause."),
+        (
+            "CREATE STREAM o AS SELECT * FROM s LIMIT 3;",
+            "CREATE STREAM AS SELECT statements don't support LIMIT clause.",
+        ),
         ("CREATE TABLE o AS SELECT * FROM windows;", "KSQL does not support persistent queries on windowed tables."),
         (
             "CREATE STREAM o AS SELECT * FROM s PARTITION BY x;",
@@ -208,12 +223,18 @@ fn groups_that_cannot_be_are_refused() {
             "CREATE TABLE o AS SELECT n, COUNT(*) FROM s WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY n HAVING windowstart > 1;",
             "Window bounds column WINDOWSTART can only be used in the SELECT clause of windowed aggregations",
         ),
-        ("CREATE TABLE o AS SELECT n, SUM(COUNT(n)) FROM s GROUP BY n;", "Aggregate functions can not be nested: SUM(COUNT())"),
+        (
+            "CREATE TABLE o AS SELECT n, SUM(COUNT(n)) FROM s GROUP BY n;",
+            "Aggregate functions can not be nested: SUM(COUNT())",
+        ),
         ("CREATE TABLE o AS SELECT n, COUNT(*) FROM s GROUP BY n, n;", "Duplicate GROUP BY expression: N"),
         (
             "CREATE TABLE o AS SELECT COUNT(*) AS c, SUM(n) FROM s;",
             "CREATE TABLE AS SELECT statement does not support aggregate function [COUNT(ROWTIME), SUM(N)] without a GROUP BY clause.",
         ),
-        ("CREATE TABLE o AS SELECT k, COUNT(*) FROM tumbling GROUP BY k;", "Group by on windowed should always require rekey"),
+        (
+            "CREATE TABLE o AS SELECT k, COUNT(*) FROM tumbling GROUP BY k;",
+            "Group by on windowed should always require rekey",
+        ),
     ]);
 }
