@@ -2,9 +2,9 @@
 
 use super::arithmetic::widen;
 use super::compile::Compiler;
-use super::{EvalContext, EvalError, ExpressionError, TypedExpression};
+use super::{EvalContext, EvalError, ExpressionError, TypedExpression, type_text};
 use crate::ast::{Expression, FunctionCall, Name};
-use crate::functions::{Argument, Call, CallInfo, FunctionKind, ParameterType, Resolved, registry};
+use crate::functions::{Argument, BindError, Call, CallInfo, FunctionKind, ParameterType, Resolved, registry};
 use crate::types::SqlType;
 use crate::value::Value;
 
@@ -62,12 +62,13 @@ impl Compiler<'_> {
         let mut resolved = function.resolve(&scalar.overloads, &arguments).map_err(ExpressionError)?;
         let lambdas = self.lambdas(call, &mut resolved)?;
         let mut values = Vec::with_capacity(compiled.len());
-        for (position, value) in compiled.into_iter().enumerate() {
+        for (position, (value, written)) in compiled.into_iter().zip(&call.arguments).enumerate() {
             if let Some(value) = value {
-                values.push(match resolved.argument_type(position) {
+                let value = match resolved.argument_type(position) {
                     Some(target) if value.sql_type.is_some() => widen(value, &target)?,
                     _ => value,
-                });
+                };
+                values.push(if stands_alone(written) { value.or_null() } else { value });
             }
         }
         let argument_types: Vec<_> = values.iter().map(|value| value.sql_type.clone()).collect();
@@ -92,22 +93,35 @@ impl Compiler<'_> {
             }
             let inner = self.with_locals(locals);
             let body = inner.compile(body)?;
-            if let Some(found) = &body.sql_type
-                && !resolved.bind(output, found)
-            {
-                let name = &call.name;
-                return Err(ExpressionError(format!(
-                    "Function '{name}' cannot take a lambda that returns {found}: {argument}"
-                )));
+            if let Some(found) = &body.sql_type {
+                let taken = inputs.iter().map(|input| type_text(resolved.concrete(input).as_ref())).collect::<Vec<_>>();
+                resolved.bind(output, found).map_err(|error| {
+                    let given = format!("LAMBDA ({}) => {found}", taken.join(", "));
+                    unbound(resolved.parameter(position), &given, &error)
+                })?;
             }
-            let body = match resolved.concrete(output) {
-                Some(target) if body.sql_type.is_some() => widen(body, &target)?,
-                _ => body,
-            };
             lambdas.push(CompiledLambda { body, first_slot: self.locals.len() });
         }
         Ok(lambdas)
     }
+}
+
+/// Whether an argument that fails is null by itself, and does not make the whole call fail.
+fn stands_alone(argument: &Expression) -> bool {
+    matches!(argument, Expression::Function(_) | Expression::Dereference { .. } | Expression::Cast { .. })
+}
+
+/// Why a function does not take a lambda.
+fn unbound(parameter: &ParameterType, given: &str, error: &BindError) -> ExpressionError {
+    ExpressionError(match error {
+        BindError::Shape => format!(
+            "Cannot infer generics for {parameter} from {given} because they do not have the same schema structure."
+        ),
+        BindError::Other(variable, known, found) => format!(
+            "Found invalid instance of generic schema when mapping {parameter} to {given}. Cannot map {variable} to both \
+             {known} and {found}"
+        ),
+    })
 }
 
 fn evaluator(

@@ -106,7 +106,7 @@ fn no_operator(target: &SqlType, found: &SqlType, text: &str) -> ExpressionError
 }
 
 /// The type that holds values of both.
-pub(crate) fn unify_types(a: &SqlType, b: &SqlType) -> Option<SqlType> {
+fn unify_types(a: &SqlType, b: &SqlType) -> Option<SqlType> {
     Some(match (a, b) {
         (a, b) if a == b => a.clone(),
         (SqlType::Array(a), SqlType::Array(b)) => SqlType::array(unify_types(a, b)?),

@@ -22,7 +22,6 @@ use crate::value::Value;
 
 pub use call::CompiledLambda;
 pub use cast::{Cast, cast};
-pub(crate) use coercion::unify_types;
 pub use coercion::{coerce, common_type};
 pub use magic::rewrite_time_comparisons;
 pub use strict::strictly;
@@ -133,6 +132,14 @@ impl TypedExpression {
             context.errors.push(error);
             Value::Null
         })
+    }
+
+    /// The expression that is null where this one fails; the error is kept in the context.
+    fn or_null(self) -> TypedExpression {
+        if self.column.is_some() || self.constant.is_some() {
+            return self;
+        }
+        TypedExpression::new(self.sql_type.clone(), move |row, context| Ok(self.evaluate(row, context)))
     }
 
     /// Whether a row satisfies the expression as a condition: null and errors do not.

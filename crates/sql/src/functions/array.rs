@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Call, Category, Registry};
 use crate::expression::EvalError;
+use crate::types::SqlType;
 use crate::value::Value;
 
 /// Most elements that GENERATE_SERIES gives.
@@ -27,7 +28,7 @@ fn sets(registry: &mut Registry) {
         });
     registry
         .scalar(Category::Array, "array_distinct", "Each element once, in the order of the first of each.")
-        .strict("(values ARRAY<T>) ARRAY<T>", |c| Ok(Value::array(distinct(c.array(0).iter()))));
+        .strict("(input ARRAY<T>) ARRAY<T>", |c| Ok(Value::array(distinct(c.array(0).iter()))));
     registry
         .scalar(Category::Array, "array_except", "Each element of the first array that the second does not have, once.")
         .strict("(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", |c| {
@@ -47,7 +48,7 @@ fn sets(registry: &mut Registry) {
             Ok(Value::array(distinct(c.array(0).iter().chain(c.array(1)))))
         });
     registry.scalar(Category::Array, "array_remove", "The array without the elements that equal the value.").nullable(
-        "(values ARRAY<T>, value T) ARRAY<T>",
+        "(array ARRAY<T>, victim T) ARRAY<T>",
         |c| {
             if c.is_null(0) {
                 return Ok(Value::Null);
@@ -64,21 +65,21 @@ fn distinct<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<Value> {
 
 fn measures(registry: &mut Registry) {
     registry
-        .scalar(Category::Array, "array_contains", "Whether the array has an element that equals the value.")
-        .nullable("(values ARRAY<T>, value T) BOOLEAN", |c| {
+        .scalar(Category::Array, "ARRAY_CONTAINS", "Whether the array has an element that equals the value.")
+        .nullable("(array ARRAY<T>, val T) BOOLEAN", |c| {
             Ok(Value::Boolean(!c.is_null(0) && c.array(0).contains(c.value(1))))
         });
     registry
-        .scalar(Category::Array, "array_length", "The number of elements.")
-        .strict("(values ARRAY<T>) INT", |c| Ok(Value::Int(c.array(0).len() as i32)));
+        .scalar(Category::Array, "ARRAY_LENGTH", "The number of elements.")
+        .strict("(array ARRAY<T>) INT", |c| Ok(Value::Int(c.array(0).len() as i32)));
     registry
         .scalar(Category::Array, "array_max", "The greatest element; nulls are left out.")
-        .strict("(values ARRAY<T>) T", |c| {
+        .strict("(input ARRAY<T>) T", |c| {
             Ok(c.array(0).iter().filter(|value| !value.is_null()).max().cloned().unwrap_or_default())
         });
     registry
         .scalar(Category::Array, "array_min", "The least element; nulls are left out.")
-        .strict("(values ARRAY<T>) T", |c| {
+        .strict("(input ARRAY<T>) T", |c| {
             Ok(c.array(0).iter().filter(|value| !value.is_null()).min().cloned().unwrap_or_default())
         });
 }
@@ -87,15 +88,15 @@ fn parts(registry: &mut Registry) {
     registry
         .scalar(
             Category::Array,
-            "array_join",
+            "ARRAY_JOIN",
             "The elements as texts with a separator, a comma unless given, between them.",
         )
-        .nullable("(values ARRAY<T>) STRING", |c| Ok(join(c, ",")))
-        .nullable("(values ARRAY<T>, separator STRING) STRING", |c| Ok(join(c, c.str(1))));
+        .nullable("(array ARRAY<T>) STRING", |c| join(c, ","))
+        .nullable("(array ARRAY<T>, delimiter STRING) STRING", |c| join(c, c.str(1)));
     registry
         .scalar(Category::Array, "array_sort", "The elements in order, 'ASC' unless 'DESC' is given; nulls come last.")
-        .strict("(values ARRAY<T>) ARRAY<T>", |c| Ok(sorted(c.array(0), false)))
-        .strict("(values ARRAY<T>, direction STRING) ARRAY<T>", |c| {
+        .strict("(input ARRAY<T>) ARRAY<T>", |c| Ok(sorted(c.array(0), false)))
+        .strict("(input ARRAY<T>, direction STRING) ARRAY<T>", |c| {
             Ok(match c.str(1).to_ascii_uppercase().as_str() {
                 "ASC" | "ASCENDING" => sorted(c.array(0), false),
                 "DESC" | "DESCENDING" => sorted(c.array(0), true),
@@ -108,7 +109,7 @@ fn parts(registry: &mut Registry) {
             "slice",
             "The elements from one position to another, both counted from 1 and inclusive.",
         )
-        .nullable("(values ARRAY<T>, from INT, to INT) ARRAY<T>", |c| {
+        .nullable("(in ARRAY<T>, from INT, to INT) ARRAY<T>", |c| {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
@@ -123,16 +124,20 @@ fn parts(registry: &mut Registry) {
         });
 }
 
-fn join(c: &Call<'_>, separator: &str) -> Value {
+fn join(c: &Call<'_>, separator: &str) -> Result<Value, EvalError> {
     if c.is_null(0) {
-        return Value::Null;
+        return Ok(Value::Null);
     }
     let element_type = match c.argument_type(0) {
-        crate::types::SqlType::Array(element) => element,
+        SqlType::Array(element) => element,
         other => other,
     };
+    let simple = matches!(element_type, SqlType::Boolean | SqlType::String) || element_type.is_number();
+    if !simple && c.array(0).iter().any(|value| !value.is_null()) {
+        return Err(EvalError::new(format!("ARRAY_JOIN has no text for elements of type {element_type}")));
+    }
     let texts: Vec<_> = c.array(0).iter().map(|value| value.text(element_type)).collect();
-    Value::from(texts.join(separator))
+    Ok(Value::from(texts.join(separator)))
 }
 
 fn sorted(values: &[Value], descending: bool) -> Value {
@@ -149,13 +154,13 @@ fn series(registry: &mut Registry) {
     registry
         .scalar(
             Category::Array,
-            "generate_series",
+            "GENERATE_SERIES",
             "The numbers from one to another, both inclusive, one or a given step apart.",
         )
-        .strict("(from INT, to INT) ARRAY<INT>", |c| numbers(c, None, |n| Value::Int(n as i32)))
-        .strict("(from BIGINT, to BIGINT) ARRAY<BIGINT>", |c| numbers(c, None, Value::Bigint))
-        .strict("(from INT, to INT, step INT) ARRAY<INT>", |c| numbers(c, Some(c.long(2)), |n| Value::Int(n as i32)))
-        .strict("(from BIGINT, to BIGINT, step INT) ARRAY<BIGINT>", |c| numbers(c, Some(c.long(2)), Value::Bigint));
+        .strict("(start INT, end INT) ARRAY<INT>", |c| numbers(c, None, |n| Value::Int(n as i32)))
+        .strict("(start BIGINT, end BIGINT) ARRAY<BIGINT>", |c| numbers(c, None, Value::Bigint))
+        .strict("(start INT, end INT, step INT) ARRAY<INT>", |c| numbers(c, Some(c.long(2)), |n| Value::Int(n as i32)))
+        .strict("(start BIGINT, end BIGINT, step INT) ARRAY<BIGINT>", |c| numbers(c, Some(c.long(2)), Value::Bigint));
 }
 
 fn numbers(c: &Call<'_>, step: Option<i64>, value: fn(i64) -> Value) -> Result<Value, EvalError> {

@@ -10,16 +10,16 @@ const EARTH_MILES: f64 = 3959.0;
 
 pub(super) fn register(registry: &mut Registry) {
     registry
-        .scalar(Category::Conditional, "coalesce", "The first of the values that is not null.")
-        .nullable("(first T, rest T...) T", |c| {
+        .scalar(Category::Conditional, "COALESCE", "The first of the values that is not null.")
+        .nullable("(first T, others T...) T", |c| {
             Ok(c.arguments.iter().find(|value| !value.is_null()).cloned().unwrap_or_default())
         });
     registry
-        .scalar(Category::Conditional, "ifnull", "The value, or the alternative where the value is null.")
-        .nullable("(value T, alternative T) T", |c| Ok(c.value(usize::from(c.is_null(0))).clone()));
+        .scalar(Category::Conditional, "IFNULL", "The value, or the alternative where the value is null.")
+        .nullable("(expression T, altValue T) T", |c| Ok(c.value(usize::from(c.is_null(0))).clone()));
     registry
-        .scalar(Category::Conditional, "nullif", "The first value, or null where both are equal.")
-        .nullable("(value T, other T) T", |c| {
+        .scalar(Category::Conditional, "NULLIF", "The first value, or null where both are equal.")
+        .nullable("(expr1 T, expr2 T) T", |c| {
             Ok(if c.value(0) == c.value(1) { Value::Null } else { c.value(0).clone() })
         });
     registry
@@ -28,7 +28,7 @@ pub(super) fn register(registry: &mut Registry) {
             "AS_VALUE",
             "The value itself, as a column of the value: a way to have a copy of a key column there.",
         )
-        .nullable("(key T) T", |c| Ok(c.value(0).clone()));
+        .nullable("(keyColumn T) T", |c| Ok(c.value(0).clone()));
     registry
         .scalar(
             Category::Other,
@@ -39,16 +39,17 @@ pub(super) fn register(registry: &mut Registry) {
         .strict("(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE) DOUBLE", |c| {
             Ok(Value::Double(great_circle([c.double(0), c.double(1), c.double(2), c.double(3)], EARTH_KM)?))
         })
-        .nullable("(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE, unit STRING) DOUBLE", |c| {
+        .nullable("(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE, units STRING) DOUBLE", |c| {
             if (0..4).any(|index| c.is_null(index)) {
                 return Ok(Value::Null);
             }
-            let radius = match c.str(4).to_ascii_lowercase().as_str() {
+            let radius = match c.str(4).trim().to_lowercase().as_str() {
                 "" | "km" | "kilometer" | "kilometers" | "kilometre" | "kilometres" => EARTH_KM,
                 "mi" | "mile" | "miles" => EARTH_MILES,
                 other => {
                     return Err(EvalError::new(format!(
-                        "GeoDistance function units parameter must be one of [km, mi]. Values was: {other}"
+                        "GeoDistance function units parameter must be one of mi, mile, miles, km, kilometer, kilometers, \
+                         kilometre, or kilometres. Values was: {other}"
                     )));
                 }
             };

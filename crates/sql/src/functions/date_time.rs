@@ -39,7 +39,7 @@ fn arithmetic(registry: &mut Registry) {
             Ok(Value::Timestamp(c.long(2).wrapping_sub(interval(c)?)))
         });
     registry.scalar(Category::DateTime, "convert_tz", "The timestamp of one time zone as that of another.").strict(
-        "(timestamp TIMESTAMP, from_zone STRING, to_zone STRING) TIMESTAMP",
+        "(timestamp TIMESTAMP, fromTimeZone STRING, toTimeZone STRING) TIMESTAMP",
         |c| {
             let ms = c.long(0);
             let seconds = i64::from(offset_at(ms, c.str(2))?) - i64::from(offset_at(ms, c.str(1))?);
@@ -68,33 +68,35 @@ fn add_time(c: &mut Call<'_>, sign: i64) -> Result<Value, EvalError> {
 fn formatting(registry: &mut Registry) {
     registry
         .scalar(Category::DateTime, "format_date", "The date as a text in the given pattern.")
-        .strict("(date DATE, pattern STRING) STRING", |c| format(c.str(1), &Fields::of_date(c.long(0))));
+        .strict("(date DATE, formatPattern STRING) STRING", |c| format(c.str(1), &Fields::of_date(c.long(0))));
     registry
         .scalar(Category::DateTime, "format_time", "The time as a text in the given pattern.")
-        .strict("(time TIME, pattern STRING) STRING", |c| format(c.str(1), &Fields::of_time(c.long(0))));
+        .strict("(time TIME, formatPattern STRING) STRING", |c| format(c.str(1), &Fields::of_time(c.long(0))));
     registry
         .scalar(
             Category::DateTime,
             "format_timestamp",
             "The timestamp as a text in the given pattern, in UTC unless a zone is given.",
         )
-        .strict("(timestamp TIMESTAMP, pattern STRING) STRING", |c| format_timestamp(c, "UTC"))
-        .strict("(timestamp TIMESTAMP, pattern STRING, zone STRING) STRING", |c| format_timestamp(c, c.str(2)));
+        .strict("(timestamp TIMESTAMP, formatPattern STRING) STRING", |c| format_timestamp(c, "GMT"))
+        .strict("(timestamp TIMESTAMP, formatPattern STRING, timeZone STRING) STRING", |c| {
+            format_timestamp(c, c.str(2))
+        });
     registry
         .scalar(
             Category::DateTime,
             "timestamptostring",
             "Milliseconds since 1970 as a text in the given pattern. FORMAT_TIMESTAMP replaces it.",
         )
-        .strict("(milliseconds BIGINT, pattern STRING) STRING", |c| format_timestamp(c, "UTC"))
-        .strict("(milliseconds BIGINT, pattern STRING, zone STRING) STRING", |c| format_timestamp(c, c.str(2)));
+        .strict("(epochMilli BIGINT, formatPattern STRING) STRING", |c| format_timestamp(c, "UTC"))
+        .strict("(epochMilli BIGINT, formatPattern STRING, timeZone STRING) STRING", |c| format_timestamp(c, c.str(2)));
     registry
         .scalar(
             Category::DateTime,
             "datetostring",
             "Days since 1970 as a text in the given pattern. FORMAT_DATE replaces it.",
         )
-        .strict("(days INT, pattern STRING) STRING", |c| format(c.str(1), &Fields::of_date(c.long(0))));
+        .strict("(epochDays INT, formatPattern STRING) STRING", |c| format(c.str(1), &Fields::of_date(c.long(0))));
 }
 
 fn format(pattern: &str, fields: &Fields) -> Result<Value, EvalError> {
@@ -107,10 +109,10 @@ fn format_timestamp(c: &Call<'_>, zone: &str) -> Result<Value, EvalError> {
 
 fn parsing(registry: &mut Registry) {
     registry.scalar(Category::DateTime, "parse_date", "The date that a text in the given pattern spells.").strict(
-        "(text STRING, pattern STRING) DATE",
+        "(formattedDate STRING, formatPattern STRING) DATE",
         |c| {
-            let text = c.str(0);
-            with_pattern(c.str(1), |pattern| Ok(Value::Date(pattern.parse(text)?.date()? as i32)))
+            let days = i32::try_from(date_format::parse_date(c.str(0), c.str(1))?);
+            days.map(Value::Date).map_err(|_| EvalError::new("The date is out of range"))
         },
     );
     registry
@@ -119,12 +121,12 @@ fn parsing(registry: &mut Registry) {
             "stringtodate",
             "The days since 1970 of a text in the given pattern. PARSE_DATE replaces it.",
         )
-        .strict("(text STRING, pattern STRING) INT", |c| {
+        .strict("(formattedDate STRING, formatPattern STRING) INT", |c| {
             let text = c.str(0);
             with_pattern(c.str(1), |pattern| Ok(Value::Int(pattern.parse(text)?.days_in_full()? as i32)))
         });
     registry.scalar(Category::DateTime, "parse_time", "The time that a text in the given pattern spells.").strict(
-        "(text STRING, pattern STRING) TIME",
+        "(formattedTime STRING, formatPattern STRING) TIME",
         |c| {
             let text = c.str(0);
             with_pattern(c.str(1), |pattern| Ok(Value::Time(pattern.parse(text)?.time()? as i32)))
@@ -136,8 +138,10 @@ fn parsing(registry: &mut Registry) {
             "parse_timestamp",
             "The timestamp that a text in the given pattern spells, in UTC unless it or the call names a zone.",
         )
-        .strict("(text STRING, pattern STRING) TIMESTAMP", |c| Ok(Value::Timestamp(parse_timestamp(c, "UTC")?)))
-        .strict("(text STRING, pattern STRING, zone STRING) TIMESTAMP", |c| {
+        .strict("(formattedTimestamp STRING, formatPattern STRING) TIMESTAMP", |c| {
+            Ok(Value::Timestamp(parse_timestamp(c, "UTC")?))
+        })
+        .strict("(formattedTimestamp STRING, formatPattern STRING, timeZone STRING) TIMESTAMP", |c| {
             Ok(Value::Timestamp(parse_timestamp(c, c.str(2))?))
         });
     registry
@@ -146,8 +150,10 @@ fn parsing(registry: &mut Registry) {
             "stringtotimestamp",
             "The milliseconds since 1970 of a text in the given pattern. PARSE_TIMESTAMP replaces it.",
         )
-        .strict("(text STRING, pattern STRING) BIGINT", |c| Ok(Value::Bigint(parse_timestamp(c, "UTC")?)))
-        .strict("(text STRING, pattern STRING, zone STRING) BIGINT", |c| {
+        .strict("(formattedTimestamp STRING, formatPattern STRING) BIGINT", |c| {
+            Ok(Value::Bigint(parse_timestamp(c, "UTC")?))
+        })
+        .strict("(formattedTimestamp STRING, formatPattern STRING, timeZone STRING) BIGINT", |c| {
             Ok(Value::Bigint(parse_timestamp(c, c.str(2))?))
         });
 }
@@ -162,7 +168,7 @@ fn counting(registry: &mut Registry) {
         .strict("(days INT) DATE", |c| Ok(Value::Date(c.int(0))));
     registry
         .scalar(Category::DateTime, "from_unixtime", "The timestamp so many milliseconds after 1970-01-01T00:00Z.")
-        .strict("(milliseconds BIGINT) TIMESTAMP", |c| Ok(Value::Timestamp(c.long(0))));
+        .strict("(epochMilli BIGINT) TIMESTAMP", |c| Ok(Value::Timestamp(c.long(0))));
     registry
         .scalar(Category::DateTime, "unix_date", "The days since 1970-01-01 of a date, of today unless one is given.")
         .strict("() INT", |_| Ok(Value::Int(jiff::Timestamp::now().as_millisecond().div_euclid(DAY_MS) as i32)))

@@ -1,5 +1,6 @@
 //! Functions of JSON texts.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,6 +12,9 @@ use crate::expression::EvalError;
 use crate::types::SqlType;
 use crate::value::{MapValue, Value, date_text, decimal_text, time_text, timestamp_text};
 
+/// Most paths kept per thread.
+const CACHED_PATHS: usize = 256;
+
 pub(super) fn register(registry: &mut Registry) {
     reading(registry);
     listing(registry);
@@ -21,25 +25,27 @@ fn reading(registry: &mut Registry) {
     registry
         .scalar(
             Category::Json,
-            "EXTRACTJSONFIELD",
-            "The value at a path, such as `$.a.b[0]`, of a JSON text: texts without quotes, all else as JSON.",
+            "extractjsonfield",
+            "The value at a path, such as `$.a[\"b\"][0]`, of a JSON text: texts without quotes, all else as JSON.",
         )
-        .strict("(json STRING, path STRING) STRING", |c| {
+        .strict("(input STRING, path STRING) STRING", |c| {
             let path = path(c.str(1))?;
-            let document = read(c.str(0)).map_err(|error| EvalError::new(format!("Invalid JSON format: {error}")))?;
-            Ok(optional(at_path(&document, &path).and_then(plain_text)))
+            Ok(optional(at_path(&document(c.str(0))?, &path).map(plain_text)))
         });
     registry
         .scalar(Category::Json, "IS_JSON_STRING", "Whether the text is JSON.")
-        .nullable("(text STRING) BOOLEAN", |c| Ok(Value::Boolean(!c.is_null(0) && parsed(c.str(0)).is_some())));
+        .nullable("(input STRING) BOOLEAN", |c| Ok(Value::Boolean(!c.is_null(0) && parsed(c.str(0)).is_some())));
     registry
         .scalar(
             Category::Json,
             "JSON_ARRAY_CONTAINS",
             "Whether the text is a JSON array with an element that equals the value.",
         )
-        .nullable("(json STRING, value T) BOOLEAN", |c| {
-            let document = if c.is_null(0) { None } else { parsed(c.str(0)) };
+        .nullable("(jsonArray STRING, val T) BOOLEAN", |c| {
+            if c.is_null(0) {
+                return Ok(Value::Null);
+            }
+            let document = parsed(c.str(0));
             let elements = document.as_ref().and_then(Node::as_array).unwrap_or_default();
             Ok(Value::Boolean(elements.iter().any(|element| equals(element, c.value(1)))))
         });
@@ -49,10 +55,13 @@ fn reading(registry: &mut Registry) {
             "JSON_ARRAY_LENGTH",
             "The number of elements of a JSON array; null if the text is none.",
         )
-        .strict("(json STRING) INT", |c| {
-            let document = read(c.str(0)).map_err(|error| EvalError::new(format!("Invalid JSON format: {error}")))?;
-            Ok(document.as_array().map_or(Value::Null, |elements| Value::Int(elements.len() as i32)))
+        .strict("(jsonArray STRING) INT", |c| {
+            Ok(document(c.str(0))?.as_array().map_or(Value::Null, |elements| Value::Int(elements.len() as i32)))
         });
+}
+
+fn document(text: &str) -> Result<Node, EvalError> {
+    read(text).map_err(|error| EvalError::new(format!("Invalid JSON format:{text}: {error}")))
 }
 
 /// An empty text is no JSON.
@@ -60,23 +69,19 @@ fn parsed(text: &str) -> Option<Node> {
     read(text).ok()
 }
 
-/// One step of a path.
-enum Step {
-    Field(String),
-    Index(usize),
-}
-
-/// The steps of `$.a['b'][0]`; paths are kept, as almost all are literals.
-fn path(text: &str) -> Result<Rc<Vec<Step>>, EvalError> {
+/// The steps of `$.a["b"][0]`: names, or positions where they lead into an array. Paths are kept, as almost all are
+/// literals.
+fn path(text: &str) -> Result<Rc<Vec<String>>, EvalError> {
     thread_local! {
-        static CACHE: RefCell<HashMap<String, Rc<Vec<Step>>>> = RefCell::new(HashMap::new());
+        static CACHE: RefCell<HashMap<String, Rc<Vec<String>>>> = RefCell::new(HashMap::new());
     }
     CACHE.with_borrow_mut(|cache| {
         if let Some(steps) = cache.get(text) {
             return Ok(steps.clone());
         }
-        let steps = Rc::new(read_path(text).ok_or_else(|| EvalError::new(format!("Invalid JSON path: {text}")))?);
-        if cache.len() >= 256 {
+        let steps = read_path(text).ok_or_else(|| EvalError::new(format!("Invalid JSON path: '{text}'")))?;
+        let steps = Rc::new(steps);
+        if cache.len() >= CACHED_PATHS {
             cache.clear();
         }
         cache.insert(text.to_owned(), steps.clone());
@@ -84,39 +89,59 @@ fn path(text: &str) -> Result<Rc<Vec<Step>>, EvalError> {
     })
 }
 
-fn read_path(text: &str) -> Option<Vec<Step>> {
-    let mut rest = text.trim().strip_prefix('$')?;
+fn read_path(text: &str) -> Option<Vec<String>> {
+    let mut rest = text.strip_prefix('$')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
-            steps.push(Step::Field(after[..end].trim_matches(['"', '\'']).to_owned()));
-            rest = &after[end..];
-        } else {
-            let (inner, after) = rest.strip_prefix('[')?.split_once(']')?;
-            steps.push(match inner.parse() {
-                Ok(index) => Step::Index(index),
-                Err(_) => Step::Field(inner.trim_matches(['"', '\'']).to_owned()),
-            });
-            rest = after;
-        }
+        let step;
+        (step, rest) = match rest.strip_prefix('.') {
+            Some(after) => plain_step(after, ":@_")?,
+            None => {
+                let inner = rest.strip_prefix('[')?;
+                let (step, after) = match inner.strip_prefix('"') {
+                    Some(quoted) => quoted_step(quoted)?,
+                    None => plain_step(inner, "_")?,
+                };
+                (step, after.strip_prefix(']')?)
+            }
+        };
+        steps.push(step);
     }
     Some(steps)
 }
 
-fn at_path<'a>(document: &'a Node, path: &[Step]) -> Option<&'a Node> {
-    path.iter().try_fold(document, |node, step| match step {
-        Step::Field(name) => node.get(name),
-        Step::Index(index) => node.as_array()?.get(*index),
+/// Letters, digits and the given characters at the head of a text, and what follows.
+fn plain_step<'a>(text: &'a str, others: &str) -> Option<(String, &'a str)> {
+    let end = text.find(|c: char| !c.is_alphanumeric() && !others.contains(c)).unwrap_or(text.len());
+    (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
+}
+
+/// A name up to its quotation mark; a backslash stands before one that is part of it, and before another backslash.
+fn quoted_step(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return Some((name, &text[at + 1..])),
+            '\\' => name.push(characters.next().map(|(_, c)| c).filter(|c| matches!(c, '"' | '\\'))?),
+            c => name.push(c),
+        }
+    }
+    None
+}
+
+fn at_path<'a>(document: &'a Node, path: &[String]) -> Option<&'a Node> {
+    path.iter().try_fold(document, |node, step| match node {
+        Node::Array(elements) => elements.get(step.parse::<usize>().ok()?),
+        node => node.get(step),
     })
 }
 
-/// Null is nothing, a text itself, the rest JSON.
-fn plain_text(node: &Node) -> Option<String> {
+/// A text is itself, the rest JSON.
+fn plain_text(node: &Node) -> String {
     match node {
-        Node::Null => None,
-        Node::String(text) => Some(text.clone()),
-        other => Some(other.text(Spelling::AsRead)),
+        Node::String(text) => text.clone(),
+        other => other.text(Spelling::AsRead),
     }
 }
 
@@ -129,16 +154,13 @@ fn equals(node: &Node, value: &Value) -> bool {
             node.as_i64().is_some() && node.as_i64() == value.as_i64()
         }
         (Node::Number(text), Value::Double(wanted)) => !node.is_integer() && text.parse() == Ok(*wanted),
-        (Node::Number(text), Value::Decimal(wanted)) => {
-            text.parse().is_ok_and(|number: bigdecimal::BigDecimal| number == **wanted)
-        }
         _ => false,
     }
 }
 
 fn listing(registry: &mut Registry) {
     registry.scalar(Category::Json, "JSON_KEYS", "The names of a JSON object; null if the text is none.").strict(
-        "(json STRING) ARRAY<STRING>",
+        "(jsonObj STRING) ARRAY<STRING>",
         |c| {
             Ok(match object(c)? {
                 Some(members) => Value::array(members.keys().map(|name| Value::from(name.as_str())).collect()),
@@ -152,26 +174,20 @@ fn listing(registry: &mut Registry) {
             "JSON_RECORDS",
             "The names of a JSON object with their values as texts; null if the text is none.",
         )
-        .strict("(json STRING) MAP<STRING, STRING>", |c| {
+        .strict("(jsonObj STRING) MAP<STRING, STRING>", |c| {
             Ok(match object(c)? {
                 Some(members) => {
-                    let entries = members.iter().map(|(name, node)| {
-                        let text = match node {
-                            Node::String(text) => text.clone(),
-                            other => other.text(Spelling::AsRead),
-                        };
-                        (Value::from(name.as_str()), Value::from(text))
-                    });
+                    let entries =
+                        members.iter().map(|(name, node)| (Value::from(name.as_str()), Value::from(plain_text(node))));
                     Value::map(entries.collect::<MapValue>())
                 }
                 None => Value::Null,
             })
         });
     registry.scalar(Category::Json, "JSON_ITEMS", "The elements of a JSON array as JSON texts.").strict(
-        "(json STRING) ARRAY<STRING>",
+        "(jsonItems STRING) ARRAY<STRING>",
         |c| {
-            let document = read(c.str(0)).map_err(|error| EvalError::new(format!("Invalid JSON format: {error}")))?;
-            Ok(match document.as_array() {
+            Ok(match document(c.str(0))?.as_array() {
                 Some(items) => {
                     Value::array(items.iter().map(|item| Value::from(item.text(Spelling::AsRead))).collect())
                 }
@@ -182,11 +198,10 @@ fn listing(registry: &mut Registry) {
 }
 
 fn object(c: &Call<'_>) -> Result<Option<Members>, EvalError> {
-    match read(c.str(0)) {
-        Ok(Node::Object(members)) => Ok(Some(members)),
-        Ok(_) => Ok(None),
-        Err(error) => Err(EvalError::new(format!("Invalid JSON format: {error}"))),
-    }
+    Ok(match document(c.str(0))? {
+        Node::Object(members) => Some(members),
+        _ => None,
+    })
 }
 
 fn writing(registry: &mut Registry) {
@@ -196,31 +211,38 @@ fn writing(registry: &mut Registry) {
             "JSON_CONCAT",
             "JSON texts as one: the members of objects together, later ones first; else an array of all elements.",
         )
-        .strict("(jsons STRING...) STRING", |c| {
+        .strict("(jsonStrings STRING...) STRING", |c| {
             let documents: Option<Vec<Node>> = (0..c.len()).map(|index| parsed(c.str(index))).collect();
-            Ok(documents
-                .and_then(|all| all.into_iter().reduce(concat))
-                .map_or(Value::Null, |document| Value::from(document.text(Spelling::AsRead))))
+            let joined = documents.and_then(concat);
+            Ok(optional(joined.map(|document| document.text(Spelling::AsRead))))
         });
-    registry.scalar(Category::Json, "TO_JSON_STRING", "Any value as JSON.").nullable("(value ANY) STRING", |c| {
-        let mut output = String::new();
-        write(c.value(0), c.argument_type(0), &mut output);
-        Ok(Value::from(output))
-    });
+    registry
+        .scalar(
+            Category::Json,
+            "TO_JSON_STRING",
+            "Any value as JSON; members of objects are in the order of their names.",
+        )
+        .nullable("(input T) STRING", |c| {
+            let mut output = String::new();
+            write(c.value(0), c.argument_type(0), &mut output);
+            Ok(Value::from(output))
+        });
 }
 
-fn concat(left: Node, right: Node) -> Node {
-    match (left, right) {
-        (Node::Object(mut left), Node::Object(right)) => {
-            left.extend(right);
-            Node::Object(left)
+/// Objects become one object, in which later members replace earlier ones; with anything else all become one array.
+fn concat(documents: Vec<Node>) -> Option<Node> {
+    let joined: fn(Node, Node) -> Node = if documents.iter().all(|node| matches!(node, Node::Object(_))) {
+        |left, right| match (left, right) {
+            (Node::Object(mut left), Node::Object(right)) => {
+                left.extend(right);
+                Node::Object(left)
+            }
+            (left, _) => left,
         }
-        (left, right) => {
-            let mut elements = elements(left);
-            elements.extend(self::elements(right));
-            Node::Array(elements)
-        }
-    }
+    } else {
+        |left, right| Node::Array([elements(left), elements(right)].concat())
+    };
+    documents.into_iter().reduce(joined)
 }
 
 fn elements(node: Node) -> Vec<Node> {
@@ -252,25 +274,29 @@ fn write(value: &Value, value_type: &SqlType, output: &mut String) {
         }
         (Value::Map(entries), SqlType::Map(key_type, entry_type)) => {
             output.push('{');
-            for (index, (key, entry)) in entries.in_hash_order().into_iter().enumerate() {
-                comma(index, output);
-                quoted(&key.text(key_type), output);
-                output.push(':');
-                write(entry, entry_type, output);
-            }
+            let members = entries.iter().map(|(key, entry)| (key.text(key_type).into(), entry, &**entry_type));
+            write_members(members.collect(), output);
             output.push('}');
         }
         (Value::Struct(fields), SqlType::Struct(structure)) => {
             output.push('{');
-            for (index, (field, declared)) in fields.iter().zip(&structure.fields).enumerate() {
-                comma(index, output);
-                quoted(&declared.name, output);
-                output.push(':');
-                write(field, &declared.field_type, output);
-            }
+            let members = fields.iter().zip(&structure.fields);
+            let members = members.map(|(field, declared)| ((&*declared.name).into(), field, &declared.field_type));
+            write_members(members.collect(), output);
             output.push('}');
         }
         (value, value_type) => output.push_str(&value.text(value_type)),
+    }
+}
+
+/// Appends members in the order of their names.
+fn write_members(mut members: Vec<(Cow<'_, str>, &Value, &SqlType)>, output: &mut String) {
+    members.sort_by(|(a, ..), (b, ..)| a.encode_utf16().cmp(b.encode_utf16()));
+    for (index, (name, value, value_type)) in members.into_iter().enumerate() {
+        comma(index, output);
+        quoted(&name, output);
+        output.push(':');
+        write(value, value_type, output);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Functions that take lambdas.
 
 use super::{Category, Registry};
+use crate::expression::EvalError;
 use crate::value::{MapValue, Value};
 
 pub(super) fn register(registry: &mut Registry) {
     registry
         .scalar(Category::Lambda, "transform", "Each element, or each key and value, as the lambdas make it.")
-        .nullable("(values ARRAY<T>, f (T) => U) ARRAY<U>", |c| {
+        .nullable("(array ARRAY<T>, function (T) => R) ARRAY<R>", |c| {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
@@ -16,7 +17,7 @@ pub(super) fn register(registry: &mut Registry) {
             }
             Ok(Value::array(output))
         })
-        .nullable("(map MAP<K, V>, key (K, V) => L, value (K, V) => W) MAP<L, W>", |c| {
+        .nullable("(map MAP<K, V>, biFunction1 (K, V) => R, biFunction2 (K, V) => T) MAP<R, T>", |c| {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
@@ -24,35 +25,35 @@ pub(super) fn register(registry: &mut Registry) {
             for (key, value) in c.map(0).iter() {
                 let entry = [key.clone(), value.clone()];
                 let new_key = c.lambda(0, &entry)?;
-                let new_value = c.lambda(1, &entry)?;
+                let new_value = no_null(c.lambda(1, &entry)?)?;
                 if output.insert(new_key, new_value).is_some() {
-                    return Err(crate::expression::EvalError::new("Duplicate key in the map that TRANSFORM makes"));
+                    return Err(EvalError::new("Duplicate key in the map that TRANSFORM makes"));
                 }
             }
             Ok(Value::map(output))
         });
     registry
         .scalar(Category::Lambda, "filter", "The elements, or entries, for which the lambda is true.")
-        .nullable("(values ARRAY<T>, f (T) => BOOLEAN) ARRAY<T>", |c| {
+        .nullable("(array ARRAY<T>, function (T) => BOOLEAN) ARRAY<T>", |c| {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
             let mut output = Vec::new();
             for element in c.array(0) {
-                if c.lambda(0, std::slice::from_ref(element))? == Value::Boolean(true) {
+                if no_null(c.lambda(0, std::slice::from_ref(element))?)? == Value::Boolean(true) {
                     output.push(element.clone());
                 }
             }
             Ok(Value::array(output))
         })
-        .nullable("(map MAP<K, V>, f (K, V) => BOOLEAN) MAP<K, V>", |c| {
+        .nullable("(map MAP<K, V>, biFunction (K, V) => BOOLEAN) MAP<K, V>", |c| {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
             let mut output = MapValue::new();
             for (key, value) in c.map(0).iter() {
-                if c.lambda(0, &[key.clone(), value.clone()])? == Value::Boolean(true) {
-                    output.insert(key.clone(), value.clone());
+                if no_null(c.lambda(0, &[key.clone(), value.clone()])?)? == Value::Boolean(true) {
+                    output.insert(key.clone(), no_null(value.clone())?);
                 }
             }
             Ok(Value::map(output))
@@ -63,7 +64,7 @@ pub(super) fn register(registry: &mut Registry) {
             "reduce",
             "What the lambda makes of a state and each element, or entry, in turn; the state is the result.",
         )
-        .nullable("(values ARRAY<T>, state S, f (S, T) => S) S", |c| {
+        .nullable("(list ARRAY<T>, initialState S, biFunction (S, T) => S) S", |c| {
             let mut state = c.value(1).clone();
             if state.is_null() {
                 return Ok(Value::Null);
@@ -73,7 +74,7 @@ pub(super) fn register(registry: &mut Registry) {
             }
             Ok(state)
         })
-        .nullable("(map MAP<K, V>, state S, f (S, K, V) => S) S", |c| {
+        .nullable("(map MAP<K, V>, initialState S, triFunction (S, K, V) => S) S", |c| {
             let mut state = c.value(1).clone();
             if state.is_null() {
                 return Ok(Value::Null);
@@ -83,4 +84,13 @@ pub(super) fn register(registry: &mut Registry) {
             }
             Ok(state)
         });
+}
+
+/// What the functions cannot work with: a condition that is null, and a null that is to be a map's value.
+fn no_null(value: Value) -> Result<Value, EvalError> {
+    if value.is_null() {
+        Err(EvalError::new("A lambda's result, or a value of the new map, is null"))
+    } else {
+        Ok(value)
+    }
 }

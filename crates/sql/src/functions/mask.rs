@@ -17,32 +17,32 @@ pub(super) fn register(registry: &mut Registry) {
             "The text with its upper-case letters, lower-case letters, digits and other characters replaced: by X, x, n \
              and - unless others are given; a null keeps that kind.",
         )
-        .nullable("(value STRING) STRING", |c| masked(c, None, Part::All))
-        .nullable("(value STRING, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+        .nullable("(input STRING) STRING", |c| masked(c, None, Part::All))
+        .nullable("(input STRING, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
             masked(c, Some(1), Part::All)
         });
     registry
         .scalar(Category::String, "mask_left", "As MASK, but of the first n characters only.")
-        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::Left))
-        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+        .nullable("(input STRING, numChars INT) STRING", |c| masked(c, None, Part::Left))
+        .nullable("(input STRING, numChars INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
             masked(c, Some(2), Part::Left)
         });
     registry
         .scalar(Category::String, "mask_right", "As MASK, but of the last n characters only.")
-        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::Right))
-        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+        .nullable("(input STRING, numChars INT) STRING", |c| masked(c, None, Part::Right))
+        .nullable("(input STRING, numChars INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
             masked(c, Some(2), Part::Right)
         });
     registry
         .scalar(Category::String, "mask_keep_left", "As MASK, but of all characters but the first n.")
-        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::KeepLeft))
-        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+        .nullable("(input STRING, numChars INT) STRING", |c| masked(c, None, Part::KeepLeft))
+        .nullable("(input STRING, numChars INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
             masked(c, Some(2), Part::KeepLeft)
         });
     registry
         .scalar(Category::String, "mask_keep_right", "As MASK, but of all characters but the last n.")
-        .nullable("(value STRING, n INT) STRING", |c| masked(c, None, Part::KeepRight))
-        .nullable("(value STRING, n INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
+        .nullable("(input STRING, numChars INT) STRING", |c| masked(c, None, Part::KeepRight))
+        .nullable("(input STRING, numChars INT, upper STRING, lower STRING, digit STRING, other STRING) STRING", |c| {
             masked(c, Some(2), Part::KeepRight)
         });
 }
@@ -58,14 +58,12 @@ enum Part {
 
 fn masked(c: &mut Call<'_>, masks_at: Option<usize>, part: Part) -> Result<Value, EvalError> {
     let Some(text) = c.value(0).as_str() else { return Ok(Value::Null) };
-    let masks = masks_at.map_or(DEFAULTS, |at| {
-        std::array::from_fn(|kind| c.value(at + kind).as_str().and_then(|mask| mask.chars().next()))
-    });
+    let masks = masks_at.map_or(Ok(DEFAULTS), |at| masks(c, at))?;
     let total = text.chars().count();
     let number = match part {
         Part::All => 0,
         _ => usize::try_from(if c.is_null(1) { -1 } else { c.int(1) })
-            .map_err(|_| EvalError::new("The number of characters must not be negative"))?
+            .map_err(|_| EvalError::new("a non-negative number of characters to mask or skip is required"))?
             .min(total),
     };
     let hidden = match part {
@@ -78,6 +76,22 @@ fn masked(c: &mut Call<'_>, masks_at: Option<usize>, part: Part) -> Result<Value
     let output: String =
         text.chars().enumerate().map(|(at, c)| if hidden.contains(&at) { mask_of(c, &masks) } else { c }).collect();
     Ok(Value::from(output))
+}
+
+/// The masks from an argument on; a null keeps what it would hide.
+fn masks(c: &Call<'_>, at: usize) -> Result<Masks, EvalError> {
+    let mut masks = [None; 4];
+    for (kind, mask) in masks.iter_mut().enumerate() {
+        let Some(text) = c.value(at + kind).as_str() else { continue };
+        let mut characters = text.chars();
+        *mask = characters.next();
+        if mask.is_none() || characters.next().is_some() {
+            return Err(EvalError::new(format!(
+                "Invalid mask character. Must be only single character, but was '{text}'"
+            )));
+        }
+    }
+    Ok(masks)
 }
 
 fn mask_of(c: char, masks: &Masks) -> char {

@@ -9,6 +9,7 @@ use crate::value::Value;
 
 pub(super) fn register(registry: &mut Registry) {
     doubles(registry);
+    pairs(registry);
     signs(registry);
     rounding(registry);
     extremes(registry);
@@ -21,62 +22,88 @@ const RADIANS_OF_DEGREE: f64 = 0.017_453_292_519_943_295;
 macro_rules! double_functions {
     ($registry:expr, $($name:literal, $description:literal, $body:expr;)*) => {
         $(
-            $registry.scalar(Category::Mathematical, $name, $description).strict("(value DOUBLE) DOUBLE", |c| {
+            let body: super::ScalarBody = |c| {
                 let body: fn(f64) -> f64 = $body;
                 Ok(Value::Double(body(c.double(0))))
-            });
+            };
+            $registry
+                .scalar(Category::Mathematical, $name, $description)
+                .strict("(value INT) DOUBLE", body)
+                .strict("(value BIGINT) DOUBLE", body)
+                .strict("(value DOUBLE) DOUBLE", body);
         )*
     };
 }
 
 fn doubles(registry: &mut Registry) {
     double_functions!(registry,
-        "ACOS", "The angle in radians whose cosine is the value.", f64::acos;
-        "ASIN", "The angle in radians whose sine is the value.", f64::asin;
-        "ATAN", "The angle in radians whose tangent is the value.", f64::atan;
-        "CBRT", "The cube root of the value.", f64::cbrt;
-        "COS", "The cosine of an angle in radians.", f64::cos;
-        "COSH", "The hyperbolic cosine of the value.", f64::cosh;
-        "COT", "The cotangent of an angle in radians.", |angle| 1.0 / angle.tan();
-        "DEGREES", "An angle in radians as degrees.", |angle| angle * DEGREES_OF_RADIAN;
+        "acos", "The angle in radians whose cosine is the value.", f64::acos;
+        "asin", "The angle in radians whose sine is the value.", f64::asin;
+        "atan", "The angle in radians whose tangent is the value.", f64::atan;
+        "cbrt", "The cube root of the value.", f64::cbrt;
+        "cos", "The cosine of an angle in radians.", f64::cos;
+        "cosh", "The hyperbolic cosine of the value.", f64::cosh;
+        "cot", "The cotangent of an angle in radians.", |angle| 1.0 / angle.tan();
+        "degrees", "An angle in radians as degrees.", |angle| angle * DEGREES_OF_RADIAN;
         "exp", "The exponential of the value: e raised to it.", f64::exp;
         "ln", "The natural logarithm of the value.", f64::ln;
-        "RADIANS", "An angle in degrees as radians.", |angle| angle * RADIANS_OF_DEGREE;
-        "SIN", "The sine of an angle in radians.", f64::sin;
-        "SINH", "The hyperbolic sine of the value.", f64::sinh;
+        "radians", "An angle in degrees as radians.", |angle| angle * RADIANS_OF_DEGREE;
+        "sin", "The sine of an angle in radians.", f64::sin;
+        "sinh", "The hyperbolic sine of the value.", f64::sinh;
         "sqrt", "The square root of the value.", f64::sqrt;
-        "TAN", "The tangent of an angle in radians.", f64::tan;
-        "TANH", "The hyperbolic tangent of the value.", f64::tanh;
+        "tan", "The tangent of an angle in radians.", f64::tan;
+        "tanh", "The hyperbolic tangent of the value.", f64::tanh;
     );
     registry
-        .scalar(Category::Mathematical, "ATAN2", "The angle in radians of the point (x, y).")
-        .strict("(y DOUBLE, x DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).atan2(c.double(1)))));
-    registry
-        .scalar(Category::Mathematical, "LOG", "The logarithm of the value, natural unless a base is given.")
-        .strict("(value DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).ln())))
-        .strict("(base DOUBLE, value DOUBLE) DOUBLE", |c| {
-            let base = c.double(0);
-            let logarithm = if base <= 0.0 || base == 1.0 { f64::NAN } else { c.double(1).ln() / base.ln() };
-            Ok(Value::Double(logarithm))
-        });
-    registry
-        .scalar(Category::Mathematical, "PI", "The ratio of a circle's circumference to its diameter.")
+        .scalar(Category::Mathematical, "pi", "The ratio of a circle's circumference to its diameter.")
         .strict("() DOUBLE", |_| Ok(Value::Double(std::f64::consts::PI)));
     registry
-        .scalar(Category::Mathematical, "POWER", "The base raised to the exponent.")
-        .strict("(base DOUBLE, exponent DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).powf(c.double(1)))));
-    registry
-        .scalar(Category::Mathematical, "RANDOM", "A random number from 0.0, inclusive, to 1.0, exclusive.")
+        .scalar(Category::Mathematical, "random", "A random number from 0.0, inclusive, to 1.0, exclusive.")
         .strict("() DOUBLE", |_| Ok(Value::Double(rand::random())));
+}
+
+/// Functions of two numbers, which must be of one type.
+fn pairs(registry: &mut Registry) {
+    let atan2: super::ScalarBody = |c| Ok(Value::Double(c.double(0).atan2(c.double(1))));
+    registry
+        .scalar(Category::Mathematical, "atan2", "The angle in radians of the point (x, y).")
+        .strict("(y INT, x INT) DOUBLE", atan2)
+        .strict("(y BIGINT, x BIGINT) DOUBLE", atan2)
+        .strict("(y DOUBLE, x DOUBLE) DOUBLE", atan2);
+    let natural: super::ScalarBody = |c| Ok(Value::Double(c.double(0).ln()));
+    let logarithm: super::ScalarBody = |c| {
+        let base = c.double(0);
+        let logarithm = if base <= 0.0 || base == 1.0 { f64::NAN } else { c.double(1).ln() / base.ln() };
+        Ok(Value::Double(logarithm))
+    };
+    registry
+        .scalar(Category::Mathematical, "log", "The logarithm of the value, natural unless a base is given.")
+        .strict("(value INT) DOUBLE", natural)
+        .strict("(value BIGINT) DOUBLE", natural)
+        .strict("(value DOUBLE) DOUBLE", natural)
+        .strict("(base INT, value INT) DOUBLE", logarithm)
+        .strict("(base BIGINT, value BIGINT) DOUBLE", logarithm)
+        .strict("(base DOUBLE, value DOUBLE) DOUBLE", logarithm);
+    let power: super::ScalarBody = |c| Ok(Value::Double(power(c.double(0), c.double(1))));
+    registry
+        .scalar(Category::Mathematical, "power", "The base raised to the exponent.")
+        .strict("(base INT, exponent INT) DOUBLE", power)
+        .strict("(base BIGINT, exponent BIGINT) DOUBLE", power)
+        .strict("(base DOUBLE, exponent DOUBLE) DOUBLE", power);
+}
+
+/// As Java has it: 1 raised to what is no number is none, and so is 1 or -1 raised to an infinity.
+fn power(base: f64, exponent: f64) -> f64 {
+    if exponent.is_nan() || (base.abs() == 1.0 && exponent.is_infinite()) { f64::NAN } else { base.powf(exponent) }
 }
 
 fn signs(registry: &mut Registry) {
     registry
-        .scalar(Category::Mathematical, "abs", "The value without its sign.")
-        .strict("(value INT) INT", |c| Ok(Value::Int(c.int(0).wrapping_abs())))
-        .strict("(value BIGINT) BIGINT", |c| Ok(Value::Bigint(c.long(0).wrapping_abs())))
-        .strict("(value DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).abs())))
-        .strict("(value DECIMAL) DECIMAL", |c| Ok(Value::decimal(c.decimal(0).abs())));
+        .scalar(Category::Mathematical, "Abs", "The value without its sign.")
+        .strict("(val INT) INT", |c| Ok(Value::Int(c.int(0).wrapping_abs())))
+        .strict("(val BIGINT) BIGINT", |c| Ok(Value::Bigint(c.long(0).wrapping_abs())))
+        .strict("(val DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).abs())))
+        .strict("(val DECIMAL) DECIMAL", |c| Ok(Value::decimal(c.decimal(0).abs())));
     registry
         .scalar(Category::Mathematical, "sign", "-1, 0 or 1: the sign of the value.")
         .strict("(value INT) INT", |c| Ok(Value::Int(c.int(0).signum())))
@@ -89,33 +116,34 @@ fn signs(registry: &mut Registry) {
 
 fn rounding(registry: &mut Registry) {
     registry
-        .scalar(Category::Mathematical, "ceil", "The smallest whole number that is not less than the value.")
-        .strict("(value INT) INT", |c| Ok(c.value(0).clone()))
-        .strict("(value BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
-        .strict("(value DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).ceil())))
-        .strict("(value DECIMAL) DECIMAL", |c| decimal(c, 0, RoundingMode::Ceiling));
+        .scalar(Category::Mathematical, "Ceil", "The smallest whole number that is not less than the value.")
+        .strict("(val INT) INT", |c| Ok(c.value(0).clone()))
+        .strict("(val BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
+        .strict("(val DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).ceil())))
+        .strict("(val DECIMAL) DECIMAL", |c| decimal(c, 0, RoundingMode::Ceiling));
     registry
-        .scalar(Category::Mathematical, "floor", "The largest whole number that is not greater than the value.")
-        .strict("(value INT) INT", |c| Ok(c.value(0).clone()))
-        .strict("(value BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
-        .strict("(value DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).floor())))
-        .strict("(value DECIMAL) DECIMAL", |c| decimal(c, 0, RoundingMode::Floor));
+        .scalar(Category::Mathematical, "Floor", "The largest whole number that is not greater than the value.")
+        .strict("(val INT) INT", |c| Ok(c.value(0).clone()))
+        .strict("(val BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
+        .strict("(val DOUBLE) DOUBLE", |c| Ok(Value::Double(c.double(0).floor())))
+        .strict("(val DECIMAL) DECIMAL", |c| decimal(c, 0, RoundingMode::Floor));
     registry
         .scalar(
             Category::Mathematical,
-            "round",
+            "Round",
             "The value rounded to the nearest whole number, or to the given number of digits behind the point; halves \
              go up.",
         )
-        .strict("(value BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
-        .strict("(value DOUBLE) BIGINT", |c| Ok(Value::Bigint(round_up(c.double(0)) as i64)))
-        .strict("(value DOUBLE, digits INT) DOUBLE", |c| Ok(double(c, half_up)))
-        .strict("(value DECIMAL) DECIMAL", |c| {
+        .strict("(val BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
+        .strict("(val INT) BIGINT", |c| Ok(Value::Bigint(c.long(0))))
+        .strict("(val DOUBLE) BIGINT", |c| Ok(Value::Bigint(round_up(c.double(0)) as i64)))
+        .strict("(val DOUBLE, decimalPlaces INT) DOUBLE", |c| double(c, half_up))
+        .strict("(val DECIMAL) DECIMAL", |c| {
             let value = c.decimal(0);
             Ok(Value::decimal(value.with_scale_round(0, half_up(&value))))
         })
         .returning(whole_type)
-        .strict("(value DECIMAL, digits INT) DECIMAL", |c| {
+        .strict("(val DECIMAL, decimalPlaces INT) DECIMAL", |c| {
             let mode = half_up(&c.decimal(0));
             decimal(c, i64::from(c.int(1)), mode)
         });
@@ -125,12 +153,13 @@ fn rounding(registry: &mut Registry) {
             "trunc",
             "The value without its fraction, or with only the given number of digits behind the point.",
         )
-        .strict("(value BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
-        .strict("(value DOUBLE) BIGINT", |c| Ok(Value::Bigint(c.double(0).trunc() as i64)))
-        .strict("(value DOUBLE, digits INT) DOUBLE", |c| Ok(double(c, |_| RoundingMode::Down)))
-        .strict("(value DECIMAL) DECIMAL", |c| Ok(Value::decimal(c.decimal(0).with_scale_round(0, RoundingMode::Down))))
+        .strict("(val BIGINT) BIGINT", |c| Ok(c.value(0).clone()))
+        .strict("(val INT) BIGINT", |c| Ok(Value::Bigint(c.long(0))))
+        .strict("(val DOUBLE) BIGINT", |c| Ok(Value::Bigint(c.double(0).trunc() as i64)))
+        .strict("(val DOUBLE, decimalPlaces INT) DOUBLE", |c| double(c, |_| RoundingMode::Down))
+        .strict("(val DECIMAL) DECIMAL", |c| Ok(Value::decimal(c.decimal(0).with_scale_round(0, RoundingMode::Down))))
         .returning(whole_type)
-        .strict("(value DECIMAL, digits INT) DECIMAL", |c| decimal(c, i64::from(c.int(1)), RoundingMode::Down));
+        .strict("(val DECIMAL, decimalPlaces INT) DECIMAL", |c| decimal(c, i64::from(c.int(1)), RoundingMode::Down));
 }
 
 /// The nearest whole number, halves towards positive infinity. Adding 0.5 would round by itself.
@@ -151,15 +180,11 @@ fn decimal(c: &Call<'_>, digits: i64, mode: RoundingMode) -> Result<Value, EvalE
     Ok(Value::decimal(rounded.with_scale(scale)))
 }
 
-fn double(c: &Call<'_>, mode: fn(&BigDecimal) -> RoundingMode) -> Value {
+fn double(c: &Call<'_>, mode: fn(&BigDecimal) -> RoundingMode) -> Result<Value, EvalError> {
     let digits = i64::from(c.int(1)).clamp(-400, 400);
-    match c.value(0).as_decimal() {
-        Some(value) => {
-            let rounded = value.with_scale_round(digits, mode(&value));
-            Value::decimal(rounded).as_f64().map_or(Value::Null, Value::Double)
-        }
-        None => c.value(0).clone(),
-    }
+    let value = c.value(0).as_decimal().ok_or_else(|| EvalError::new("Infinite or NaN"))?;
+    let rounded = value.with_scale_round(digits, mode(&value));
+    Ok(Value::decimal(rounded).as_f64().map_or(Value::Null, Value::Double))
 }
 
 /// The type of a decimal without its fraction.
@@ -183,10 +208,10 @@ macro_rules! extreme_functions {
         let pick: super::ScalarBody = $pick;
         $registry
             .scalar(Category::Mathematical, $name, $description)
-            .nullable("(first INT, rest INT...) INT", pick)
-            .nullable("(first BIGINT, rest BIGINT...) BIGINT", pick)
-            .nullable("(first DOUBLE, rest DOUBLE...) DOUBLE", pick)
-            .nullable("(first DECIMAL, rest DECIMAL...) DECIMAL", |c| {
+            .nullable("(val INT, vals INT...) INT", pick)
+            .nullable("(val BIGINT, vals BIGINT...) BIGINT", pick)
+            .nullable("(val DOUBLE, vals DOUBLE...) DOUBLE", pick)
+            .nullable("(val DECIMAL, vals DECIMAL...) DECIMAL", |c| {
                 let pick: super::ScalarBody = $pick;
                 let scale = c.info.return_type.as_decimal().map_or(0, |decimal| decimal.scale);
                 Ok(match pick(c)? {
@@ -195,11 +220,11 @@ macro_rules! extreme_functions {
                 })
             })
             .returning(widest_decimal)
-            .nullable("(first STRING, rest STRING...) STRING", pick)
-            .nullable("(first BYTES, rest BYTES...) BYTES", pick)
-            .nullable("(first DATE, rest DATE...) DATE", pick)
-            .nullable("(first TIME, rest TIME...) TIME", pick)
-            .nullable("(first TIMESTAMP, rest TIMESTAMP...) TIMESTAMP", pick);
+            .nullable("(val STRING, vals STRING...) STRING", pick)
+            .nullable("(val BYTES, vals BYTES...) BYTES", pick)
+            .nullable("(val DATE, vals DATE...) DATE", pick)
+            .nullable("(val TIME, vals TIME...) TIME", pick)
+            .nullable("(val TIMESTAMP, vals TIMESTAMP...) TIMESTAMP", pick);
     }};
 }
 

@@ -21,6 +21,7 @@ mod resolve;
 mod signature;
 mod string;
 mod table;
+pub(crate) mod trial;
 mod url;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use std::sync::LazyLock;
 use bigdecimal::BigDecimal;
 
 pub use aggregate::{AggregateArgument, Aggregator};
-pub use resolve::{Argument, Resolved};
+pub use resolve::{Argument, BindError, Resolved};
 pub use signature::{Parameter, ParameterType};
 pub use table::ResolvedTableFunction;
 
@@ -101,8 +102,8 @@ pub enum Category {
     Aggregate,
     /// On arrays.
     Array,
-    /// On bytes.
-    Bytes,
+    /// From one representation to another.
+    Conversions,
     /// That choose.
     Conditional,
     /// On dates and times.
@@ -133,7 +134,7 @@ impl Category {
         match self {
             Category::Aggregate => "AGGREGATE",
             Category::Array => "ARRAY",
-            Category::Bytes => "BYTES",
+            Category::Conversions => "CONVERSIONS",
             Category::Conditional => "CONDITIONAL",
             Category::DateTime => "DATE / TIME",
             Category::Json => "JSON",
@@ -181,7 +182,11 @@ pub fn registry() -> &'static Registry {
 impl Registry {
     /// A function by its name in any case.
     pub fn find(&self, name: &str) -> Option<&FunctionDefinition> {
-        self.functions.get(name).or_else(|| self.functions.get(&name.to_ascii_uppercase()))
+        let known = |name: &str| self.functions.get(name);
+        known(name).or_else(|| {
+            let upper = name.to_ascii_uppercase();
+            known(&upper).or_else(|| trial::find(&upper))
+        })
     }
 
     /// All functions in the order of their names.
@@ -365,5 +370,7 @@ fn optional<T: Into<Value>>(value: Option<T>) -> Value {
     value.map_or(Value::Null, Into::into)
 }
 
+#[cfg(test)]
+mod compatibility_tests;
 #[cfg(test)]
 mod tests;

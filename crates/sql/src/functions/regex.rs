@@ -16,16 +16,16 @@ pub(super) fn register(registry: &mut Registry) {
             "regexp_extract",
             "The first part of a text that the pattern matches, or its group of that number; null where it does not match.",
         )
-        .strict("(pattern STRING, text STRING) STRING", |c| extract(c.str(0), c.str(1), 0))
-        .strict("(pattern STRING, text STRING, group INT) STRING", |c| extract(c.str(0), c.str(1), c.int(2)));
+        .strict("(pattern STRING, input STRING) STRING", |c| extract(c.str(0), c.str(1), 0))
+        .strict("(pattern STRING, input STRING, group INT) STRING", |c| extract(c.str(0), c.str(1), c.int(2)));
     registry
         .scalar(
             Category::RegularExpression,
             "regexp_extract_all",
             "All parts of a text that the pattern matches, or their groups of that number.",
         )
-        .strict("(pattern STRING, text STRING) ARRAY<STRING>", |c| extract_all(c.str(0), c.str(1), 0))
-        .strict("(pattern STRING, text STRING, group INT) ARRAY<STRING>", |c| {
+        .strict("(pattern STRING, input STRING) ARRAY<STRING>", |c| extract_all(c.str(0), c.str(1), 0))
+        .strict("(pattern STRING, input STRING, group INT) ARRAY<STRING>", |c| {
             extract_all(c.str(0), c.str(1), c.int(2))
         });
     registry
@@ -34,7 +34,7 @@ pub(super) fn register(registry: &mut Registry) {
             "regexp_replace",
             "The text with every part that the pattern matches replaced; $1 stands for the first group.",
         )
-        .strict("(text STRING, pattern STRING, new STRING) STRING", |c| {
+        .strict("(str STRING, regexp STRING, newStr STRING) STRING", |c| {
             let (text, new) = (c.str(0), c.str(2));
             with_regex(c.str(1), |regex| {
                 let mut wrong = None;
@@ -54,7 +54,7 @@ pub(super) fn register(registry: &mut Registry) {
             "regexp_split_to_array",
             "The parts of a text between those that the pattern matches.",
         )
-        .strict("(text STRING, pattern STRING) ARRAY<STRING>", |c| {
+        .strict("(string STRING, regexp STRING) ARRAY<STRING>", |c| {
             let text = c.str(0);
             with_regex(c.str(1), |regex| {
                 if regex.is_match("").map_err(failed)? {

@@ -1,9 +1,10 @@
 //! Which overload a call means.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{Category, FunctionDefinition, Overload, ParameterType};
-use crate::expression::{type_text, unify_types};
+use super::{Category, FunctionDefinition, FunctionKind, Overload, Parameter, ParameterType};
+use crate::expression::type_text;
 use crate::types::SqlType;
 
 /// What a call gives a function.
@@ -26,81 +27,87 @@ pub struct Resolved<'a, B = super::ScalarBody> {
     variables: BTreeMap<char, SqlType>,
 }
 
-/// Cost of an argument that is of the parameter's type.
-const EXACT: u32 = 0;
-/// Cost of a type variable.
-const VARIABLE: u32 = 2;
-/// Cost of a parameter that takes everything.
-const ANY: u32 = 5;
-/// Cost of an INT as BIGINT.
-const WIDENED: u32 = 10;
-/// Cost of a whole number as DECIMAL or DOUBLE.
-const CONVERTED: u32 = 20;
-
 impl FunctionDefinition {
-    /// The overload that fits best: exact types before wider ones, fixed numbers of arguments before any number.
+    /// The overload that a call means.
     ///
-    /// Arguments of aggregate functions are taken as they are: nothing widens there.
+    /// First those that take the arguments as they are; if there is none, those that take them with numbers widened and
+    /// texts read as times and bytes, which aggregate functions do not do. Of several, the [rank](rank) decides; equal
+    /// ones are ambiguous.
     pub fn resolve<'a, B>(
         &self,
         overloads: &'a [Overload<B>],
         arguments: &[Argument],
     ) -> Result<Resolved<'a, B>, String> {
-        let widens = self.category != Category::Aggregate;
-        let mut best: Vec<(u32, Resolved<'a, B>)> = Vec::new();
-        for overload in overloads {
-            let Some((cost, resolved)) = fit(overload, arguments, widens) else { continue };
-            match best.first().map(|(known, _)| cost.cmp(known)) {
-                None | Some(std::cmp::Ordering::Equal) => best.push((cost, resolved)),
-                Some(std::cmp::Ordering::Less) => best = vec![(cost, resolved)],
-                Some(std::cmp::Ordering::Greater) => {}
+        let conversions: &[bool] = if self.category == Category::Aggregate { &[false] } else { &[false, true] };
+        for converts in conversions {
+            let mut found: Vec<Resolved<'a, B>> =
+                overloads.iter().filter_map(|overload| fit(overload, arguments, *converts)).collect();
+            found.sort_by_key(|resolved| rank(resolved.overload));
+            let Some(best) = found.pop() else { continue };
+            if found.last().is_some_and(|next| rank(next.overload) == rank(best.overload)) {
+                return Err(self.ambiguous(overloads, arguments));
             }
+            return Ok(best);
         }
-        let vague = arguments.contains(&Argument::Value(None))
-            || best.iter().any(|(cost, found)| *cost >= CONVERTED && found.overload.variadic.is_some());
-        if best.len() > 1 && vague {
-            return Err(format!(
-                "Function '{}' cannot be resolved due to ambiguous method parameters ({}).\nUse CAST() to explicitly \
-                 cast your parameters to one of the supported signatures.\n{}",
-                self.name,
-                texts(arguments),
-                self.alternatives(overloads)
-            ));
-        }
-        match best.into_iter().next() {
-            Some((_, resolved)) => Ok(resolved),
-            None => Err(format!(
-                "Function '{}' does not accept parameters ({}).\n{}",
-                self.name,
-                texts(arguments),
-                self.alternatives(overloads)
-            )),
-        }
+        Err(format!(
+            "Function '{}' does not accept parameters ({}).\nValid alternatives are:\n{}",
+            self.name,
+            texts(arguments),
+            self.alternatives(overloads)
+        ))
+    }
+
+    fn ambiguous<B>(&self, overloads: &[Overload<B>], arguments: &[Argument]) -> String {
+        format!(
+            "Function '{}' cannot be resolved due to ambiguous method parameters ({}).\nUse CAST() to explicitly cast \
+             your parameters to one of the supported function calls.\nValid function calls are:\n{}",
+            self.name,
+            texts(arguments),
+            self.alternatives(overloads)
+        )
     }
 
     fn alternatives<B>(&self, overloads: &[Overload<B>]) -> String {
-        let texts: Vec<_> = overloads.iter().map(|overload| overload.text(self.name)).collect();
-        format!(
-            "Valid alternatives are:\n{}\nFor detailed information on a function run: DESCRIBE FUNCTION \
-             <Function-Name>;",
-            texts.join("\n")
-        )
+        let name = match self.kind {
+            FunctionKind::Scalar(_) => self.name.to_uppercase(),
+            FunctionKind::Aggregate(_) | FunctionKind::Table(_) => self.name.to_owned(),
+        };
+        let texts: Vec<_> = overloads.iter().map(|overload| overload.text(&name)).collect();
+        format!("{}\nFor detailed information on a function run: DESCRIBE FUNCTION <Function-Name>;", texts.join("\n"))
     }
+}
+
+/// Which of several overloads that take the same arguments wins: fixed numbers of arguments over any number, then more
+/// parameters, fewer type variables, no `ANY...`, and the one whose parameter for any number of arguments stands later.
+fn rank<B>(overload: &Overload<B>) -> impl Ord + use<B> {
+    let takes_all = |position: usize| {
+        overload.variadic == Some(position)
+            && overload.parameters.get(position).is_some_and(|parameter| parameter.kind == ParameterType::Any)
+    };
+    let open = |(position, parameter): &(usize, &Parameter)| parameter.kind.has_variables() || takes_all(*position);
+    (
+        overload.variadic.is_none(),
+        overload.parameters.len(),
+        Reverse(overload.parameters.iter().enumerate().filter(open).count()),
+        !(0..overload.parameters.len()).any(takes_all),
+        overload.variadic,
+    )
 }
 
 fn texts(arguments: &[Argument]) -> String {
     let texts: Vec<_> = arguments
         .iter()
         .map(|argument| match argument {
-            Argument::Value(sql_type) => type_text(sql_type.as_ref()),
-            Argument::IntervalUnit => "INTERVALUNIT".to_owned(),
+            Argument::Value(sql_type) => type_text(sql_type.as_ref()).replace('`', ""),
+            Argument::IntervalUnit => "INTERVAL UNIT".to_owned(),
             Argument::Lambda(_) => "LAMBDA".to_owned(),
         })
         .collect();
     texts.join(", ")
 }
 
-fn fit<'a, B>(overload: &'a Overload<B>, arguments: &[Argument], widens: bool) -> Option<(u32, Resolved<'a, B>)> {
+/// The overload with what its variables stand for; `None` where it does not take the arguments.
+fn fit<'a, B>(overload: &'a Overload<B>, arguments: &[Argument], converts: bool) -> Option<Resolved<'a, B>> {
     let count = arguments.len();
     let fits = match overload.variadic {
         Some(_) => count + 1 >= overload.parameters.len(),
@@ -110,56 +117,73 @@ fn fit<'a, B>(overload: &'a Overload<B>, arguments: &[Argument], widens: bool) -
         return None;
     }
     let mut resolved = Resolved { overload, arguments: arguments.to_vec(), variables: BTreeMap::new() };
-    let mut cost = u32::from(overload.variadic.is_some());
     for (position, argument) in arguments.iter().enumerate() {
-        let own = match (resolved.parameter(position), argument) {
-            (ParameterType::IntervalUnit, Argument::IntervalUnit) => EXACT,
-            (ParameterType::Lambda(inputs, _), Argument::Lambda(count)) if inputs.len() == *count => EXACT,
-            (ParameterType::IntervalUnit | ParameterType::Lambda(..), _) => return None,
-            (_, Argument::Value(None)) => EXACT,
-            (parameter, Argument::Value(Some(found))) => {
-                let parameter = parameter.clone();
-                let own = match_type(&parameter, found, &mut resolved.variables)?;
-                if !widens && own >= WIDENED {
-                    return None;
-                }
-                own
+        let parameter = resolved.parameter(position);
+        let taken = match (parameter, argument) {
+            (_, Argument::Value(None)) | (ParameterType::IntervalUnit, Argument::IntervalUnit) => true,
+            (ParameterType::Lambda(inputs, _), Argument::Lambda(count)) => inputs.len() == *count,
+            (parameter, Argument::Value(Some(found))) if parameter.has_variables() => {
+                bind(parameter, found, &mut resolved.variables).is_ok()
             }
-            (_, Argument::IntervalUnit | Argument::Lambda(_)) => return None,
+            (parameter, Argument::Value(Some(found))) => takes(parameter, found, converts),
+            (parameter, Argument::IntervalUnit | Argument::Lambda(_)) => *parameter == ParameterType::Any,
         };
-        // Any number of arguments of one kind cost as much as the worst of them: no type wins by majority.
-        cost = if overload.variadic.is_some() { cost.max(own + 1) } else { cost + own };
+        if !taken {
+            return None;
+        }
     }
-    Some((cost, resolved))
+    Some(resolved)
 }
 
-/// Cost of an argument of type `found`; `None` where the parameter does not take it.
-fn match_type(parameter: &ParameterType, found: &SqlType, variables: &mut BTreeMap<char, SqlType>) -> Option<u32> {
+/// Whether a parameter without variables takes values of a type.
+fn takes(parameter: &ParameterType, found: &SqlType, converts: bool) -> bool {
     match (parameter, found) {
-        (ParameterType::Exact(wanted), found) if wanted == found => Some(EXACT),
-        (ParameterType::Exact(SqlType::Bigint), SqlType::Integer) => Some(WIDENED),
-        (ParameterType::Exact(wanted), found) => found.can_implicitly_cast(wanted).then_some(CONVERTED),
-        (ParameterType::Decimal, SqlType::Decimal(_)) => Some(EXACT),
-        (ParameterType::Decimal, SqlType::Integer | SqlType::Bigint) => Some(CONVERTED),
-        (ParameterType::Struct, SqlType::Struct(_)) => Some(EXACT),
+        (ParameterType::Any, _) | (ParameterType::Struct, SqlType::Struct(_)) => true,
+        (ParameterType::Exact(wanted), found) => {
+            wanted == found || (converts && (found.can_implicitly_cast(wanted) || reads_as(found, wanted)))
+        }
+        (ParameterType::Decimal, SqlType::Decimal(_)) => true,
+        (ParameterType::Decimal, SqlType::Integer | SqlType::Bigint) => converts,
+        (ParameterType::Array(element), SqlType::Array(found)) => takes(element, found, converts),
+        (ParameterType::Map(key, value), SqlType::Map(found_key, found_value)) => {
+            takes(key, found_key, converts) && takes(value, found_value, converts)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a text stands for a value of the type.
+fn reads_as(found: &SqlType, wanted: &SqlType) -> bool {
+    *found == SqlType::String && (wanted.is_time() || *wanted == SqlType::Bytes)
+}
+
+/// Why a parameter with variables does not take a type.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BindError {
+    /// It is of another shape.
+    Shape,
+    /// A variable stands for the first type already, and would have to stand for the second.
+    Other(char, SqlType, SqlType),
+}
+
+/// Lets the variables of `parameter` stand for what `found` says. They stand for one type each: nothing widens.
+fn bind(parameter: &ParameterType, found: &SqlType, variables: &mut BTreeMap<char, SqlType>) -> Result<(), BindError> {
+    match (parameter, found) {
         (ParameterType::Variable(name), found) => match variables.get(name) {
-            Some(bound) if bound == found => Some(VARIABLE),
-            Some(bound) => {
-                let unified = unify_types(bound, found)?;
-                variables.insert(*name, unified);
-                Some(VARIABLE + WIDENED)
-            }
+            Some(bound) if bound != found => Err(BindError::Other(*name, bound.clone(), found.clone())),
+            Some(_) => Ok(()),
             None => {
                 variables.insert(*name, found.clone());
-                Some(VARIABLE)
+                Ok(())
             }
         },
-        (ParameterType::Array(element), SqlType::Array(found)) => match_type(element, found, variables),
+        (ParameterType::Array(element), SqlType::Array(found)) => bind(element, found, variables),
         (ParameterType::Map(key, value), SqlType::Map(found_key, found_value)) => {
-            Some(match_type(key, found_key, variables)? + match_type(value, found_value, variables)?)
+            bind(key, found_key, variables)?;
+            bind(value, found_value, variables)
         }
-        (ParameterType::Any, _) => Some(ANY),
-        _ => None,
+        (parameter, found) if takes(parameter, found, false) => Ok(()),
+        _ => Err(BindError::Shape),
     }
 }
 
@@ -198,9 +222,12 @@ impl<'a, B> Resolved<'a, B> {
         }
     }
 
-    /// Lets the variables of `parameter` stand for what `found` says; whether they can.
-    pub fn bind(&mut self, parameter: &ParameterType, found: &SqlType) -> bool {
-        match_type(parameter, found, &mut self.variables).is_some()
+    /// Lets the variables of `parameter` stand for what `found` says.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn bind(&mut self, parameter: &ParameterType, found: &SqlType) -> Result<(), BindError> {
+        bind(parameter, found, &mut self.variables)
     }
 
     /// The type of the result for these types of arguments.

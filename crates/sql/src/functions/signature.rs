@@ -37,6 +37,21 @@ pub enum ParameterType {
     Lambda(Vec<ParameterType>, Box<ParameterType>),
 }
 
+impl ParameterType {
+    /// Whether a type variable is part of it.
+    pub fn has_variables(&self) -> bool {
+        match self {
+            ParameterType::Variable(_) => true,
+            ParameterType::Array(element) => element.has_variables(),
+            ParameterType::Map(key, value) => key.has_variables() || value.has_variables(),
+            ParameterType::Lambda(inputs, output) => {
+                output.has_variables() || inputs.iter().any(ParameterType::has_variables)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for ParameterType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -44,12 +59,12 @@ impl fmt::Display for ParameterType {
             ParameterType::Exact(SqlType::String) => f.write_str("VARCHAR"),
             ParameterType::Exact(exact) => write!(f, "{exact}"),
             ParameterType::Decimal => f.write_str("DECIMAL"),
-            ParameterType::Struct => f.write_str("STRUCT"),
+            ParameterType::Struct => f.write_str("STRUCT<>"),
             ParameterType::Variable(name) => write!(f, "{name}"),
             ParameterType::Array(element) => write!(f, "ARRAY<{element}>"),
             ParameterType::Map(key, value) => write!(f, "MAP<{key}, {value}>"),
             ParameterType::Any => f.write_str("ANY"),
-            ParameterType::IntervalUnit => f.write_str("INTERVALUNIT"),
+            ParameterType::IntervalUnit => f.write_str("INTERVAL UNIT"),
             ParameterType::Lambda(inputs, output) => {
                 let inputs: Vec<_> = inputs.iter().map(ToString::to_string).collect();
                 write!(f, "LAMBDA ({}) => {output}", inputs.join(", "))

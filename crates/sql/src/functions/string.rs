@@ -1,5 +1,6 @@
 //! Functions of texts.
 
+use super::bytes::hex;
 use super::{Call, Category, Registry, optional};
 use crate::expression::EvalError;
 use crate::value::Value;
@@ -16,32 +17,35 @@ pub(super) fn register(registry: &mut Registry) {
 fn cases(registry: &mut Registry) {
     registry
         .scalar(Category::String, "lcase", "The text in lower case.")
-        .strict("(value STRING) STRING", |c| Ok(Value::from(c.str(0).to_lowercase())));
+        .strict("(input STRING) STRING", |c| Ok(Value::from(c.str(0).to_lowercase())));
     registry
         .scalar(Category::String, "ucase", "The text in upper case.")
-        .strict("(value STRING) STRING", |c| Ok(Value::from(c.str(0).to_uppercase())));
+        .strict("(input STRING) STRING", |c| Ok(Value::from(c.str(0).to_uppercase())));
     registry
         .scalar(Category::String, "initcap", "The text with each word's first letter in upper case, the rest in lower.")
-        .strict("(value STRING) STRING", |c| Ok(Value::from(initcap(c.str(0)))));
+        .strict("(str STRING) STRING", |c| Ok(Value::from(initcap(c.str(0)))));
     registry
         .scalar(Category::String, "trim", "The text without blanks at its ends.")
-        .strict("(value STRING) STRING", |c| Ok(Value::from(c.str(0).trim_matches(|blank: char| blank <= ' '))));
+        .strict("(input STRING) STRING", |c| Ok(Value::from(c.str(0).trim_matches(|blank: char| blank <= ' '))));
     registry
         .scalar(Category::String, "len", "The number of characters of a text, or of bytes.")
-        .strict("(value STRING) INT", |c| Ok(Value::Int(c.str(0).encode_utf16().count() as i32)))
-        .strict("(value BYTES) INT", |c| Ok(Value::Int(c.bytes(0).len() as i32)));
+        .strict("(input STRING) INT", |c| Ok(Value::Int(c.str(0).encode_utf16().count() as i32)))
+        .strict("(input BYTES) INT", |c| Ok(Value::Int(c.bytes(0).len() as i32)));
 }
 
+/// Words end with the blanks behind them; blanks before the first are left out.
 fn initcap(text: &str) -> String {
-    let mut output = String::with_capacity(text.len());
+    let lower = text.to_lowercase();
+    let blank = |c: char| matches!(c, ' ' | '\t'..='\r');
+    let mut output = String::with_capacity(lower.len());
     let mut begins = true;
-    for c in text.chars() {
+    for c in lower.trim_start_matches(blank).chars() {
         if begins {
             output.extend(c.to_uppercase());
         } else {
-            output.extend(c.to_lowercase());
+            output.push(c);
         }
-        begins = c.is_whitespace();
+        begins = blank(c);
     }
     output
 }
@@ -49,10 +53,10 @@ fn initcap(text: &str) -> String {
 fn joining(registry: &mut Registry) {
     registry
         .scalar(Category::String, "concat", "The texts, or bytes, one behind the other; nulls are left out.")
-        .nullable("(values STRING...) STRING", |c| {
+        .nullable("(inputs STRING...) STRING", |c| {
             Ok(Value::from(c.arguments.iter().filter_map(Value::as_str).collect::<String>()))
         })
-        .nullable("(values BYTES...) BYTES", |c| {
+        .nullable("(inputs BYTES...) BYTES", |c| {
             Ok(Value::bytes(c.arguments.iter().filter_map(Value::as_bytes).collect::<Vec<_>>().concat()))
         });
     registry
@@ -61,14 +65,16 @@ fn joining(registry: &mut Registry) {
             "concat_ws",
             "The texts, or bytes, with a separator between them; nulls are left out, a null separator gives null.",
         )
-        .nullable("(separator STRING, values STRING...) STRING", |c| {
+        .nullable("(inputs STRING...) STRING", |c| {
+            two_at_least(c)?;
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
             let parts: Vec<&str> = c.arguments.iter().skip(1).filter_map(Value::as_str).collect();
             Ok(Value::from(parts.join(c.str(0))))
         })
-        .nullable("(separator BYTES, values BYTES...) BYTES", |c| {
+        .nullable("(inputs BYTES...) BYTES", |c| {
+            two_at_least(c)?;
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
@@ -76,7 +82,7 @@ fn joining(registry: &mut Registry) {
             Ok(Value::bytes(parts.join(c.bytes(0))))
         });
     registry.scalar(Category::String, "elt", "The nth of the texts, counted from 1.").nullable(
-        "(n INT, values STRING...) STRING",
+        "(n INT, args STRING...) STRING",
         |c| {
             let index = usize::try_from(c.int(0)).ok().filter(|index| *index > 0);
             Ok(index.map_or(Value::Null, |index| c.value(index).clone()))
@@ -88,50 +94,71 @@ fn joining(registry: &mut Registry) {
             "field",
             "The position of the text among those that follow, from 1; 0 if it is not there.",
         )
-        .nullable("(text STRING, values STRING...) INT", |c| {
+        .nullable("(str STRING, args STRING...) INT", |c| {
             let found = c.arguments.iter().skip(1).position(|value| value == c.value(0));
             Ok(Value::Int(if c.is_null(0) { 0 } else { found.map_or(0, |index| index as i32 + 1) }))
         });
+}
+
+fn two_at_least(c: &Call<'_>) -> Result<(), EvalError> {
+    if c.len() < 2 {
+        return Err(EvalError::new("Function Concat_WS expects at least two input arguments."));
+    }
+    Ok(())
 }
 
 fn searching(registry: &mut Registry) {
     registry
         .scalar(
             Category::String,
-            "INSTR",
-            "The position of a text in another, from 1; 0 if it is not there. The search begins at a position, from the \
-             end if that is negative, and may look for a later occurrence.",
+            "instr",
+            "The position of a text in another, from 1; 0 if it is not there or one of them is null. The search begins at \
+             a position, from the end if that is negative, and may look for a later occurrence.",
         )
-        .strict("(text STRING, sought STRING) INT", |c| Ok(Value::Int(instr(c.str(0), c.str(1), 1, 1))))
-        .strict("(text STRING, sought STRING, pos INT) INT", |c| {
-            Ok(Value::Int(instr(c.str(0), c.str(1), c.int(2), 1)))
-        })
-        .strict("(text STRING, sought STRING, pos INT, occurrence INT) INT", |c| {
-            Ok(Value::Int(instr(c.str(0), c.str(1), c.int(2), c.int(3))))
-        });
+        .nullable("(str STRING, substring STRING) INT", instr)
+        .nullable("(str STRING, substring STRING, position INT) INT", instr)
+        .nullable("(str STRING, substring STRING, position INT, occurrence INT) INT", instr);
     registry
         .scalar(Category::String, "replace", "The text with every occurrence of one text replaced by another.")
-        .strict("(text STRING, old STRING, new STRING) STRING", |c| {
+        .strict("(str STRING, oldStr STRING, newStr STRING) STRING", |c| {
             Ok(Value::from(c.str(0).replace(c.str(1), c.str(2))))
         });
 }
 
-fn instr(text: &str, sought: &str, position: i32, occurrence: i32) -> i32 {
-    let (text, sought): (Vec<char>, Vec<char>) = (text.chars().collect(), sought.chars().collect());
-    if sought.is_empty() || sought.len() > text.len() || position == 0 || occurrence < 1 {
+fn instr(c: &mut Call<'_>) -> Result<Value, EvalError> {
+    if (2..c.len()).any(|index| c.is_null(index)) {
+        return Ok(Value::Null);
+    }
+    if c.is_null(0) || c.is_null(1) {
+        return Ok(Value::Int(0));
+    }
+    let position = if c.len() > 2 { c.int(2) } else { 1 };
+    let occurrence = if c.len() > 3 { c.int(3) } else { 1 };
+    let (text, sought) = (c.str(0).encode_utf16().collect(), c.str(1).encode_utf16().collect());
+    Ok(Value::Int(position_of(text, sought, position, occurrence)))
+}
+
+/// The position of the nth occurrence from a position on; a search from the end is one in the texts turned around.
+fn position_of(mut text: Vec<u16>, mut sought: Vec<u16>, position: i32, occurrence: i32) -> i32 {
+    let from = position.unsigned_abs() as usize;
+    if from == 0 || from > text.len() || occurrence < 1 {
         return 0;
     }
-    let found_at = |start: &usize| text[*start..].starts_with(&sought);
-    let last = text.len() - sought.len();
-    let nth = occurrence as usize - 1;
-    let found = if position > 0 {
-        (position as usize - 1..=last).filter(found_at).nth(nth)
+    if position < 0 {
+        text.reverse();
+        sought.reverse();
+    }
+    let rest = &text[from - 1..];
+    let found = if sought.is_empty() {
+        Some(0)
     } else {
-        // The search goes to the left, from that many characters before the end.
-        let from = text.len().checked_sub(position.unsigned_abs() as usize);
-        from.and_then(|from| (0..=from.min(last)).rev().filter(found_at).nth(nth))
+        (0..rest.len()).filter(|at| rest[*at..].starts_with(&sought)).nth(occurrence as usize - 1)
     };
-    found.map_or(0, |start| start as i32 + 1)
+    match found {
+        None => 0,
+        Some(at) if position < 0 => (text.len() + 2) as i32 - (from + at + sought.len()) as i32,
+        Some(at) => (at + from) as i32,
+    }
 }
 
 fn cutting(registry: &mut Registry) {
@@ -142,13 +169,13 @@ fn cutting(registry: &mut Registry) {
             "The part of a text, or of bytes, from a position on, counted from 1, from the end if negative; at most as \
              long as given.",
         )
-        .strict("(value STRING, pos INT) STRING", |c| Ok(cut_text(c, None)))
-        .strict("(value STRING, pos INT, len INT) STRING", |c| Ok(cut_text(c, Some(c.int(2)))))
-        .strict("(value BYTES, pos INT) BYTES", |c| {
+        .strict("(str STRING, pos INT) STRING", |c| Ok(cut_text(c, None)))
+        .strict("(str STRING, pos INT, length INT) STRING", |c| Ok(cut_text(c, Some(c.int(2)))))
+        .strict("(bytes BYTES, pos INT) BYTES", |c| {
             let (start, end) = bounds(c.bytes(0).len(), c.int(1), None);
             Ok(Value::bytes(&c.bytes(0)[start..end]))
         })
-        .strict("(value BYTES, pos INT, len INT) BYTES", |c| {
+        .strict("(bytes BYTES, pos INT, length INT) BYTES", |c| {
             let (start, end) = bounds(c.bytes(0).len(), c.int(1), Some(c.int(2)));
             Ok(Value::bytes(&c.bytes(0)[start..end]))
         });
@@ -158,7 +185,7 @@ fn cutting(registry: &mut Registry) {
             "split",
             "The parts of a text, or of bytes, between the separators; every character where the separator is empty.",
         )
-        .strict("(value STRING, separator STRING) ARRAY<STRING>", |c| {
+        .strict("(string STRING, delimiter STRING) ARRAY<STRING>", |c| {
             let (text, separator) = (c.str(0), c.str(1));
             // An empty text has one part, itself, whatever separates.
             let parts = if separator.is_empty() && !text.is_empty() {
@@ -170,12 +197,12 @@ fn cutting(registry: &mut Registry) {
             };
             Ok(Value::array(parts))
         })
-        .strict("(value BYTES, separator BYTES) ARRAY<BYTES>", |c| {
+        .strict("(bytes BYTES, delimiter BYTES) ARRAY<BYTES>", |c| {
             Ok(Value::array(split_bytes(c.bytes(0), c.bytes(1))))
         });
     registry
-        .scalar(Category::Map, "split_to_map", "A map of the pairs in a text: pairs stand between one separator, key and value of each at the sides of another.")
-        .strict("(text STRING, pair_separator STRING, value_separator STRING) MAP<STRING, STRING>", |c| {
+        .scalar(Category::String, "split_to_map", "A map of the pairs in a text: pairs stand between one separator, key and value of each at the sides of another.")
+        .strict("(input STRING, entryDelimiter STRING, kvDelimiter STRING) MAP<STRING, STRING>", |c| {
             let (text, pairs, values) = (c.str(0), c.str(1), c.str(2));
             if pairs.is_empty() || values.is_empty() || pairs == values {
                 return Ok(Value::Null);
@@ -244,19 +271,20 @@ fn bounds(total: usize, position: i32, length: Option<i32>) -> (usize, usize) {
         0
     };
     let start = start.clamp(0, total);
-    let length = length.map_or(total, |length| i64::from(length).max(0));
-    (start as usize, start.saturating_add(length).min(total) as usize)
+    // A sum beyond 32 bits runs over, so that nothing is left.
+    let end = length.map_or(total, |length| i64::from((start as i32).wrapping_add(length)));
+    (start as usize, end.min(total).max(start) as usize)
 }
 
 fn padding(registry: &mut Registry) {
     registry
-        .scalar(Category::String, "lpad", "The value made that long with padding at its left, or cut to that length.")
-        .strict("(value STRING, len INT, padding STRING) STRING", |c| Ok(pad_text(c, true)))
-        .strict("(value BYTES, len INT, padding BYTES) BYTES", |c| Ok(pad_bytes(c, true)));
+        .scalar(Category::String, "LPad", "The value made that long with padding at its left, or cut to that length.")
+        .strict("(input STRING, targetLen INT, padding STRING) STRING", |c| Ok(pad_text(c, true)))
+        .strict("(input BYTES, targetLen INT, padding BYTES) BYTES", |c| Ok(pad_bytes(c, true)));
     registry
-        .scalar(Category::String, "rpad", "The value made that long with padding at its right, or cut to that length.")
-        .strict("(value STRING, len INT, padding STRING) STRING", |c| Ok(pad_text(c, false)))
-        .strict("(value BYTES, len INT, padding BYTES) BYTES", |c| Ok(pad_bytes(c, false)));
+        .scalar(Category::String, "RPad", "The value made that long with padding at its right, or cut to that length.")
+        .strict("(input STRING, targetLen INT, padding STRING) STRING", |c| Ok(pad_text(c, false)))
+        .strict("(input BYTES, targetLen INT, padding BYTES) BYTES", |c| Ok(pad_bytes(c, false)));
 }
 
 fn pad<T: Copy>(value: &[T], length: i32, padding: &[T], left: bool) -> Option<Vec<T>> {
@@ -279,22 +307,22 @@ fn pad_bytes(c: &Call<'_>, left: bool) -> Value {
 
 fn coding(registry: &mut Registry) {
     registry
-        .scalar(Category::String, "chr", "The character of a Unicode code point, given as a number or as `\\uXXXX`.")
-        .strict("(code INT) STRING", |c| {
+        .scalar(Category::String, "Chr", "The character of a Unicode code point, given as a number or as `\\uXXXX`.")
+        .strict("(decimalCode INT) STRING", |c| {
             Ok(optional(u32::try_from(c.int(0)).ok().and_then(char::from_u32).map(|c| c.to_string())))
         })
-        .strict("(code STRING) STRING", |c| Ok(optional(unescape(c.str(0)))));
+        .strict("(utf16Code STRING) STRING", |c| Ok(optional(unescape(c.str(0)))));
     registry.scalar(Category::String, "md5", "The MD5 hash of the text in hexadecimal digits.").strict(
-        "(value STRING) STRING",
+        "(s STRING) STRING",
         |c| {
             use md5::Digest as _;
             Ok(Value::from(hex(&md5::Md5::digest(c.str(0).as_bytes()))))
         },
     );
     registry
-        .scalar(Category::String, "uuid", "A random UUID, or the UUID of 16 bytes.")
+        .scalar(Category::String, "UUID", "A random UUID, or the UUID of 16 bytes.")
         .strict("() STRING", |_| Ok(Value::from(uuid::Uuid::new_v4().to_string())))
-        .strict("(value BYTES) STRING", |c| {
+        .strict("(bytes BYTES) STRING", |c| {
             Ok(optional(uuid::Uuid::from_slice(c.bytes(0)).ok().map(|uuid| uuid.to_string())))
         });
     registry
@@ -303,10 +331,8 @@ fn coding(registry: &mut Registry) {
             "encode",
             "A text that is coded as 'hex', 'utf8', 'ascii' or 'base64', in another of these codes.",
         )
-        .strict("(value STRING, input STRING, output STRING) STRING", |c| {
-            let bytes = super::bytes::decode(c.str(0), c.str(1))?;
-            // What a text in UTF-8 is in ASCII has no more than its ASCII characters.
-            super::bytes::encode(&bytes, c.str(2)).map(Value::from)
+        .strict("(str STRING, inputEncoding STRING, outputEncoding STRING) STRING", |c| {
+            super::bytes::recode(c.str(0), c.str(1), c.str(2)).map(Value::from)
         });
 }
 
@@ -328,22 +354,4 @@ fn unescape(text: &str) -> Option<String> {
         }
     }
     String::from_utf16(&units).ok()
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Bytes of hexadecimal digits, with `0x` or `X'...'` around them or not.
-pub(super) fn unhex(text: &str) -> Result<Vec<u8>, EvalError> {
-    let invalid = || EvalError::new(format!("Not a text of hexadecimal digits: {text}"));
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let digits = digits.strip_prefix("X'").and_then(|digits| digits.strip_suffix('\'')).unwrap_or(digits);
-    // An odd number of digits has a 0 before it.
-    let padded = if digits.len().is_multiple_of(2) { digits.to_owned() } else { format!("0{digits}") };
-    if !padded.is_ascii() {
-        return Err(invalid());
-    }
-    (0..padded.len()).step_by(2).map(|at| u8::from_str_radix(&padded[at..at + 2], 16).map_err(|_| invalid())).collect()
 }

@@ -10,11 +10,11 @@ const MAX_CUBE: usize = 20;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add(FunctionDefinition {
-        name: "EXPLODE",
+        name: "explode",
         category: Category::Table,
         description: "One row for each element of the array.",
         kind: FunctionKind::Table(Variants {
-            overloads: vec![Overload::new("(values ARRAY<T>) T", false, |arguments| {
+            overloads: vec![Overload::new("(list ARRAY<T>) T", false, |arguments| {
                 Ok(arguments.first().and_then(Value::as_array).map(<[Value]>::to_vec).unwrap_or_default())
             })],
         }),
@@ -33,10 +33,11 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// The combinations, beginning with the one that has nothing; a null column is always null, so it makes no difference.
 fn cube(columns: &[Value]) -> Result<Vec<Value>, EvalError> {
-    let present: Vec<usize> = (0..columns.len()).filter(|index| !columns[*index].is_null()).collect();
-    if present.len() > MAX_CUBE {
-        return Err(EvalError::new(format!("CUBE_EXPLODE takes at most {MAX_CUBE} columns")));
+    if columns.len() > MAX_CUBE {
+        let count = columns.len();
+        return Err(EvalError::new(format!("cube_explode: too many columns ({count}); max is {MAX_CUBE}")));
     }
+    let present: Vec<usize> = (0..columns.len()).filter(|index| !columns[*index].is_null()).collect();
     let combinations = (0..1_u32 << present.len()).map(|bits| {
         let mut row = vec![Value::Null; columns.len()];
         for (position, index) in present.iter().enumerate() {

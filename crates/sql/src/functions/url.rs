@@ -7,60 +7,58 @@ use crate::value::Value;
 pub(super) fn register(registry: &mut Registry) {
     registry
         .scalar(Category::Url, "url_encode_param", "The text as part of a URL: unusual characters as %XX, blanks as +.")
-        .strict("(value STRING) STRING", |c| Ok(Value::from(encode(c.str(0)))));
+        .strict("(input STRING) STRING", |c| Ok(Value::from(encode(c.str(0)))));
     registry
         .scalar(Category::Url, "url_decode_param", "The text that is part of a URL, with %XX and + decoded.")
-        .strict("(value STRING) STRING", |c| decode(c.str(0)).map(Value::from));
+        .strict("(input STRING) STRING", |c| decode(c.str(0)).map(Value::from));
     registry
         .scalar(Category::Url, "url_extract_protocol", "The protocol of a URL: `https` of `https://host/`.")
-        .strict("(url STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.protocol)));
+        .strict("(input STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.protocol)));
     registry
         .scalar(Category::Url, "url_extract_host", "The host of a URL.")
-        .strict("(url STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.host)));
+        .strict("(input STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.host)));
     registry
         .scalar(Category::Url, "url_extract_port", "The port of a URL; null if it names none.")
-        .strict("(url STRING) INT", |c| Ok(optional(Url::parse(c.str(0))?.port)));
+        .strict("(input STRING) INT", |c| Ok(optional(Url::parse(c.str(0))?.port)));
     registry
         .scalar(Category::Url, "url_extract_path", "The path of a URL.")
-        .strict("(url STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.path)));
+        .strict("(input STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.path)));
     registry
         .scalar(Category::Url, "url_extract_query", "The query of a URL: what stands behind the `?`.")
-        .strict("(url STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.query)));
+        .strict("(input STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.query)));
     registry
         .scalar(Category::Url, "url_extract_fragment", "The fragment of a URL: what stands behind the `#`.")
-        .strict("(url STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.fragment)));
+        .strict("(input STRING) STRING", |c| Ok(optional(Url::parse(c.str(0))?.fragment)));
     registry
         .scalar(
             Category::Url,
             "url_extract_parameter",
             "The value of a parameter in the query of a URL: empty if it stands without one, null if it is not there.",
         )
-        .strict("(url STRING, name STRING) STRING", |c| {
-            let Some(query) = Url::parse(c.str(0))?.raw_query else { return Ok(Value::Null) };
-            for parameter in query.split('&') {
-                let (name, value) = parameter.split_once('=').map_or((parameter, None), |(n, v)| (n, Some(v)));
-                if decode(name)? == c.str(1) {
-                    return Ok(Value::from(value.map(percent_decode).unwrap_or_default()));
-                }
-            }
-            Ok(Value::Null)
+        .strict("(input STRING, paramToFind STRING) STRING", |c| {
+            let Some(query) = Url::parse(c.str(0))?.query else { return Ok(Value::Null) };
+            // The query is decoded as a whole first: an `&` or `=` that was coded separates too.
+            let mut parameters = query.split('&').map(|one| one.split_once('=').unwrap_or((one, "")));
+            Ok(optional(parameters.find(|(name, _)| *name == c.str(1)).map(|(_, value)| value.to_owned())))
         });
 }
 
 /// The parts of a URL as `java.net.URI` sees them (RFC 2396), percent-decoded.
-struct Url<'a> {
+struct Url {
     protocol: Option<String>,
     host: Option<String>,
     port: Option<i32>,
     path: Option<String>,
     query: Option<String>,
-    raw_query: Option<&'a str>,
     fragment: Option<String>,
 }
 
-impl<'a> Url<'a> {
-    fn parse(text: &'a str) -> Result<Url<'a>, EvalError> {
-        if text.chars().any(|c| c.is_whitespace() || "\"<>\\^`{|}".contains(c)) {
+impl Url {
+    fn parse(text: &str) -> Result<Url, EvalError> {
+        let escapes = || text.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b'%').map(|(at, _)| at + 1);
+        if text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c))
+            || escapes().any(|at| hex_pair(&text.as_bytes()[at..]).is_none())
+        {
             return Err(EvalError::new(format!("URL input has invalid syntax: {text}")));
         }
         let (rest, fragment) = text.split_once('#').map_or((text, None), |(rest, part)| (rest, Some(part)));
@@ -73,21 +71,13 @@ impl<'a> Url<'a> {
             Some(end) => (Some(rest[..end].to_owned()), &rest[end + 1..]),
             None => (None, rest),
         };
-        let mut url = Url {
-            protocol,
-            host: None,
-            port: None,
-            path: None,
-            query: None,
-            raw_query: None,
-            fragment: fragment.map(percent_decode),
-        };
+        let mut url =
+            Url { protocol, host: None, port: None, path: None, query: None, fragment: fragment.map(percent_decode) };
         // `mailto:x` is opaque: it has nothing but its scheme and fragment.
         if url.protocol.is_some() && !rest.starts_with('/') {
             return Ok(url);
         }
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, part)| (rest, Some(part)));
-        url.raw_query = query;
         url.query = query.map(percent_decode);
         let path = match rest.strip_prefix("//") {
             Some(after) => {

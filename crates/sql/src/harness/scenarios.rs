@@ -235,7 +235,7 @@ fn statements_that_cannot_be_are_refused_in_so_many_words() {
         ),
         (
             "CREATE TABLE t AS SELECT k, AVG(CAST(1 AS DECIMAL(2, 1))) FROM pages GROUP BY k;",
-            "Function 'AVG' does not accept parameters (DECIMAL(2, 1)).",
+            "Function 'avg' does not accept parameters (DECIMAL(2, 1)).",
         ),
         (
             "CREATE TABLE t AS SELECT k, COUNT(*) FROM pages WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY k;",

@@ -9,6 +9,7 @@ use milena_schema::{ResolvedReference, SchemaType};
 use crate::catalog::Settings;
 use crate::formats::json_text::Json;
 use crate::formats::registry::SchemaRegistry;
+use crate::functions::trial;
 use crate::harness::case::{Case, CaseRecord, CaseSchema, CaseTopic, read_cases};
 use crate::harness::compare::{Exactness, difference};
 use crate::harness::engine::{DEFAULT_PARTITIONS, MemoryEngine, MemoryTopic};
@@ -70,6 +71,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 /// # Errors
 /// What is not as the case expects.
 pub fn run_case(case: &Case<'_>) -> Result<(), String> {
+    trial::begin_case();
     let mut settings = Settings::default();
     for (name, value) in &case.properties {
         settings.set(name.clone(), value.clone());

@@ -145,9 +145,10 @@ pub fn aggregation(
     let mut arguments = Vec::new();
     for argument in &call.arguments {
         let compiled = scope.compile(argument)?;
-        let constant = compiled.constant_value().cloned();
-        arguments.push(AggregateArgument { sql_type: compiled.sql_type.clone(), constant });
-        evaluators.push(evaluator(compiled, &argument.to_string()).reading(columns(argument, &scope)));
+        let constant = compiled.constant_value().filter(|_| matches!(argument, Expression::Literal(_))).cloned();
+        let text = argument.to_string();
+        arguments.push(AggregateArgument { sql_type: compiled.sql_type.clone(), constant, text: text.clone() });
+        evaluators.push(evaluator(compiled, &text).reading(columns(argument, &scope)));
     }
     let aggregator = registry().aggregator(&call.name, &arguments, &scope.settings).map_err(StatementError)?;
     Ok(ResolvedAggregate {

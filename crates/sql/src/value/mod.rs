@@ -244,7 +244,10 @@ impl Ord for Value {
             (Value::Double(a), Value::Double(b)) => compare_doubles(*a, *b),
             (Value::Decimal(a), Value::Decimal(b)) => a.cmp(b),
             (Value::String(a), Value::String(b)) => compare_texts(a, b),
-            (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
+            // `ByteBuffer.compareTo`: bytes have a sign.
+            (Value::Bytes(a), Value::Bytes(b)) => {
+                a.iter().map(|byte| *byte as i8).cmp(b.iter().map(|byte| *byte as i8))
+            }
             (Value::Array(a), Value::Array(b)) | (Value::Struct(a), Value::Struct(b)) => a.cmp(b),
             (Value::Map(a), Value::Map(b)) => a.len().cmp(&b.len()),
             (a, b) => a.rank().cmp(&b.rank()),

@@ -44,7 +44,7 @@ fn dates_and_times_print_in_utc() {
     assert_eq!(timestamp_text(-1), "1969-12-31T23:59:59.999");
     assert_eq!(date_text(18_321), "2020-02-29");
     assert_eq!(time_text(3_600_000), "01:00");
-    assert_eq!(time_text(3_601_005), "01:00:01.005");
+    assert_eq!(time_text(3_601_005), "01:00:01");
     for days in [-800_000, -1, 0, 59, 60, 11_016, 18_321, 900_000] {
         let (year, month, day) = text::civil(days);
         assert_eq!(text::days_of_civil(year, month, day), days);

@@ -68,14 +68,13 @@ pub fn date_text(days: i32) -> String {
     format!("{}-{month:02}-{day:02}", year_text(year))
 }
 
-/// `HH:mm`, with seconds and milliseconds only where they are not zero, as Java's `LocalTime` prints.
+/// `HH:mm`, with seconds where they are not zero. Milliseconds have no text: users know times as cut to seconds.
 pub fn time_text(ms: i32) -> String {
-    let (seconds, millis) = (ms / 1000, ms % 1000);
+    let seconds = ms / 1000;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match (seconds, millis) {
-        (0, 0) => format!("{hours:02}:{minutes:02}"),
-        (_, 0) => format!("{hours:02}:{minutes:02}:{seconds:02}"),
-        _ => format!("{hours:02}:{minutes:02}:{seconds:02}.{millis:03}"),
+    match seconds {
+        0 => format!("{hours:02}:{minutes:02}"),
+        _ => format!("{hours:02}:{minutes:02}:{seconds:02}"),
     }
 }
 

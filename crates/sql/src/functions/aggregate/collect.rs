@@ -13,30 +13,30 @@ const HISTOGRAM_LIMIT: usize = 1000;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.aggregate(
-        "COLLECT_LIST",
+        "collect_list",
         "An array of all values, nulls too.",
-        &[("(value T) ARRAY<T>", |arguments, settings| {
+        &[("(val1 T) ARRAY<T>", |arguments, settings| {
             let limit = settings.collect_list_limit;
             Ok(Box::new(Collect { element: type_of(arguments, 0)?, limit, distinct: false }))
         })],
     );
     registry.aggregate(
-        "COLLECT_SET",
+        "collect_set",
         "An array that has every value once, null too.",
-        &[("(value T) ARRAY<T>", |arguments, settings| {
+        &[("(val1 T) ARRAY<T>", |arguments, settings| {
             let limit = settings.collect_set_limit;
             Ok(Box::new(Collect { element: type_of(arguments, 0)?, limit, distinct: true }))
         })],
     );
     registry.aggregate(
-        "HISTOGRAM",
+        "histogram",
         "A map from each value to how often it came, of the first 1000 values.",
-        &[("(value STRING) MAP<STRING, BIGINT>", |_, _| Ok(Box::new(Histogram)))],
+        &[("(val1 STRING) MAP<STRING, BIGINT>", |_, _| Ok(Box::new(Histogram)))],
     );
     registry.aggregate(
         "ATTR",
         "The value, where it is the same in all rows of the group; otherwise null.",
-        &[("(value T) T", |arguments, _| Ok(Box::new(Attr { value_type: type_of(arguments, 0)? })))],
+        &[("(val1 T) T", |arguments, _| Ok(Box::new(Attr { value_type: type_of(arguments, 0)? })))],
     );
 }
 

@@ -23,7 +23,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.aggregate(
         "COUNT_DISTINCT",
         "About how many different values came; exact for few.",
-        &[("(value T) BIGINT", |_, _| Ok(Box::new(CountDistinct)))],
+        &[("(val1 T) BIGINT", |_, _| Ok(Box::new(CountDistinct)))],
     );
 }
 
@@ -31,8 +31,9 @@ pub(super) fn register(registry: &mut Registry) {
 struct CountDistinct;
 
 impl Aggregator for CountDistinct {
+    /// Bytes alone would do, but a state of several numbers is what users know: not every format can hold one.
     fn state_type(&self) -> SqlType {
-        SqlType::Bytes
+        SqlType::structure([("SKETCH", SqlType::Bytes)])
     }
 
     fn result_type(&self) -> SqlType {
@@ -40,7 +41,7 @@ impl Aggregator for CountDistinct {
     }
 
     fn initialize(&self) -> Value {
-        Value::bytes([])
+        state_of(Vec::new())
     }
 
     fn accumulate(&self, arguments: &[Value], state: Value) -> Result<Value, EvalError> {
@@ -50,13 +51,13 @@ impl Aggregator for CountDistinct {
         }
         let mut hasher = Fnv::default();
         value.hash(&mut hasher);
-        let mut bytes = state.as_bytes().unwrap_or_default().to_vec();
+        let mut bytes = sketch(&state).to_vec();
         add(&mut bytes, mixed(hasher.finish()));
-        Ok(Value::bytes(bytes))
+        Ok(state_of(bytes))
     }
 
     fn merge(&self, earlier: Value, later: Value) -> Result<Value, EvalError> {
-        let (a, b) = (earlier.as_bytes().unwrap_or_default(), later.as_bytes().unwrap_or_default());
+        let (a, b) = (sketch(&earlier), sketch(&later));
         let (mut merged, other) = if a.len() >= b.len() { (a.to_vec(), b) } else { (b.to_vec(), a) };
         if other.len() == REGISTERS {
             for (register, value) in merged.iter_mut().zip(other) {
@@ -65,14 +66,22 @@ impl Aggregator for CountDistinct {
         } else {
             hashes(other).for_each(|hash| add(&mut merged, hash));
         }
-        Ok(Value::bytes(merged))
+        Ok(state_of(merged))
     }
 
     fn result(&self, state: &Value) -> Value {
-        let bytes = state.as_bytes().unwrap_or_default();
+        let bytes = sketch(state);
         let count = if bytes.len() == REGISTERS { estimate(bytes) } else { (bytes.len() / HASH_BYTES) as i64 };
         Value::Bigint(count)
     }
+}
+
+fn state_of(bytes: Vec<u8>) -> Value {
+    Value::structure(vec![Value::bytes(bytes)])
+}
+
+fn sketch(state: &Value) -> &[u8] {
+    state.as_struct().and_then(<[Value]>::first).and_then(Value::as_bytes).unwrap_or_default()
 }
 
 fn hashes(bytes: &[u8]) -> impl Iterator<Item = u64> {

@@ -52,19 +52,21 @@ pub trait Aggregator: Send + Sync + std::fmt::Debug {
 pub struct AggregateArgument {
     /// Its type; `None` where it is nothing but null.
     pub sql_type: Option<SqlType>,
-    /// Its value, where it is the same for all rows.
+    /// Its value, where it is a literal.
     pub constant: Option<Value>,
+    /// How it is written.
+    pub text: String,
 }
 
 impl AggregateArgument {
     /// An argument that differs from row to row.
     pub fn column(sql_type: SqlType) -> AggregateArgument {
-        AggregateArgument { sql_type: Some(sql_type), constant: None }
+        AggregateArgument { sql_type: Some(sql_type), constant: None, text: String::new() }
     }
 
     /// An argument that is the same for all rows.
     pub fn constant(sql_type: SqlType, value: Value) -> AggregateArgument {
-        AggregateArgument { sql_type: Some(sql_type), constant: Some(value) }
+        AggregateArgument { sql_type: Some(sql_type), constant: Some(value), text: String::new() }
     }
 }
 
@@ -88,13 +90,18 @@ impl Registry {
             .enumerate()
             .map(|(position, argument)| AggregateArgument {
                 sql_type: resolved.argument_type(position).or_else(|| argument.sql_type.clone()),
-                constant: argument.constant.clone(),
+                ..argument.clone()
             })
             .collect();
         (resolved.overload.body)(&arguments, settings)
     }
 
-    fn aggregate(&mut self, name: &'static str, description: &'static str, overloads: &[(&str, AggregateBody)]) {
+    pub(super) fn aggregate(
+        &mut self,
+        name: &'static str,
+        description: &'static str,
+        overloads: &[(&str, AggregateBody)],
+    ) {
         let overloads = overloads.iter().map(|(signature, body)| Overload::new(signature, false, *body)).collect();
         let kind = FunctionKind::Aggregate(Variants { overloads });
         self.add(FunctionDefinition { name, category: Category::Aggregate, description, kind });
@@ -120,8 +127,14 @@ fn type_of(arguments: &[AggregateArgument], index: usize) -> Result<SqlType, Str
 
 /// Value of an argument that must be a literal.
 fn literal<'a>(arguments: &'a [AggregateArgument], index: usize, function: &str) -> Result<&'a Value, String> {
-    let found = arguments.get(index).and_then(|argument| argument.constant.as_ref());
-    found.ok_or_else(|| format!("Argument {} of function {function} must be a literal.", index + 1))
+    let argument = arguments.get(index);
+    argument.and_then(|argument| argument.constant.as_ref()).ok_or_else(|| {
+        format!(
+            "Parameter {} passed to function {function} must be a literal constant, but was expression: '{}'",
+            index + 1,
+            argument.map_or("", |argument| &argument.text)
+        )
+    })
 }
 
 /// The elements of a state that is an array.

@@ -14,39 +14,38 @@ pub(super) fn register(registry: &mut Registry) {
         "The number of rows, or of those in which the argument is not null.",
         &[
             ("() BIGINT", |_, _| Ok(Box::new(Count { all: true }))),
-            ("(value ANY) BIGINT", |_, _| Ok(Box::new(Count { all: false }))),
+            ("(val1 T) BIGINT", |_, _| Ok(Box::new(Count { all: false }))),
         ],
     );
     registry.aggregate(
         "SUM",
         "The sum of the values; nulls are left out.",
         &[
-            ("(value INT) INT", |arguments, _| Ok(Box::new(Sum { sum_type: type_of(arguments, 0)?, list: false }))),
-            ("(value BIGINT) BIGINT", |arguments, _| {
+            ("(val1 INT) INT", |arguments, _| Ok(Box::new(Sum { sum_type: type_of(arguments, 0)?, list: false }))),
+            ("(val1 BIGINT) BIGINT", |arguments, _| {
                 Ok(Box::new(Sum { sum_type: type_of(arguments, 0)?, list: false }))
             }),
-            ("(value DOUBLE) DOUBLE", |arguments, _| {
+            ("(val1 DOUBLE) DOUBLE", |arguments, _| {
                 Ok(Box::new(Sum { sum_type: type_of(arguments, 0)?, list: false }))
             }),
-            ("(value DECIMAL) DECIMAL", |arguments, _| {
+            ("(val1 DECIMAL) DECIMAL", |arguments, _| {
                 Ok(Box::new(Sum { sum_type: type_of(arguments, 0)?, list: false }))
             }),
         ],
     );
     registry.aggregate(
-        "SUM_LIST",
+        "sum_list",
         "The sum of the elements of all arrays; nulls are left out.",
         &[
-            ("(values ARRAY<INT>) INT", |arguments, _| sum_list(type_of(arguments, 0)?)),
-            ("(values ARRAY<BIGINT>) BIGINT", |arguments, _| sum_list(type_of(arguments, 0)?)),
-            ("(values ARRAY<DOUBLE>) DOUBLE", |arguments, _| sum_list(type_of(arguments, 0)?)),
-            ("(values ARRAY<DECIMAL>) DECIMAL", |arguments, _| sum_list(type_of(arguments, 0)?)),
+            ("(val1 ARRAY<INT>) INT", |arguments, _| sum_list(type_of(arguments, 0)?)),
+            ("(val1 ARRAY<BIGINT>) BIGINT", |arguments, _| sum_list(type_of(arguments, 0)?)),
+            ("(val1 ARRAY<DOUBLE>) DOUBLE", |arguments, _| sum_list(type_of(arguments, 0)?)),
         ],
     );
     registry.aggregate(
-        "AVG",
+        "avg",
         "The mean of the values; nulls are left out.",
-        &[("(value INT) DOUBLE", average), ("(value BIGINT) DOUBLE", average), ("(value DOUBLE) DOUBLE", average)],
+        &[("(val1 INT) DOUBLE", average), ("(val1 BIGINT) DOUBLE", average), ("(val1 DOUBLE) DOUBLE", average)],
     );
     registry.aggregate(
         "MAX",
@@ -73,21 +72,20 @@ fn average(
     arguments: &[super::AggregateArgument],
     _: &crate::expression::FunctionSettings,
 ) -> Result<Box<dyn Aggregator>, String> {
-    let whole = type_of(arguments, 0)? != SqlType::Double;
-    Ok(Box::new(Average { sum_type: if whole { SqlType::Bigint } else { SqlType::Double } }))
+    Ok(Box::new(Average { sum_type: type_of(arguments, 0)? }))
 }
 
 fn extremes(body: super::AggregateBody) -> [(&'static str, super::AggregateBody); 9] {
     [
-        ("(value INT) INT", body),
-        ("(value BIGINT) BIGINT", body),
-        ("(value DOUBLE) DOUBLE", body),
-        ("(value DECIMAL) DECIMAL", body),
-        ("(value DATE) DATE", body),
-        ("(value TIME) TIME", body),
-        ("(value TIMESTAMP) TIMESTAMP", body),
-        ("(value STRING) STRING", body),
-        ("(value BYTES) BYTES", body),
+        ("(val1 INT) INT", body),
+        ("(val1 BIGINT) BIGINT", body),
+        ("(val1 DOUBLE) DOUBLE", body),
+        ("(val1 DECIMAL) DECIMAL", body),
+        ("(val1 DATE) DATE", body),
+        ("(val1 TIME) TIME", body),
+        ("(val1 TIMESTAMP) TIMESTAMP", body),
+        ("(val1 STRING) STRING", body),
+        ("(val1 BYTES) BYTES", body),
     ]
 }
 
@@ -144,38 +142,50 @@ struct Sum {
     list: bool,
 }
 
+/// What a sum is of no values.
+pub(super) fn zero(sum_type: &SqlType) -> Value {
+    match sum_type {
+        SqlType::Integer => Value::Int(0),
+        SqlType::Double => Value::Double(0.0),
+        SqlType::Decimal(decimal) => Value::decimal(crate::value::round_half_up(&0.into(), decimal.scale)),
+        _ => Value::Bigint(0),
+    }
+}
+
+/// `sum + value`, or `sum - value`; a null value changes nothing.
+pub(super) fn add(sum: &Value, value: &Value, subtract: bool) -> Value {
+    match (sum, value) {
+        (sum, Value::Null) => sum.clone(),
+        (Value::Int(a), Value::Int(b)) => Value::Int(if subtract { a.wrapping_sub(*b) } else { a.wrapping_add(*b) }),
+        (Value::Double(a), b) => {
+            let b = b.as_f64().unwrap_or(0.0);
+            Value::Double(if subtract { a - b } else { a + b })
+        }
+        (Value::Decimal(a), b) => {
+            let b = b.as_decimal().unwrap_or_default();
+            Value::decimal(if subtract { &**a - b } else { &**a + b })
+        }
+        (a, b) => {
+            let (a, b) = (a.as_i64().unwrap_or(0), b.as_i64().unwrap_or(0));
+            Value::Bigint(if subtract { a.wrapping_sub(b) } else { a.wrapping_add(b) })
+        }
+    }
+}
+
 impl Sum {
-    /// `state + value`, or `state - value`; a null value changes nothing.
+    /// As [`add`]; a decimal must fit its type.
     fn add(&self, state: &Value, value: &Value, subtract: bool) -> Result<Value, EvalError> {
-        Ok(match (state, value) {
-            (state, Value::Null) => state.clone(),
-            (Value::Int(a), Value::Int(b)) => {
-                Value::Int(if subtract { a.wrapping_sub(*b) } else { a.wrapping_add(*b) })
-            }
-            (Value::Double(a), b) => {
-                let b = b.as_f64().unwrap_or(0.0);
-                Value::Double(if subtract { a - b } else { a + b })
-            }
-            (Value::Decimal(a), b) => {
-                let b = b.as_decimal().unwrap_or_default();
-                let sum = if subtract { &**a - b } else { &**a + b };
-                let SqlType::Decimal(target) = &self.sum_type else { return Ok(Value::decimal(sum)) };
-                let fitted = fit_decimal(&sum, *target).ok_or_else(|| {
-                    EvalError::new(format!(
-                        "Numeric field overflow: A field with precision {} and scale {} must round to an absolute value \
-                         less than 10^{}. Got {}",
-                        target.precision,
-                        target.scale,
-                        target.whole_digits(),
-                        decimal_text(&sum)
-                    ))
-                })?;
-                Value::decimal(fitted)
-            }
-            (a, b) => {
-                let (a, b) = (a.as_i64().unwrap_or(0), b.as_i64().unwrap_or(0));
-                Value::Bigint(if subtract { a.wrapping_sub(b) } else { a.wrapping_add(b) })
-            }
+        let sum = add(state, value, subtract);
+        let (Value::Decimal(number), SqlType::Decimal(target)) = (&sum, &self.sum_type) else { return Ok(sum) };
+        fit_decimal(number, *target).map(Value::decimal).ok_or_else(|| {
+            EvalError::new(format!(
+                "Numeric field overflow: A field with precision {} and scale {} must round to an absolute value less than \
+                 10^{}. Got {}",
+                target.precision,
+                target.scale,
+                target.whole_digits(),
+                decimal_text(number)
+            ))
         })
     }
 
@@ -198,12 +208,7 @@ impl Aggregator for Sum {
     }
 
     fn initialize(&self) -> Value {
-        match &self.sum_type {
-            SqlType::Integer => Value::Int(0),
-            SqlType::Double => Value::Double(0.0),
-            SqlType::Decimal(decimal) => Value::decimal(crate::value::round_half_up(&0.into(), decimal.scale)),
-            _ => Value::Bigint(0),
-        }
+        zero(&self.sum_type)
     }
 
     fn accumulate(&self, arguments: &[Value], state: Value) -> Result<Value, EvalError> {
@@ -234,26 +239,20 @@ struct Average {
 }
 
 impl Average {
+    /// The sum with a value added or taken away; whole numbers run over as numbers of their size do.
     fn moved(&self, state: &Value, value: &Value, sign: i64) -> Value {
-        let [Value::Bigint(count), sum] = self.parts(state) else { return state.clone() };
         if value.is_null() {
             return state.clone();
         }
-        let sum = match sum {
-            Value::Double(sum) => Value::Double(sum + sign as f64 * value.as_f64().unwrap_or(0.0)),
-            sum => {
-                let change = sign.wrapping_mul(value.as_i64().unwrap_or(0));
-                Value::Bigint(sum.as_i64().unwrap_or(0).wrapping_add(change))
-            }
-        };
-        Value::structure(vec![sum, Value::Bigint(count + sign)])
+        let (count, sum) = self.parts(state);
+        Value::structure(vec![add(&sum, value, sign < 0), Value::Bigint(count + sign)])
     }
 
     /// Count and sum.
-    fn parts(&self, state: &Value) -> [Value; 2] {
+    fn parts(&self, state: &Value) -> (i64, Value) {
         match state.as_struct() {
-            Some([sum, count]) => [count.clone(), sum.clone()],
-            _ => [Value::Bigint(0), Value::Bigint(0)],
+            Some([sum, count]) => (count.as_i64().unwrap_or(0), sum.clone()),
+            _ => (0, zero(&self.sum_type)),
         }
     }
 }
@@ -268,8 +267,7 @@ impl Aggregator for Average {
     }
 
     fn initialize(&self) -> Value {
-        let zero = if self.sum_type == SqlType::Double { Value::Double(0.0) } else { Value::Bigint(0) };
-        Value::structure(vec![zero, Value::Bigint(0)])
+        Value::structure(vec![zero(&self.sum_type), Value::Bigint(0)])
     }
 
     fn accumulate(&self, arguments: &[Value], state: Value) -> Result<Value, EvalError> {
@@ -285,18 +283,12 @@ impl Aggregator for Average {
     }
 
     fn merge(&self, earlier: Value, later: Value) -> Result<Value, EvalError> {
-        let ([a_count, a_sum], [b_count, b_sum]) = (self.parts(&earlier), self.parts(&later));
-        let sum = match (&a_sum, &b_sum) {
-            (Value::Double(a), Value::Double(b)) => Value::Double(a + b),
-            (a, b) => Value::Bigint(a.as_i64().unwrap_or(0).wrapping_add(b.as_i64().unwrap_or(0))),
-        };
-        let count = a_count.as_i64().unwrap_or(0) + b_count.as_i64().unwrap_or(0);
-        Ok(Value::structure(vec![sum, Value::Bigint(count)]))
+        let ((a_count, a_sum), (b_count, b_sum)) = (self.parts(&earlier), self.parts(&later));
+        Ok(Value::structure(vec![add(&a_sum, &b_sum, false), Value::Bigint(a_count + b_count)]))
     }
 
     fn result(&self, state: &Value) -> Value {
-        let [count, sum] = self.parts(state);
-        let count = count.as_i64().unwrap_or(0);
+        let (count, sum) = self.parts(state);
         Value::Double(if count == 0 { 0.0 } else { sum.as_f64().unwrap_or(0.0) / count as f64 })
     }
 }

@@ -17,10 +17,10 @@ pub(super) fn register(registry: &mut Registry) {
         "The first value, or an array of the first n values, in the order of offsets; nulls are left out unless the last \
          argument is false.",
         &[
-            ("(value T) T", |arguments, _| build(arguments, Side::Earliest, None, None)),
-            ("(value T, ignore_nulls BOOLEAN) T", |arguments, _| build(arguments, Side::Earliest, None, Some(1))),
-            ("(value T, n INT) ARRAY<T>", |arguments, _| build(arguments, Side::Earliest, Some(1), None)),
-            ("(value T, n INT, ignore_nulls BOOLEAN) ARRAY<T>", |arguments, _: &FunctionSettings| {
+            ("(val1 T) T", |arguments, _| build(arguments, Side::Earliest, None, None)),
+            ("(val1 T, ignoreNulls BOOLEAN) T", |arguments, _| build(arguments, Side::Earliest, None, Some(1))),
+            ("(val1 T, earliestN INT) ARRAY<T>", |arguments, _| build(arguments, Side::Earliest, Some(1), None)),
+            ("(val1 T, earliestN INT, ignoreNulls BOOLEAN) ARRAY<T>", |arguments, _: &FunctionSettings| {
                 build(arguments, Side::Earliest, Some(1), Some(2))
             }),
         ],
@@ -30,10 +30,10 @@ pub(super) fn register(registry: &mut Registry) {
         "The last value, or an array of the last n values, in the order of offsets; nulls are left out unless the last \
          argument is false.",
         &[
-            ("(value T) T", |arguments, _| build(arguments, Side::Latest, None, None)),
-            ("(value T, ignore_nulls BOOLEAN) T", |arguments, _| build(arguments, Side::Latest, None, Some(1))),
-            ("(value T, n INT) ARRAY<T>", |arguments, _| build(arguments, Side::Latest, Some(1), None)),
-            ("(value T, n INT, ignore_nulls BOOLEAN) ARRAY<T>", |arguments, _: &FunctionSettings| {
+            ("(val1 T) T", |arguments, _| build(arguments, Side::Latest, None, None)),
+            ("(val1 T, ignoreNulls BOOLEAN) T", |arguments, _| build(arguments, Side::Latest, None, Some(1))),
+            ("(val1 T, latestN INT) ARRAY<T>", |arguments, _| build(arguments, Side::Latest, Some(1), None)),
+            ("(val1 T, latestN INT, ignoreNulls BOOLEAN) ARRAY<T>", |arguments, _: &FunctionSettings| {
                 build(arguments, Side::Latest, Some(1), Some(2))
             }),
         ],
@@ -53,7 +53,7 @@ fn build(
     let count = match count_at {
         Some(index) => {
             let count = literal(arguments, index, name)?.as_i64().unwrap_or(0);
-            let message = || format!("{several} must be 1 or greater");
+            let message = || format!("Failed to invoke UDAF factory method: {several} must be 1 or greater");
             Some(usize::try_from(count).ok().filter(|count| *count > 0).ok_or_else(message)?)
         }
         None => None,
@@ -82,10 +82,11 @@ struct ByOffset {
 }
 
 impl ByOffset {
-    fn trim(&self, mut entries: Vec<Value>) -> Value {
+    /// The entries that count of those in order: the first, or the last, so many.
+    fn trim(&self, mut entries: Vec<Value>, side: Side) -> Value {
         let limit = self.count.unwrap_or(1);
         if entries.len() > limit {
-            match self.side {
+            match side {
                 Side::Earliest => entries.truncate(limit),
                 Side::Latest => {
                     entries.drain(..entries.len() - limit);
@@ -118,14 +119,15 @@ impl Aggregator for ByOffset {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let mut entries = into_elements(state);
         entries.push(Value::structure(vec![Value::Bigint(sequence), value.clone()]));
-        Ok(self.trim(entries))
+        Ok(self.trim(entries, self.side))
     }
 
+    /// Of several values those stay that came first, even where the latest are asked for: that is what users know.
     fn merge(&self, earlier: Value, later: Value) -> Result<Value, EvalError> {
         let mut entries = into_elements(earlier);
         entries.extend(into_elements(later));
         entries.sort_by_key(|entry| entry.as_struct().and_then(<[Value]>::first).and_then(Value::as_i64));
-        Ok(self.trim(entries))
+        Ok(self.trim(entries, if self.count.is_some() { Side::Earliest } else { self.side }))
     }
 
     fn result(&self, state: &Value) -> Value {

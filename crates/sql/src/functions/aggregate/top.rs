@@ -7,41 +7,33 @@ use crate::types::SqlType;
 use crate::value::Value;
 
 pub(super) fn register(registry: &mut Registry) {
+    let body: AggregateBody = |arguments, _| top(arguments, false);
     registry.aggregate(
         "TOPK",
         "An array of the k greatest values, the greatest first; with other columns, of structs of the value and these.",
-        &overloads(|arguments, _| top(arguments, false)),
+        &[
+            ("(val1 INT, val2 ANY..., k INT) ARRAY<S>", body),
+            ("(val1 BIGINT, val2 ANY..., k INT) ARRAY<S>", body),
+            ("(val1 DOUBLE, val2 ANY..., k INT) ARRAY<S>", body),
+            ("(val1 STRING, val2 ANY..., k INT) ARRAY<S>", body),
+        ],
     );
-    let distinct: AggregateBody = |arguments, _| top(arguments, true);
+    let body: AggregateBody = |arguments, _| top(arguments, true);
     registry.aggregate(
         "TOPKDISTINCT",
         "An array of the k greatest different values, the greatest first.",
-        &overloads(distinct)[..9],
+        &[
+            ("(val1 INT, k INT) ARRAY<INT>", body),
+            ("(val1 BIGINT, k INT) ARRAY<BIGINT>", body),
+            ("(val1 DOUBLE, k INT) ARRAY<DOUBLE>", body),
+            ("(val1 STRING, k INT) ARRAY<STRING>", body),
+            ("(val1 DECIMAL, k INT) ARRAY<DECIMAL>", body),
+            ("(val1 DATE, k INT) ARRAY<DATE>", body),
+            ("(val1 TIME, k INT) ARRAY<TIME>", body),
+            ("(val1 TIMESTAMP, k INT) ARRAY<TIMESTAMP>", body),
+            ("(val1 BYTES, k INT) ARRAY<BYTES>", body),
+        ],
     );
-}
-
-/// Values alone first, then those with other columns.
-fn overloads(body: AggregateBody) -> [(&'static str, AggregateBody); 18] {
-    [
-        ("(value INT, k INT) ARRAY<INT>", body),
-        ("(value BIGINT, k INT) ARRAY<BIGINT>", body),
-        ("(value DOUBLE, k INT) ARRAY<DOUBLE>", body),
-        ("(value DECIMAL, k INT) ARRAY<DECIMAL>", body),
-        ("(value STRING, k INT) ARRAY<STRING>", body),
-        ("(value BYTES, k INT) ARRAY<BYTES>", body),
-        ("(value DATE, k INT) ARRAY<DATE>", body),
-        ("(value TIME, k INT) ARRAY<TIME>", body),
-        ("(value TIMESTAMP, k INT) ARRAY<TIMESTAMP>", body),
-        ("(value INT, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value BIGINT, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value DOUBLE, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value DECIMAL, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value STRING, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value BYTES, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value DATE, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value TIME, others ANY..., k INT) ARRAY<STRUCT>", body),
-        ("(value TIMESTAMP, others ANY..., k INT) ARRAY<STRUCT>", body),
-    ]
 }
 
 fn top(arguments: &[AggregateArgument], distinct: bool) -> Result<Box<dyn Aggregator>, String> {

@@ -34,7 +34,7 @@ impl Fields {
 
     /// A timestamp as it is in a zone.
     pub fn of_timestamp(milliseconds: i64, zone: &str) -> Result<Fields, EvalError> {
-        let time_zone = zone::find(zone)?;
+        let time_zone = zone::region(zone)?;
         let timestamp = zone::timestamp(milliseconds)?;
         let info = time_zone.to_offset_info(timestamp);
         let local = milliseconds + i64::from(info.offset().seconds()) * 1000;
@@ -43,7 +43,8 @@ impl Fields {
             of_day: Some(local.rem_euclid(DAY_MS)),
             offset: Some(info.offset().seconds()),
             zone_id: zone.to_owned(),
-            zone_name: info.abbreviation().to_owned(),
+            // A zone of this name is the same, but prints as it is called.
+            zone_name: if zone == "GMT" { zone.to_owned() } else { info.abbreviation().to_owned() },
         })
     }
 

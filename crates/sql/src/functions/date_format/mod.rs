@@ -2,6 +2,7 @@
 
 mod fields;
 mod format;
+mod lenient;
 mod parse;
 mod pattern;
 mod zone;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 pub use fields::Fields;
+pub use lenient::parse_date;
 pub use parse::ParsedFields;
 pub use pattern::Pattern;
 pub use zone::offset_at;

@@ -49,17 +49,6 @@ impl Pattern {
 }
 
 impl ParsedFields {
-    /// Days since 1970 of a text that names a whole date and no time.
-    ///
-    /// # Errors
-    /// What is missing, or too much.
-    pub fn date(&self) -> Result<i64, EvalError> {
-        if self.names_time() {
-            return Err(EvalError::new("Date format contains time field."));
-        }
-        self.days_in_full()
-    }
-
     /// Days since 1970 of a text that names a whole date.
     ///
     /// # Errors
@@ -86,11 +75,6 @@ impl ParsedFields {
             return Err(EvalError::new("The text does not name an hour"));
         }
         self.time_ms()
-    }
-
-    fn names_time(&self) -> bool {
-        let times = [self.hour, self.half_day_hour, self.minute, self.second, self.nanos, self.milli_of_day];
-        times.iter().any(Option::is_some)
     }
 
     /// Days since 1970; what the text does not name is 1970-01-01's.
@@ -128,10 +112,10 @@ impl ParsedFields {
         if let Some(offset) = self.offset {
             return Ok(local - i64::from(offset) * 1000);
         }
-        let name = self.zone.as_deref().unwrap_or(zone);
+        let time_zone = self.zone.as_deref().map_or_else(|| zone::region(zone), zone::find)?;
         // The zone's offset at the local time taken as UTC is off by one change at most; the second look corrects it.
-        let guess = local - i64::from(zone::offset_at(local, name)?) * 1000;
-        Ok(local - i64::from(zone::offset_at(guess, name)?) * 1000)
+        let guess = local - i64::from(zone::offset_of(&time_zone, local)?) * 1000;
+        Ok(local - i64::from(zone::offset_of(&time_zone, guess)?) * 1000)
     }
 }
 

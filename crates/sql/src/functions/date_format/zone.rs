@@ -24,13 +24,18 @@ const SHORT_NAMES: [(&str, &str); 16] = [
     ("JST", "Asia/Tokyo"),
 ];
 
-/// The zone of an id, an offset such as `+02:00`, or a short name.
+/// The zone of an id, an offset such as `+02:00`, or a short name, as texts have it.
 pub(super) fn find(name: &str) -> Result<TimeZone, EvalError> {
-    if name.eq_ignore_ascii_case("UTC") {
-        return Ok(TimeZone::UTC);
+    match SHORT_NAMES.iter().find(|(short, _)| short.eq_ignore_ascii_case(name)) {
+        Some((_, zone)) => region(zone),
+        None => region(name),
     }
-    if let Some((_, zone)) = SHORT_NAMES.iter().find(|(short, _)| short.eq_ignore_ascii_case(name)) {
-        return find(zone);
+}
+
+/// The zone of an id or an offset, as arguments of functions have it.
+pub(super) fn region(name: &str) -> Result<TimeZone, EvalError> {
+    if ["UTC", "GMT", "UT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name)) {
+        return Ok(TimeZone::UTC);
     }
     let offset = name.strip_prefix("UTC").or_else(|| name.strip_prefix("GMT")).unwrap_or(name);
     if let Some((seconds, "")) = read_offset(offset) {
@@ -45,9 +50,14 @@ pub(super) fn fixed(seconds: i32) -> Result<TimeZone, EvalError> {
     Ok(TimeZone::fixed(offset))
 }
 
-/// Seconds east of UTC of a zone at a time.
+/// Seconds east of UTC of the zone of an id at a time.
 pub fn offset_at(milliseconds: i64, zone: &str) -> Result<i32, EvalError> {
-    Ok(find(zone)?.to_offset(timestamp(milliseconds)?).seconds())
+    offset_of(&region(zone)?, milliseconds)
+}
+
+/// Seconds east of UTC of a zone at a time.
+pub(super) fn offset_of(zone: &TimeZone, milliseconds: i64) -> Result<i32, EvalError> {
+    Ok(zone.to_offset(timestamp(milliseconds)?).seconds())
 }
 
 pub(super) fn timestamp(milliseconds: i64) -> Result<jiff::Timestamp, EvalError> {

@@ -1,0 +1,136 @@
+//! Tests of answers and refusals that users of the language rely on.
+
+use super::*;
+use crate::expression::Scope;
+use crate::parser::parse_expression;
+
+fn compile(text: &str) -> Result<crate::expression::TypedExpression, String> {
+    Scope::default().compile(&parse_expression(text, &|_| None).unwrap()).map_err(|error| error.0)
+}
+
+fn evaluated(text: &str) -> Value {
+    compile(text).unwrap_or_else(|error| panic!("{text}: {error}")).evaluate(&[], &mut EvalContext::new())
+}
+
+fn check(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        let compiled = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let value = compiled.evaluate(&[], &mut EvalContext::new());
+        assert_eq!(value.text(&compiled.sql_type.clone().unwrap_or(SqlType::String)), *expected, "{text}");
+    }
+}
+
+fn check_null(cases: &[&str]) {
+    for text in cases {
+        assert!(evaluated(text).is_null(), "{text}");
+    }
+}
+
+#[test]
+fn dates_are_read_leniently() {
+    check(&[
+        ("PARSE_DATE('2021-2-3', 'yyyy-MM-dd')", "2021-02-03"),
+        ("PARSE_DATE('2021-02', 'yyyy-MM')", "2021-02-01"),
+        ("PARSE_DATE('2021-13-01', 'yyyy-MM-dd')", "2022-01-01"),
+        ("PARSE_DATE('20210203', 'yyyyMMdd')", "2021-02-03"),
+        ("PARSE_DATE('3 february 21, at noon', 'd MMM yy')", "2021-02-03"),
+        ("PARSE_DATE('Feb 03, 2021', 'MMM dd, yyyy')", "2021-02-03"),
+        ("PARSE_DATE('2021-02-03T00:00', 'yyyy-MM-dd''T''HH:mm')", "2021-02-03"),
+        ("PARSE_DATE('2021 034', 'yyyy D')", "2021-02-03"),
+    ]);
+    check_null(&["PARSE_DATE('x', 'yyyy')", "PARSE_DATE('2021/02', 'yyyy-MM')", "PARSE_DATE('2021', 'bbbb')"]);
+}
+
+#[test]
+fn overloads_are_found_first_without_and_then_with_conversions() {
+    check(&[
+        ("ROUND(5)", "5"),
+        ("DATEADD(DAYS, 1, '2020-01-01')", "2020-01-02"),
+        ("ABS(CAST(-1 AS BIGINT))", "1"),
+        ("GEO_DISTANCE(0, 0, 0, 0)", "0.0"),
+    ]);
+    for ambiguous in
+        ["GREATEST(1, CAST(2 AS BIGINT))", "LOG(2, CAST(8 AS BIGINT))", "ROUND(5, 1)", "ABS(NULL)", "CHR(NULL)"]
+    {
+        assert!(compile(ambiguous).unwrap_err().contains("ambiguous method parameters"), "{ambiguous}");
+    }
+    for refused in ["COALESCE(1, CAST(2 AS BIGINT))", "IFNULL('a', 1)", "ARRAY_CONTAINS(ARRAY[1], 'a')", "LCASE(1)"] {
+        assert!(compile(refused).unwrap_err().contains("does not accept parameters"), "{refused}");
+    }
+}
+
+#[test]
+fn calls_within_calls_fail_alone() {
+    check(&[
+        ("COALESCE(REGEXP_EXTRACT('(', 'a'), 'b')", "b"),
+        ("IFNULL(CAST('x' AS INT), 7)", "7"),
+        ("CONCAT('a', URL_EXTRACT_HOST('%'))", "a"),
+    ]);
+}
+
+#[test]
+fn lambdas_keep_the_type_of_their_state() {
+    let message = compile("REDUCE(ARRAY[CAST(1 AS BIGINT)], 0, (s, x) => s + x)").unwrap_err();
+    let expected = "Found invalid instance of generic schema when mapping LAMBDA (S, T) => S to LAMBDA (INTEGER, BIGINT) \
+                    => BIGINT. Cannot map S to both INTEGER and BIGINT";
+    assert_eq!(message, expected);
+    let message = compile("FILTER(ARRAY[1], x => x + 1)").unwrap_err();
+    assert!(message.starts_with("Cannot infer generics for LAMBDA (T) => BOOLEAN from LAMBDA (INTEGER) => INTEGER"));
+    check_null(&["TRANSFORM(MAP('a' := 1), (k, v) => k, (k, v) => CAST(NULL AS INT))"]);
+}
+
+#[test]
+fn codes_of_bytes_are_strict_or_forgiving() {
+    check(&[
+        ("FROM_BYTES(TO_BYTES('YWI', 'base64'), 'ascii')", "ab"),
+        ("ENCODE('0x4162', 'hex', 'ascii')", "Ab"),
+        ("ENCODE('X''4162''', 'HEX', 'utf8')", "Ab"),
+        ("ENCODE('Y W-J_!', 'base64', 'hex')", "616f89"),
+        ("ENCODE('\u{1F600}', 'ascii', 'utf8')", "?"),
+        ("INT_FROM_BYTES(TO_BYTES('02000000', 'hex'), 'little_endian')", "2"),
+    ]);
+    check_null(&[
+        "TO_BYTES('0x41', 'hex')",
+        "TO_BYTES('416', 'hex')",
+        "ENCODE('a', 'utf8', 'utf8')",
+        "ENCODE('416', 'hex', 'ascii')",
+    ]);
+}
+
+#[test]
+fn arguments_that_mean_nothing_give_null() {
+    check_null(&[
+        "MASK('ab', 'XX', 'x', 'n', '-')",
+        "CONCAT_WS('a')",
+        "ARRAY_JOIN(ARRAY[ARRAY[1]])",
+        "JSON_ARRAY_CONTAINS(CAST(NULL AS STRING), 1)",
+        "ROUND(LN(-1), 2)",
+        "URL_EXTRACT_HOST('http://a/%zz')",
+        "CONVERT_TZ(FROM_UNIXTIME(0), 'PST', 'UTC')",
+        "EXTRACTJSONFIELD('{\"a-b\": 1}', '$.a-b')",
+    ]);
+}
+
+#[test]
+fn what_is_not_there_has_its_own_answers() {
+    check(&[
+        ("INSTR(CAST(NULL AS STRING), 'a')", "0"),
+        ("INSTR('abc', '')", "1"),
+        ("INSTR('abcab', 'ab', -2)", "1"),
+        ("INITCAP('  the end')", "The End"),
+        ("AS_MAP(ARRAY['a', 'b'], ARRAY[1])['b']", "null"),
+        ("EXTRACTJSONFIELD('{\"a\": null}', '$.a')", "null"),
+        ("LEN(EXTRACTJSONFIELD('{\"a\": null}', '$.a'))", "4"),
+        ("FORMAT_TIMESTAMP(FROM_UNIXTIME(0), 'z VV')", "GMT GMT"),
+    ]);
+}
+
+#[test]
+fn json_is_made_in_the_order_that_users_know() {
+    check(&[
+        ("TO_JSON_STRING(STRUCT(b := 1, a := MAP('y' := 1, 'x' := 2)))", "{\"A\":{\"x\":2,\"y\":1},\"B\":1}"),
+        ("EXTRACTJSONFIELD('{\"a b\": 1}', '$[\"a b\"]')", "1"),
+        ("JSON_CONCAT('{\"a\":1}', '{\"b\":2}', '[3]')", "[{\"a\":1},{\"b\":2},3]"),
+        ("URL_EXTRACT_PARAMETER('http://a/?x=1%262&y=3', 'x')", "1"),
+    ]);
+}
