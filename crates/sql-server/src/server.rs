@@ -37,6 +37,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long open connections may keep a server that is told to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// Blocks of the state on disk that are kept in memory, of all queries together. The system keeps files in memory too, and
+/// queries the values that they asked for lately.
+const STATE_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +101,7 @@ impl SqlServer {
         };
         let path = config.state_dir.clone();
         let opening = move || {
-            let database = fjall::Database::builder(&path).open()?;
+            let database = fjall::Database::builder(&path).cache_size(STATE_CACHE_BYTES).open()?;
             spill::remove_leftovers(&database)?;
             let instance = instance(&database)?;
             Ok::<_, fjall::Error>((database, instance))

@@ -49,14 +49,16 @@ const RESTS_BEFORE_IDLE: u32 = 10;
 const IDLE_REST: Duration = Duration::from_secs(10);
 /// Rest while records wait for a topic that is not read to its end yet.
 const WAITING_REST: Duration = Duration::from_millis(20);
-/// Fetches that are put in the order of their times together.
+/// Fetches that are put in the order of their times together, and their bytes: read records take memory until they are
+/// worked off.
 const FETCHES_TOGETHER: usize = 16;
+const BYTES_TOGETHER: usize = 2 * 1024 * 1024;
 /// `commit.interval.ms` where records may be repeated.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(2);
 /// `commit.interval.ms` where they may not: readers of the result wait for it.
 const COMMIT_INTERVAL_EXACTLY_ONCE: Duration = Duration::from_millis(100);
 /// What was read since the last commit is kept in memory with what follows from it: beyond this it is committed early.
-const COMMIT_BYTES: usize = 16 * 1024 * 1024;
+const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 /// Pause before offsets are asked for again that a transaction may still change.
 const UNSTABLE: Duration = Duration::from_millis(100);
 
@@ -211,7 +213,8 @@ impl Worker {
     async fn read(&mut self, stop: &ShutdownToken) -> Result<bool> {
         let mut has_read = false;
         let mut left = FETCHES_TOGETHER;
-        while left > 0 {
+        let mut bytes = 0;
+        while left > 0 && bytes < BYTES_TOGETHER {
             left -= 1;
             let polled = tokio::select! {
                 polled = self.consumer.poll(Duration::ZERO) => polled?,
@@ -221,6 +224,7 @@ impl Worker {
             match polled {
                 Polled::Records(fetched) => {
                     self.take(&fetched)?;
+                    bytes += fetched.size_in_bytes();
                     has_read = true;
                 }
                 // What was read of them is committed before another member reads on. They go with the next poll: nothing
@@ -228,7 +232,7 @@ impl Worker {
                 Polled::Revoking(_) => {
                     self.advance().await?;
                     self.commit().await?;
-                    left = left.max(1);
+                    (left, bytes) = (left.max(1), 0);
                 }
                 Polled::Assigned(partitions) => {
                     self.find_positions(&partitions).await?;

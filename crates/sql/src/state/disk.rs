@@ -30,7 +30,7 @@ const CLEARED_TOGETHER: usize = 10_000;
 const ENTRY_BYTES: usize = 96;
 
 /// What a query's tree keeps in memory before it goes to disk: a server may have hundreds of queries.
-const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// What a key is to hold; `None` removes it.
 type Write = Option<Vec<u8>>;
