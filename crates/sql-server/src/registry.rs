@@ -44,6 +44,12 @@ impl SchemaRegistry for RemoteRegistry {
         self.known(id).map_err(refused)
     }
 
+    fn adopt(&self, subject: &str, registered: &RegisteredSchema) -> Result<(), FormatError> {
+        let refused = |error: ClientError| FormatError(format!("Could not register schema for topic: {error}"));
+        let text = self.0.schema(SchemaId::Id(registered.id), None).map_err(refused)?.text;
+        self.0.register(subject, &text, false).map(|_| ()).map_err(refused)
+    }
+
     fn delete(&self, subject: &str) -> Result<(), FormatError> {
         found(self.0.delete_subject(subject, false)).map(|_| ())
     }

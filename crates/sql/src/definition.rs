@@ -300,7 +300,7 @@ pub fn register_schemas(
             continue;
         }
         let context = CodecContext { topic: source.topic.clone(), side, registry: registry.clone() };
-        if always || registry.latest(&context.subject())?.is_none() {
+        if always || spec.schema_id.is_some() || registry.latest(&context.subject())?.is_none() {
             formats::register(spec, &fields, &context)?;
         }
     }

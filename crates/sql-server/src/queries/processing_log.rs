@@ -160,12 +160,12 @@ impl ProcessingLog for QueryLog {
     }
 
     fn undecodable(&self, record: &Undecodable<'_>) {
-        let Undecodable { topic, target, message, bytes } = record;
+        let Undecodable { topic, target, message, cause, bytes } = record;
         self.status.statistics.failed(topic);
-        tracing::debug!(query = self.query, "{target} of {topic}: {message}");
+        tracing::debug!(query = self.query, "{target} of {topic}: {cause}");
         let bytes = bytes.filter(|_| self.topic.rows).map(|bytes| STANDARD.encode(bytes));
         let error =
-            json!({ "target": target, "errorMessage": message, "recordB64": bytes, "cause": [], "topic": topic });
+            json!({ "target": target, "errorMessage": message, "recordB64": bytes, "cause": [cause], "topic": topic });
         self.topic.add(&self.logger("KsqlTopic.Source.deserializer"), 0, error);
     }
 }
@@ -181,7 +181,13 @@ mod tests {
             let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows });
             let log = QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic };
             let bytes: &[u8] = &[0xff];
-            log.undecodable(&Undecodable { topic: "t", target: "value", message: "no JSON", bytes: Some(bytes) });
+            log.undecodable(&Undecodable {
+                topic: "t",
+                target: "value",
+                message: "no JSON",
+                cause: "no UTF-8",
+                bytes: Some(bytes),
+            });
             let entry = written.try_recv().unwrap();
             assert_eq!(entry["logger"], "processing.CSAS_A_1.KsqlTopic.Source.deserializer");
             assert_eq!(entry["message"]["type"], 0);

@@ -4,7 +4,7 @@ use crate::ast::{AlterSource, SourceKind};
 use crate::catalog::StatementError;
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
-use crate::formats::{FormatSpec, Side};
+use crate::formats::{Format, FormatSpec, Side};
 
 /// Checks that `new` may take the place of `old`.
 ///
@@ -41,21 +41,25 @@ pub fn check_replacement(old: &Source, new: &Source) -> Result<(), StatementErro
 fn topic_text(source: &Source) -> String {
     let spec_text = |spec: &FormatSpec| {
         let mut properties = Vec::new();
+        if let Some(name) = &spec.full_name {
+            properties.push(format!("fullSchemaName={name}"));
+        }
         if let Some(delimiter) = spec.delimiter {
             properties.push(format!("delimiter={delimiter}"));
         }
-        if let Some(name) = &spec.full_name {
-            properties.push(format!("fullSchemaName={name}"));
+        if spec.format == Format::Protobuf {
+            properties.push("unwrapPrimitives=true".to_owned());
+        }
+        if let Some(nullable) = spec.nullable {
+            properties.push(format!("nullableRepresentation={}", nullable.name()));
         }
         if let Some(id) = spec.schema_id {
             properties.push(format!("schemaId={id}"));
         }
         format!("FormatInfo{{format={}, properties={{{}}}}}", spec.format, properties.join(", "))
     };
-    let features = |spec: &FormatSpec, side: Side, columns: usize| match spec.wrap {
-        _ if columns == 1 && spec.unwraps(side) => "[UNWRAP_SINGLES]",
-        Some(true) if columns == 1 => "[WRAP_SINGLES]",
-        _ => "[]",
+    let features = |spec: &FormatSpec, side: Side, columns: usize| {
+        format!("[{}]", spec.feature(side, columns).unwrap_or_default())
     };
     let window = match source.window {
         None => "Optional.empty".to_owned(),

@@ -8,7 +8,7 @@ use crate::catalog::source::{Source, TimestampColumn};
 use crate::catalog::with::With;
 use crate::catalog::{Settings, StatementError};
 use crate::formats::registry::SchemaRegistry;
-use crate::formats::{CodecContext, Field, FormatSpec, Side, inference, support};
+use crate::formats::{CodecContext, Field, Format, FormatSpec, Side, avro_schema, inference, support};
 use crate::types::SqlType;
 
 /// Columns that every source has besides its own.
@@ -36,9 +36,12 @@ pub fn define(
         .topic
         .clone()
         .ok_or_else(|| StatementError::new("Missing required property \"KAFKA_TOPIC\" which has no default value."))?;
-    let key_format = with.key_spec(None, settings)?;
+    let mut key_format = with.key_spec(None, settings)?;
     let mut value_format = with.value_spec(None, settings)?;
-    let columns = columns(statement, &with, (&key_format, &value_format), &topic, registry)?;
+    let columns = columns(statement, (&mut key_format, &mut value_format), &topic, registry)?;
+    if key_format.format == Format::Avro && key_format.full_name.is_none() {
+        key_format.full_name = Some(avro_schema::key_record(&statement.name));
+    }
     let schema = Schema::new(columns);
     check_columns(statement, &schema)?;
     value_format.wrap = wrapping(value_format.wrap, &schema, &value_format, settings)?;
@@ -63,46 +66,59 @@ pub fn define(
     })
 }
 
-/// The columns stated, and those of the registry for the sides of which none is stated.
+/// The columns stated, and those of the registry for the sides of which none is stated. A schema that is given by its id
+/// gives its name as well.
 fn columns(
     statement: &CreateSource,
-    with: &With,
-    (key_format, value_format): (&FormatSpec, &FormatSpec),
+    (key_format, value_format): (&mut FormatSpec, &mut FormatSpec),
     topic: &str,
     registry: &Arc<dyn SchemaRegistry>,
 ) -> Result<Vec<Column>, StatementError> {
     let mut columns: Vec<Column> = statement.elements.iter().map(column).collect();
-    let has = |side: Side| {
+    let mut found = Vec::new();
+    for (side, spec) in [(Side::Key, key_format), (Side::Value, value_format)] {
         let namespace = if side == Side::Key { Namespace::Key } else { Namespace::Value };
-        statement.elements.iter().map(column).any(|column| column.namespace == namespace)
-    };
-    for (side, spec, id) in
-        [(Side::Key, key_format, with.key_schema_id), (Side::Value, value_format, with.value_schema_id)]
-    {
-        let property = if side == Side::Key { "KEY_SCHEMA_ID" } else { "VALUE_SCHEMA_ID" };
-        if id.is_some() && has(side) {
-            return Err(StatementError(format!(
-                "Table elements and {property} cannot both exist for create statement."
-            )));
+        let is_stated = statement.elements.iter().map(column).any(|column| column.namespace == namespace);
+        if spec.schema_id.is_some() {
+            check_schema_id(side, spec, is_stated)?;
         }
-        if id.is_some() && !spec.format.has_registry() {
-            let format = if side == Side::Key { "KEY_FORMAT" } else { "VALUE_FORMAT" };
-            return Err(StatementError(format!(
-                "{format} should support schema inference when {property} is provided. Current format is {}.",
-                spec.format
-            )));
-        }
-        if has(side) || !spec.format.has_registry() {
+        if is_stated || !spec.format.has_registry() {
             continue;
         }
         let context = CodecContext { topic: topic.to_owned(), side, registry: registry.clone() };
-        let single = inference::infer(spec, &context)?;
-        columns.extend(single.fields.into_iter().map(|field| inferred_column(side, field)));
+        found.push((side, inference::infer(spec, &context)?, spec));
+    }
+    for (side, inferred, spec) in found {
+        if spec.full_name.is_none() {
+            inference::check_definitions(&inferred.schema.schema, side)?;
+            spec.full_name = spec.schema_id.and_then(|_| inferred.schema.schema.record_name());
+        }
+        columns.extend(inferred.fields.into_iter().map(|field| inferred_column(side, field)));
     }
     if columns.is_empty() {
         return Err(StatementError::new("The statement does not define any columns."));
     }
     Ok(columns)
+}
+
+/// Checks that the side for which a schema is given takes its columns from there.
+fn check_schema_id(side: Side, spec: &FormatSpec, has_columns: bool) -> Result<(), StatementError> {
+    let (property, format) = match side {
+        Side::Key => ("KEY_SCHEMA_ID", "KEY_FORMAT"),
+        Side::Value => ("VALUE_SCHEMA_ID", "VALUE_FORMAT"),
+    };
+    if !spec.format.has_registry() {
+        return Err(StatementError(format!(
+            "{format} should support schema inference when {property} is provided. Current format is {}.",
+            spec.format
+        )));
+    }
+    if has_columns {
+        return Err(StatementError(format!(
+            "Table elements and {property} cannot both exist for create statement."
+        )));
+    }
+    Ok(())
 }
 
 fn inferred_column(side: Side, field: Field) -> Column {

@@ -97,6 +97,12 @@ impl With {
                 )));
             }
         }
+        if reader.get("VALUE_AVRO_SCHEMA_FULL_NAME").is_some() && reader.get("VALUE_SCHEMA_FULL_NAME").is_some() {
+            return Err(StatementError::new(
+                "Cannot supply both 'VALUE_AVRO_SCHEMA_FULL_NAME' and 'VALUE_SCHEMA_FULL_NAME' properties. Please only set \
+                 'VALUE_SCHEMA_FULL_NAME'.",
+            ));
+        }
         let format = reader.format("FORMAT")?;
         Ok(With {
             topic: reader.text("KAFKA_TOPIC"),
@@ -143,17 +149,20 @@ impl With {
             (None, None) => settings.default_key_format().parse()?,
         };
         let stated = [
-            ("delimiter", self.key_delimiter.is_some()),
             ("fullSchemaName", self.key_full_name.is_some()),
-            ("nullableRepresentation", self.key_nullable.is_some()),
+            ("delimiter", self.key_delimiter.is_some()),
+            // Sources without a query are told otherwise.
+            ("schemaId", self.key_schema_id.is_some() && inherited.is_some()),
         ];
+        check_nullable("KEY_PROTOBUF_NULLABLE_REPRESENTATION", self.key_nullable, format)?;
         check_stated(format, &stated)?;
+        let same = Inherited::of(same);
         Ok(FormatSpec {
             format,
-            delimiter: self.key_delimiter.or(same.and_then(|spec| spec.delimiter)),
-            full_name: self.key_full_name.clone(),
+            delimiter: self.key_delimiter.or(same.delimiter),
+            full_name: self.key_full_name.clone().or(same.full_name),
             schema_id: self.key_schema_id,
-            nullable: self.key_nullable.or(same.and_then(|spec| spec.nullable)),
+            nullable: self.key_nullable.or(same.nullable),
             wrap: None,
         })
     }
@@ -180,17 +189,20 @@ impl With {
             }
         };
         let stated = [
-            ("delimiter", self.value_delimiter.is_some()),
             ("fullSchemaName", self.value_full_name.is_some()),
-            ("nullableRepresentation", self.value_nullable.is_some()),
+            ("delimiter", self.value_delimiter.is_some()),
+            // Sources without a query are told otherwise.
+            ("schemaId", self.value_schema_id.is_some() && inherited.is_some()),
         ];
+        check_nullable("VALUE_PROTOBUF_NULLABLE_REPRESENTATION", self.value_nullable, format)?;
         check_stated(format, &stated)?;
+        let same = Inherited::of(same);
         Ok(FormatSpec {
             format,
-            delimiter: self.value_delimiter.or(same.and_then(|spec| spec.delimiter)),
-            full_name: self.value_full_name.clone(),
+            delimiter: self.value_delimiter.or(same.delimiter),
+            full_name: self.value_full_name.clone().or(same.full_name),
             schema_id: self.value_schema_id,
-            nullable: self.value_nullable.or(same.and_then(|spec| spec.nullable)),
+            nullable: self.value_nullable.or(same.nullable),
             wrap: self.wrap,
         })
     }
@@ -203,14 +215,49 @@ fn invalid_property(name: &str) -> StatementError {
     ))
 }
 
+/// What a sink takes from a source of the same format.
+#[derive(Default)]
+struct Inherited {
+    delimiter: Option<char>,
+    full_name: Option<String>,
+    nullable: Option<NullableRepresentation>,
+}
+
+impl Inherited {
+    fn of(spec: Option<&FormatSpec>) -> Self {
+        match spec {
+            Some(spec) if spec.format == Format::Delimited => {
+                Inherited { delimiter: spec.delimiter, ..Inherited::default() }
+            }
+            Some(spec) if spec.format == Format::Protobuf => {
+                Inherited { full_name: spec.full_name.clone(), ..Inherited::default() }
+            }
+            Some(spec) if spec.format == Format::ProtobufNoSr => {
+                Inherited { nullable: spec.nullable, ..Inherited::default() }
+            }
+            _ => Inherited::default(),
+        }
+    }
+}
+
+/// Checks that only Protobuf is told how nulls are represented.
+fn check_nullable(
+    property: &str,
+    stated: Option<NullableRepresentation>,
+    format: Format,
+) -> Result<(), StatementError> {
+    if stated.is_none() || matches!(format, Format::Protobuf | Format::ProtobufNoSr) {
+        return Ok(());
+    }
+    Err(StatementError(format!("Property {property} can only be enabled with protobuf format")))
+}
+
 /// Checks that a format has all that is stated of it.
 fn check_stated(format: Format, stated: &[(&str, bool)]) -> Result<(), StatementError> {
     let supported: &[&str] = match format {
         Format::Delimited => &["delimiter"],
-        Format::Avro | Format::JsonSr => &["fullSchemaName"],
-        Format::Protobuf => &["fullSchemaName", "nullableRepresentation"],
-        Format::ProtobufNoSr => &["nullableRepresentation"],
-        Format::Json | Format::Kafka | Format::None => &[],
+        Format::Avro | Format::JsonSr | Format::Protobuf => &["fullSchemaName", "schemaId"],
+        Format::Json | Format::Kafka | Format::None | Format::ProtobufNoSr => &[],
     };
     let foreign = stated.iter().filter(|(name, is_stated)| *is_stated && !supported.contains(name));
     let foreign: Vec<_> = foreign.map(|(name, _)| *name).collect();
@@ -283,12 +330,12 @@ impl Reader<'_> {
             );
         }
         let mut characters = text.chars();
-        match (text.to_uppercase().as_str(), characters.next(), characters.next()) {
+        match (text.as_str(), characters.next(), characters.next()) {
             ("TAB", _, _) => Ok(Some('\t')),
             ("SPACE", _, _) => Ok(Some(' ')),
             (_, Some(single), None) => Ok(Some(single)),
             _ => refused(format!(
-                "Invalid delimiter value: '{text}'. Delimiter must be a single character or SPACE, TAB\nExample valid value: ';'"
+                "Invalid delimiter value: '{text}'. Delimiter must be a single character or TAB,SPACE\nExample valid value: ';'"
             )),
         }
     }
@@ -296,7 +343,9 @@ impl Reader<'_> {
     fn full_name(&self, name: &str) -> Result<Option<String>, StatementError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         if text.trim().is_empty() {
-            return Err(StatementError(format!("{name} cannot be empty. Format configuration: {{fullSchemaName=}}")));
+            return Err(StatementError(format!(
+                "fullSchemaName cannot be empty. Format configuration: {{fullSchemaName={text}}}"
+            )));
         }
         Ok(Some(text))
     }

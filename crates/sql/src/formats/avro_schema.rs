@@ -1,5 +1,7 @@
 //! Avro schemas of columns, and columns of Avro schemas.
 
+use std::borrow::Cow;
+
 use milena_schema::avro::AvroSchema;
 use milena_schema::avro::{Kind, Record, Type};
 use milena_schema::document::Node;
@@ -13,6 +15,17 @@ pub const NAMESPACE: &str = "io.confluent.ksql.avro_schemas";
 /// The record of a value that nobody named.
 pub const VALUE_RECORD: &str = "io.confluent.ksql.avro_schemas.KsqlDataSourceSchema";
 
+/// The record of a key that nobody named: of the name of its stream or table.
+pub fn key_record(source: &str) -> String {
+    let mut name = String::new();
+    for part in source.split(|c: char| !c.is_ascii_alphanumeric()) {
+        let mut characters = part.chars();
+        name.extend(characters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(&characters.as_str().to_ascii_lowercase());
+    }
+    format!("{}.{name}Key", NAMESPACE)
+}
+
 /// The schema of a record `full_name` with `fields`, all of which may be null; of a single field that stands alone when
 /// `unwrapped`.
 ///
@@ -25,11 +38,8 @@ pub fn schema_text(fields: &[Field], full_name: &str, unwrapped: bool) -> Result
     }
     let mut builder = Builder { namespace, names: Vec::new() };
     let schema = match fields {
-        // A record that stands alone is never null: the key or value as a whole is then.
-        [field] if unwrapped && matches!(field.field_type, SqlType::Struct(_)) => {
-            builder.schema(&field.field_type, simple)?
-        }
-        [field] if unwrapped => builder.nullable(&field.field_type, simple)?,
+        // What stands alone is never null: the key or value as a whole is then.
+        [field] if unwrapped => without_version(builder.schema(&field.field_type, simple)?),
         _ => builder.record(fields.iter().map(|field| (&*field.name, &field.field_type)), simple)?,
     };
     Ok(schema.to_string())
@@ -44,6 +54,19 @@ fn check_name(name: &str) -> Result<(), FormatError> {
         Some(_) => {}
     }
     if characters.any(|c| !(c.is_alphanumeric() || c == '_')) { refused("Illegal character in") } else { Ok(()) }
+}
+
+/// The name of a field as Avro allows it.
+pub(super) fn field_name(column: &str) -> Cow<'_, str> {
+    if column.contains('.') { column.replace('.', "_").into() } else { column.into() }
+}
+
+/// A scalar that stands alone says of its type what a column says, but for the version.
+fn without_version(mut schema: Json) -> Json {
+    if let Some(members) = schema.as_object_mut() {
+        members.remove("connect.version");
+    }
+    schema
 }
 
 struct Builder<'a> {
@@ -82,10 +105,12 @@ impl Builder<'_> {
             SqlType::Array(element) => json!({"type": "array", "items": self.nullable(element, path)?}),
             SqlType::Map(key, value) => {
                 let name = self.unique(path);
-                let key = self.nullable(key, &format!("{path}_KEY"))?;
-                let value = self.nullable(value, &format!("{path}_VALUE"))?;
+                let full_name = self.full(&name);
+                let key = self.nullable(key, &format!("{path}_MapKey"))?;
+                let value = self.nullable(value, &format!("{path}_MapValue"))?;
                 json!({
                     "type": "array",
+                    "connect.name": full_name,
                     "items": {
                         "type": "record",
                         "name": name,
@@ -112,14 +137,12 @@ impl Builder<'_> {
         let name = self.unique(path);
         let mut members = Vec::new();
         for (field, field_type) in fields {
-            check_name(field)?;
+            let field = field_name(field);
+            check_name(&field)?;
             let schema = self.nullable(field_type, &format!("{path}_{field}"))?;
             members.push(json!({"name": field, "type": schema, "default": null}));
         }
-        let full_name = match self.namespace {
-            "" => name.clone(),
-            namespace => format!("{namespace}.{name}"),
-        };
+        let full_name = self.full(&name);
         Ok(json!({
             "type": "record",
             "name": name,
@@ -127,6 +150,13 @@ impl Builder<'_> {
             "fields": members,
             "connect.name": full_name,
         }))
+    }
+
+    fn full(&self, name: &str) -> String {
+        match self.namespace {
+            "" => name.to_owned(),
+            namespace => format!("{namespace}.{name}"),
+        }
     }
 
     /// A name that no record of the schema has yet.

@@ -44,16 +44,18 @@ impl RowCodec for DelimitedCodec {
         if self.fields.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let line = std::str::from_utf8(bytes).map_err(|_| FormatError::new("the record is not UTF-8"))?;
-        if line.is_empty() && self.fields.len() != 1 {
+        let text = String::from_utf8_lossy(bytes);
+        // Empty lines are no records; what follows the first record is not looked at.
+        let line = text.trim_start_matches(['\r', '\n']);
+        if line.is_empty() {
             return Err(FormatError::new("No fields in record"));
         }
         let columns = split(line, self.delimiter)?;
         if columns.len() != self.fields.len() {
             return Err(FormatError(format!(
-                "Unexpected field count, csvFields:{} schemaFields:{} line: {line}",
-                columns.len(),
-                self.fields.len()
+                "Column count mismatch on deserialization. expected: {}, got: {}",
+                self.fields.len(),
+                columns.len()
             )));
         }
         let values = columns.iter().zip(&self.fields);
@@ -83,7 +85,7 @@ fn text(value: &Value) -> Result<Option<String>, FormatError> {
 fn write_quoted(text: &str, delimiter: char, first: bool, output: &mut String) {
     let starts_oddly = match text.chars().next() {
         None => first,
-        Some(start) => (first && !start.is_ascii_alphanumeric() && start <= '\u{7F}') || start <= '#',
+        Some(start) => (first && !start.is_ascii_alphanumeric()) || start <= '#',
     };
     let holds = |c: char| matches!(c, '\n' | '\r' | '"') || c == delimiter;
     if !starts_oddly && !text.contains(holds) && !text.ends_with(|c: char| c <= ' ') {
@@ -115,6 +117,11 @@ fn split(line: &str, delimiter: char) -> Result<Vec<String>, FormatError> {
                 }
             }
             at_start = false;
+            // White space may follow the quotes, nothing else.
+            while characters.next_if(|c| c.is_whitespace() && *c != delimiter && !matches!(c, '\r' | '\n')).is_some() {}
+            if characters.peek().is_some_and(|c| *c != delimiter && !matches!(c, '\r' | '\n')) {
+                return Err(FormatError::new("invalid char between encapsulated token and delimiter"));
+            }
         } else if character == delimiter {
             columns.push(String::new());
             at_start = true;
@@ -132,21 +139,23 @@ fn parse(text: &str, field_type: &SqlType) -> Result<Value, FormatError> {
     if text.is_empty() {
         return Ok(Value::Null);
     }
-    let trimmed = text.trim();
     Ok(match field_type {
-        SqlType::Boolean => Value::Boolean(trimmed.eq_ignore_ascii_case("true")),
-        SqlType::Integer => Value::Int(number(trimmed)?),
-        SqlType::Bigint => Value::Bigint(number(trimmed)?),
-        SqlType::Double => Value::Double(number(trimmed)?),
+        SqlType::Boolean => Value::Boolean(text.eq_ignore_ascii_case("true")),
+        SqlType::Integer => Value::Int(number(text)?),
+        SqlType::Bigint => Value::Bigint(number(text)?),
+        SqlType::Double => Value::Double(super::json::double(text).ok_or_else(|| no_number(text))?),
         SqlType::Decimal(decimal) => {
-            let parsed = BigDecimal::from_str(trimmed).map_err(|_| not_a(trimmed, "DECIMAL"))?;
+            let parsed = BigDecimal::from_str(text).map_err(|_| no_number(text))?;
             super::json::exact_decimal(&parsed, *decimal)?
         }
         SqlType::String => Value::string(text),
-        SqlType::Bytes => Value::bytes(STANDARD.decode(trimmed).map_err(FormatError::new)?),
-        SqlType::Date => Value::Date(number(trimmed)?),
-        SqlType::Time => super::json::time_of_day(number(trimmed)?)?,
-        SqlType::Timestamp => Value::Timestamp(number(trimmed)?),
+        SqlType::Bytes => {
+            let invalid = |_| FormatError(format!("Value is not a valid Base64 encoded string: {text}"));
+            Value::bytes(STANDARD.decode(text).map_err(invalid)?)
+        }
+        SqlType::Date => Value::Date(number(text)?),
+        SqlType::Time => super::json::time_of_day(number(text)?)?,
+        SqlType::Timestamp => Value::Timestamp(number(text)?),
         SqlType::Array(_) | SqlType::Map(..) | SqlType::Struct(_) => {
             let name = field_type.base_name();
             return Err(FormatError(format!("The 'DELIMITED' format does not support type '{name}'")));
@@ -155,11 +164,11 @@ fn parse(text: &str, field_type: &SqlType) -> Result<Value, FormatError> {
 }
 
 fn number<N: FromStr>(text: &str) -> Result<N, FormatError> {
-    text.parse().map_err(|_| not_a(text, "number"))
+    text.parse().map_err(|_| no_number(text))
 }
 
-fn not_a(text: &str, what: &str) -> FormatError {
-    FormatError(format!("'{text}' is no {what}"))
+fn no_number(text: &str) -> FormatError {
+    FormatError(format!("For input string: \"{text}\""))
 }
 
 #[cfg(test)]
@@ -186,7 +195,7 @@ mod tests {
     #[test]
     fn a_wrong_number_of_columns_is_refused() {
         let codec = codec(&[SqlType::Integer, SqlType::String]);
-        assert!(codec.decode(b"1").unwrap_err().0.contains("csvFields:1 schemaFields:2"));
+        assert!(codec.decode(b"1").unwrap_err().0.contains("expected: 2, got: 1"));
         assert!(codec.decode(b"").is_err());
         assert!(codec.decode(b"x,a").is_err());
     }

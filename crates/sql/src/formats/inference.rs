@@ -1,6 +1,6 @@
 //! Columns of a registered schema.
 
-use milena_schema::ParsedSchema;
+use milena_schema::{ParsedSchema, SchemaType};
 
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, Format, FormatError, FormatSpec, Side, avro_schema, json_schema, protobuf_schema};
@@ -23,34 +23,55 @@ pub struct Inferred {
 /// Takes the columns from the schema that `spec` names, or the latest one of the topic.
 ///
 /// # Errors
-/// No such schema; a schema of another format; types that SQL does not have.
+/// No such schema; a schema of another format; types that SQL does not have; several columns of a key.
 pub fn infer(spec: &FormatSpec, context: &CodecContext) -> Result<Inferred, FormatError> {
-    let subject = context.subject();
     let found = match spec.schema_id {
         Some(id) => context.registry.by_id(id)?,
-        None => context.registry.latest(&subject)?,
+        None => context.registry.latest(&context.subject())?,
     };
-    let schema = found.ok_or_else(|| {
-        let side = context.side.name();
+    let schema = found.ok_or_else(|| unknown(spec, context))?;
+    check_format(spec, context, &schema.schema)?;
+    let fields = columns(spec, context.side, spec.unwraps(context.side), &schema.schema).map_err(|FormatError(reason)| {
         FormatError(format!(
-            "Schema for message {side}s on topic '{}' does not exist in the Schema Registry.\nSubject: {subject}\n\
-             Possible causes include:\n- The topic itself does not exist\n- Messages on the topic are not serialized \
-             using a format Schema Registry supports\n- The schema is registered on a different instance",
-            context.topic
+            "Unable to verify if the {} schema for {} is compatible with ksqlDB.\nReason: {reason}\n\nPlease see \
+             https://github.com/confluentinc/ksql/issues/ to see if this particular reason is already known.\nIf not, \
+             please log a new issue, including this full error message.\nSchema:{}",
+            context.side.name(),
+            place(spec, context),
+            schema.schema.canonical()
         ))
     })?;
-    let single = match context.side {
+    if context.side == Side::Key && fields.len() > 1 {
+        return Err(FormatError(format!(
+            "The key schema for {} contains multiple columns, which is not supported by ksqlDB at this time.\nSchema:{}",
+            place(spec, context),
+            schema.schema.canonical()
+        )));
+    }
+    Ok(Inferred { fields, schema })
+}
+
+/// The columns of a side that a schema describes, of what stands alone when `unwrapped`.
+///
+/// # Errors
+/// Types that SQL does not have; a value that stands alone where none is expected.
+pub fn columns(
+    spec: &FormatSpec,
+    side: Side,
+    unwrapped: bool,
+    schema: &ParsedSchema,
+) -> Result<Vec<Field>, FormatError> {
+    let single = match side {
         Side::Key => SINGLE_KEY,
         Side::Value => SINGLE_VALUE,
     };
-    let mut fields = fields(&schema.schema, spec.full_name.as_deref(), single)?;
+    let mut fields = fields(schema, spec.full_name.as_deref(), single)?;
     // What stands alone is one column, even if it is a record.
-    if spec.unwraps(context.side) && spec.format.can_unwrap() && !is_single(&schema.schema) {
+    if unwrapped && !is_single(schema) {
         let record = SqlType::structure(fields.into_iter().map(|field| (field.name, field.field_type)));
         fields = vec![Field { name: single.into(), field_type: record }];
     }
-    let alone = context.side == Side::Value && is_single(&schema.schema) && !spec.unwraps(context.side);
-    if alone {
+    if side == Side::Value && is_single(schema) && !unwrapped {
         return Err(FormatError::new(
             "Schema returned from schema registry is anonymous type. To use this schema with ksqlDB, set \
              'WRAP_SINGLE_VALUE=false' in the WITH clause properties.",
@@ -60,9 +81,52 @@ pub fn infer(spec: &FormatSpec, context: &CodecContext) -> Result<Inferred, Form
     if fields.is_empty() {
         return Err(FormatError::new("Schema does not include any columns with types that ksqlDB supports."));
     }
-    let fields = if spec.schema_id.is_some() { fields } else { fields.into_iter().map(upper_case).collect() };
-    check_format(spec.format, &schema.schema)?;
-    Ok(Inferred { fields, schema })
+    Ok(if spec.schema_id.is_some() { fields } else { fields.into_iter().map(upper_case).collect() })
+}
+
+/// The topic and the id by which a schema is looked for.
+fn place(spec: &FormatSpec, context: &CodecContext) -> String {
+    let id = spec.schema_id.map(|id| format!(", schema id: {id}")).unwrap_or_default();
+    format!("topic: {}{id}", context.topic)
+}
+
+fn unknown(spec: &FormatSpec, context: &CodecContext) -> FormatError {
+    let topic = &context.topic;
+    let id = spec.schema_id.map(|id| format!("Schema Id: {id}\n")).unwrap_or_default();
+    FormatError(format!(
+        "Schema for message {}s on topic '{topic}' does not exist in the Schema Registry.\nSubject: {}\n{id}Possible \
+         causes include:\n- The topic itself does not exist\n\t-> Use SHOW TOPICS; to check\n- Messages on the topic are \
+         not serialized using a format Schema Registry supports\n\t-> Use PRINT '{topic}' FROM BEGINNING; to verify\n- \
+         Messages on the topic have not been serialized using a Confluent Schema Registry supported serializer\n\t-> See \
+         https://docs.confluent.io/current/schema-registry/docs/serializer-formatter.html\n- The schema is registered on \
+         a different instance of the Schema Registry\n\t-> Use the REST API to list available subjects\t\
+         https://docs.confluent.io/current/schema-registry/docs/api.html#get--subjects\n- You do not have permissions to \
+         access the Schema Registry.\n\t-> See https://docs.confluent.io/current/schema-registry/docs/security.html",
+        context.side.name(),
+        context.subject()
+    ))
+}
+
+/// Refuses a schema of which it is not clear which of its messages is meant.
+///
+/// # Errors
+/// Several messages and no name.
+pub fn check_definitions(schema: &ParsedSchema, side: Side) -> Result<(), FormatError> {
+    let Some(protobuf) = schema.as_protobuf() else { return Ok(()) };
+    let names = protobuf_schema::definitions(protobuf);
+    if names.len() < 2 {
+        return Ok(());
+    }
+    let (title, property) = match side {
+        Side::Key => ("Key", "KEY_SCHEMA_FULL_NAME"),
+        Side::Value => ("Value", "VALUE_SCHEMA_FULL_NAME"),
+    };
+    let names: Vec<_> = names.iter().map(|name| format!("- {name}")).collect();
+    Err(FormatError(format!(
+        "{title} schema has multiple schema definitions. \n\n{}\n\nPlease specify a schema full name in the WITH clause \
+         using {property}",
+        names.join("\n")
+    )))
 }
 
 /// The columns that a schema of any format describes.
@@ -84,7 +148,7 @@ pub fn is_single(schema: &ParsedSchema) -> bool {
     fields(schema, None, marker).is_ok_and(|fields| matches!(fields.as_slice(), [field] if &*field.name == marker))
 }
 
-/// The field, without what no SQL type describes: maps with keys that are no strings.
+/// The field, without what no SQL type describes: maps with keys that are no whole numbers, truths or strings.
 fn supported(field: Field) -> Option<Field> {
     Some(Field { field_type: supported_type(&field.field_type)?, name: field.name })
 }
@@ -92,7 +156,18 @@ fn supported(field: Field) -> Option<Field> {
 fn supported_type(field_type: &SqlType) -> Option<SqlType> {
     Some(match field_type {
         SqlType::Map(key, value) => {
-            (**key == SqlType::String).then(|| Some(SqlType::map(SqlType::String, supported_type(value)?)))??
+            if matches!(
+                supported_type(key)?,
+                SqlType::Double
+                    | SqlType::Decimal(_)
+                    | SqlType::Bytes
+                    | SqlType::Array(_)
+                    | SqlType::Map(..)
+                    | SqlType::Struct(_)
+            ) {
+                return None;
+            }
+            SqlType::map(SqlType::String, supported_type(value)?)
         }
         SqlType::Array(element) => SqlType::array(supported_type(element)?),
         SqlType::Struct(structure) => {
@@ -104,18 +179,26 @@ fn supported_type(field_type: &SqlType) -> Option<SqlType> {
     })
 }
 
-fn check_format(format: Format, schema: &ParsedSchema) -> Result<(), FormatError> {
-    let fits = match format {
-        Format::Avro => schema.as_avro().is_some(),
-        Format::JsonSr => schema.as_json().is_some(),
-        Format::Protobuf => schema.as_protobuf().is_some(),
-        _ => true,
+fn check_format(spec: &FormatSpec, context: &CodecContext, schema: &ParsedSchema) -> Result<(), FormatError> {
+    let expected = match spec.format {
+        Format::Avro => SchemaType::Avro,
+        Format::JsonSr => SchemaType::Json,
+        Format::Protobuf => SchemaType::Protobuf,
+        _ => return Ok(()),
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(FormatError(format!("the registered schema is {}, not {format}", schema.schema_type())))
+    let actual = schema.schema_type();
+    if actual == expected {
+        return Ok(());
     }
+    let (title, property) = match context.side {
+        Side::Key => ("Key", "KEY_FORMAT"),
+        Side::Value => ("Value", "VALUE_FORMAT"),
+    };
+    Err(FormatError(format!(
+        "{title} schema is not in the expected format. You may want to set {property} to '{actual}'.\n{}\nexpected format: \
+         {expected}\nactual format from Schema Registry: {actual}",
+        place(spec, context)
+    )))
 }
 
 fn upper_case(field: Field) -> Field {
@@ -137,12 +220,10 @@ fn upper_case_type(field_type: &SqlType) -> SqlType {
 mod tests {
     use std::sync::Arc;
 
-    use milena_schema::SchemaType;
-
     use super::*;
     use crate::formats::registry::MemoryRegistry;
 
-    fn columns(format: Format, schema_type: SchemaType, text: &str) -> Result<Vec<String>, FormatError> {
+    fn inferred(format: Format, schema_type: SchemaType, text: &str) -> Result<Vec<String>, FormatError> {
         let registry = MemoryRegistry::default();
         registry.add("t-value", schema_type, text, &[], None).unwrap();
         let context = CodecContext { topic: "t".to_owned(), side: Side::Value, registry: Arc::new(registry) };
@@ -155,26 +236,31 @@ mod tests {
         let text = r##"{"type":"object","definitions":{"n":{"type":"integer"},"p":{"type":"object","properties":
             {"x":{"$ref":"#/definitions/n"}}}},"properties":{"a":{"oneOf":[{"type":"null"},{"$ref":"#/definitions/p"}]},
             "b":{"type":"array","items":{"$ref":"#/definitions/n"}}}}"##;
-        let found = columns(Format::JsonSr, SchemaType::Json, text).unwrap();
+        let found = inferred(Format::JsonSr, SchemaType::Json, text).unwrap();
         assert_eq!(found, ["A STRUCT<`X` BIGINT>", "B ARRAY<BIGINT>"]);
         let lost = r##"{"type":"object","properties":{"a":{"$ref":"#/definitions/none"}}}"##;
-        assert!(columns(Format::JsonSr, SchemaType::Json, lost).is_err());
+        assert!(inferred(Format::JsonSr, SchemaType::Json, lost).is_err());
     }
 
     #[test]
-    fn columns_that_sql_has_no_type_for_are_left_out() {
+    fn keys_of_maps_become_text_where_they_can() {
         let text = "syntax = \"proto3\"; message M { int32 a = 1; map<int32, string> b = 2; N n = 3; \
                     message N { map<int64, string> c = 1; string d = 2; } }";
-        let found = columns(Format::Protobuf, SchemaType::Protobuf, text).unwrap();
-        assert_eq!(found, ["A INTEGER", "N STRUCT<`D` STRING>"]);
-        let text = "syntax = \"proto3\"; message M { map<int32, string> b = 2; }";
-        let error = columns(Format::Protobuf, SchemaType::Protobuf, text).unwrap_err();
+        let found = inferred(Format::Protobuf, SchemaType::Protobuf, text).unwrap();
+        assert_eq!(
+            found,
+            ["A INTEGER", "B MAP<STRING, STRING>", "N STRUCT<`C` MAP<STRING, STRING>, `D` STRING>"]
+        );
+        let text = r#"{"type":"record","name":"M","fields":[{"name":"b","type":{"type":"array","items":{"type":"record",
+            "name":"e","connect.internal.type":"MapEntry","fields":[{"name":"key","type":"double"},{"name":"value",
+            "type":"int"}]}}}]}"#;
+        let error = inferred(Format::Avro, SchemaType::Avro, text).unwrap_err();
         assert!(error.0.contains("does not include any columns with types"), "{error}");
     }
 
     #[test]
     fn a_value_that_stands_alone_must_be_said_to() {
-        let error = columns(Format::Avro, SchemaType::Avro, "\"int\"").unwrap_err();
+        let error = inferred(Format::Avro, SchemaType::Avro, "\"int\"").unwrap_err();
         assert!(error.0.contains("anonymous type"), "{error}");
     }
 }

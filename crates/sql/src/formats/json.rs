@@ -80,10 +80,11 @@ impl RowCodec for JsonCodec {
         {
             return Ok(Some(row));
         }
-        if text.trim().is_empty() {
-            return Ok(None);
+        match Json::read_first(text).map_err(FormatError::new)? {
+            Some(json) => read_row(&json, &self.fields, self.unwrapped),
+            // Nothing at all is the empty text, and nothing else.
+            None => read_row(&Json::String("".into()), &self.fields, self.unwrapped),
         }
-        read_row(&Json::read(text).map_err(FormatError::new)?, &self.fields, self.unwrapped)
     }
 
     fn leave_out(&mut self, columns: &[usize]) {
@@ -96,27 +97,81 @@ impl RowCodec for JsonCodec {
 /// # Errors
 /// A member that does not fit its column; anything but an object where one is expected.
 pub fn read_row(json: &Json<'_>, fields: &[Field], unwrapped: bool) -> Result<Option<Vec<Value>>, FormatError> {
-    if json.is_null() {
-        return Ok(None);
-    }
     if unwrapped && let [field] = fields {
-        return Ok(Some(vec![read(json, &field.field_type)?]));
+        return Ok(Some(vec![read(json, &field.field_type).map_err(|error| placed(error, "$"))?]));
     }
     let Json::Object(members) = json else {
-        return Err(FormatError(format!("expected an object, got {}", json.text())));
+        let fields = fields.iter().map(|field| format!("{} {}", field.name, required(&field.field_type)));
+        let wanted = format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "));
+        return Err(placed(refused(json, &wanted), "$"));
     };
-    let column = |field: &Field| match member(members, &field.name) {
-        Some(value) => read(value, &field.field_type).map_err(|error| FormatError(format!("{}: {error}", field.name))),
-        None => Ok(Value::Null),
+    let column = |field: &Field| {
+        read_member(members, &field.name, &field.field_type).map_err(|error| placed(error, "$"))
     };
     fields.iter().map(column).collect::<Result<_, _>>().map(Some)
 }
 
-/// The member called `name` exactly, else the first whose name differs only in case.
+/// The member of a column or field; null without one.
+fn read_member(
+    members: &[(Cow<'_, str>, Json<'_>)],
+    name: &str,
+    field_type: &SqlType,
+) -> Result<Value, FormatError> {
+    let Some(value) = member(members, name) else { return Ok(Value::Null) };
+    read(value, field_type).map_err(|error| placed(error, &format!(".{name}")))
+}
+
+/// The last member called `name` exactly, else the last that is called so in upper case.
 fn member<'a, 'j>(members: &'a [(Cow<'j, str>, Json<'j>)], name: &str) -> Option<&'a Json<'j>> {
-    let exact = members.iter().find(|(member, _)| member == name);
-    let found = exact.or_else(|| members.iter().find(|(member, _)| member.eq_ignore_ascii_case(name)));
+    let exact = members.iter().rfind(|(member, _)| member == name);
+    let found = exact.or_else(|| members.iter().rfind(|(member, _)| is_called(member, name)));
     found.map(|(_, value)| value)
+}
+
+/// Whether a member is called as a column, or would be in upper case.
+pub(super) fn is_called(member: &str, column: &str) -> bool {
+    if !member.is_ascii() {
+        return member == column || member.to_uppercase() == column;
+    }
+    member == column
+        || member.len() == column.len()
+            && member.bytes().zip(column.bytes()).all(|(one, other)| one.to_ascii_uppercase() == other)
+}
+
+/// The error with the place it is at behind it.
+fn placed(FormatError(message): FormatError, part: &str) -> FormatError {
+    const PATH: &str = ", path: ";
+    match message.rsplit_once(PATH) {
+        Some((reason, path)) => FormatError(format!("{reason}{PATH}{part}{path}")),
+        None => FormatError(format!("{message}{PATH}{part}")),
+    }
+}
+
+fn refused(json: &Json<'_>, wanted: &str) -> FormatError {
+    FormatError(format!("Can't convert type. sourceType: {}, requiredType: {wanted}", kind(json)))
+}
+
+/// A type as messages about JSON name it.
+fn required(field_type: &SqlType) -> String {
+    match field_type {
+        SqlType::Array(element) => format!("ARRAY<{}>", part(element)),
+        SqlType::Map(key, value) => format!("MAP<{}, {}>", part(key), part(value)),
+        SqlType::Struct(structure) => {
+            let fields = structure.fields.iter().map(|field| format!("{} {}", field.name, part(&field.field_type)));
+            format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The same within another type.
+fn part(field_type: &SqlType) -> String {
+    match field_type {
+        SqlType::Integer | SqlType::Date | SqlType::Time => "INT".to_owned(),
+        SqlType::Timestamp => "BIGINT".to_owned(),
+        SqlType::String => "VARCHAR".to_owned(),
+        other => required(other),
+    }
 }
 
 /// The value of `json` as a column of `field_type` takes it.
@@ -127,33 +182,54 @@ pub fn read(json: &Json<'_>, field_type: &SqlType) -> Result<Value, FormatError>
     if json.is_null() {
         return Ok(Value::Null);
     }
-    let refused = || FormatError(format!("Can't convert type. sourceType: {}, requiredType: {field_type}", kind(json)));
+    let refused = || refused(json, &required(field_type));
+    let whole = || match json {
+        Json::Number(text) => Ok(whole_number(text)),
+        Json::String(text) => text.parse::<i64>().map_err(|_| uncoerced(field_type)),
+        _ => Err(refused()),
+    };
     Ok(match field_type {
         SqlType::Boolean => match json {
             Json::Bool(truth) => Value::Boolean(*truth),
             _ => return Err(refused()),
         },
-        SqlType::Integer => Value::Int(integer(json).ok_or_else(refused)? as i32),
-        SqlType::Bigint => Value::Bigint(integer(json).ok_or_else(refused)?),
-        SqlType::Double => Value::Double(spelling(json).and_then(|text| text.parse().ok()).ok_or_else(refused)?),
-        SqlType::Decimal(decimal) => {
-            let parsed = spelling(json).and_then(|text| BigDecimal::from_str(text).ok()).ok_or_else(refused)?;
-            exact_decimal(&parsed, *decimal)?
-        }
+        SqlType::Integer => match json {
+            Json::String(text) => Value::Int(text.parse().map_err(|_| uncoerced(field_type))?),
+            _ => Value::Int(whole()? as i32),
+        },
+        SqlType::Bigint => Value::Bigint(whole()?),
+        SqlType::Double => match json {
+            Json::Number(text) => Value::Double(text.parse().map_err(|_| refused())?),
+            Json::String(text) => Value::Double(double(text).ok_or_else(|| uncoerced(field_type))?),
+            _ => return Err(refused()),
+        },
+        SqlType::Decimal(decimal) => match json {
+            Json::Number(text) | Json::String(text) => {
+                exact_decimal(&BigDecimal::from_str(text).map_err(FormatError::new)?, *decimal)?
+            }
+            _ => return Err(refused()),
+        },
         SqlType::String => match json {
-            Json::String(text) | Json::Number(text) => Value::string(text),
+            Json::String(text) => Value::string(text),
+            Json::Number(text) => Value::string(number_text(text)),
             other => Value::from(any_text(other)),
         },
         SqlType::Bytes => match json {
-            Json::String(text) => Value::bytes(STANDARD.decode(text.as_bytes()).map_err(FormatError::new)?),
+            Json::String(text) => {
+                let invalid = |_| FormatError(format!("Value is not a valid Base64 encoded string: {text}"));
+                Value::bytes(STANDARD.decode(text.as_bytes()).map_err(invalid)?)
+            }
             _ => return Err(refused()),
         },
-        SqlType::Date => Value::Date(integer(json).ok_or_else(refused)? as i32),
-        SqlType::Time => time_of_day(integer(json).ok_or_else(refused)?)?,
-        SqlType::Timestamp => Value::Timestamp(integer(json).ok_or_else(refused)?),
+        SqlType::Date => Value::Date(whole()? as i32),
+        SqlType::Time => time_of_day(whole()?)?,
+        SqlType::Timestamp => Value::Timestamp(whole()?),
         SqlType::Array(element_type) => match json {
             Json::Array(elements) => {
-                Value::array(elements.iter().map(|element| read(element, element_type)).collect::<Result<_, _>>()?)
+                let element = |(index, element)| {
+                    read(element, element_type).map_err(|error| placed(error, &format!("[{index}]")))
+                };
+                Value::array(elements.iter().enumerate().map(element).collect::<Result<_, _>>()?)
             }
             _ => return Err(refused()),
         },
@@ -162,7 +238,9 @@ pub fn read(json: &Json<'_>, field_type: &SqlType) -> Result<Value, FormatError>
                 let mut entries = MapValue::new();
                 for (name, value) in members {
                     let key = read(&Json::String(Cow::Borrowed(name)), key_type)?;
-                    entries.insert(key, read(value, value_type)?);
+                    let value =
+                        read(value, value_type).map_err(|error| placed(error, &format!(".{name}.value")))?;
+                    entries.insert(key, value);
                 }
                 Value::map(entries)
             }
@@ -170,15 +248,17 @@ pub fn read(json: &Json<'_>, field_type: &SqlType) -> Result<Value, FormatError>
         },
         SqlType::Struct(structure) => match json {
             Json::Object(members) => {
-                let fields = structure.fields.iter().map(|field| match member(members, &field.name) {
-                    Some(value) => read(value, &field.field_type),
-                    None => Ok(Value::Null),
-                });
+                let fields =
+                    structure.fields.iter().map(|field| read_member(members, &field.name, &field.field_type));
                 Value::structure(fields.collect::<Result<_, _>>()?)
             }
             _ => return Err(refused()),
         },
     })
+}
+
+fn uncoerced(field_type: &SqlType) -> FormatError {
+    FormatError(format!("Can't coerce string to type. targetType: {}", field_type.base_name()))
 }
 
 /// The time that is so many milliseconds after midnight.
@@ -189,7 +269,7 @@ pub(super) fn time_of_day(ms: i64) -> Result<Value, FormatError> {
     let inside = i32::try_from(ms).ok().filter(|ms| (0..=DAY_MS).contains(ms));
     inside.map(Value::Time).ok_or_else(|| {
         FormatError(format!(
-            "Time values must use number of milliseconds greater than 0 and less than {DAY_MS}. Got: {ms}"
+            "Time values must use number of milliseconds greater than 0 and less than {DAY_MS}."
         ))
     })
 }
@@ -199,62 +279,90 @@ pub(super) fn time_of_day(ms: i64) -> Result<Value, FormatError> {
 /// # Errors
 /// Digits that would be lost.
 pub(super) fn exact_decimal(decimal: &BigDecimal, target: DecimalType) -> Result<Value, FormatError> {
-    let normal = decimal.normalized();
-    if normal.fractional_digit_count() > i64::from(target.scale) {
+    let (precision, scale) = (target.precision, target.scale);
+    let left = i64::from(precision) - i64::from(scale);
+    if digits_before_point(decimal) > left {
         return Err(FormatError(format!(
-            "Cannot fit decimal '{decimal}' into DECIMAL({}, {}) without rounding.",
-            target.precision, target.scale
+            "Numeric field overflow: A field with precision {precision} and scale {scale} must round to an absolute value \
+             less than 10^{left}. Got {}",
+            shown(decimal)
         )));
     }
-    let truncated = || {
-        FormatError(format!(
-            "Cannot fit decimal '{decimal}' into DECIMAL({}, {}) as it would truncate left digits.",
-            target.precision, target.scale
-        ))
-    };
-    if digits_before_point(decimal) > i64::from(target.precision) {
-        return Err(truncated());
+    if decimal.normalized().fractional_digit_count() > i64::from(scale) {
+        return Err(FormatError(format!(
+            "Cannot fit decimal '{}' into DECIMAL({precision}, {scale}) without rounding. (Requires {},{})",
+            shown(decimal),
+            decimal.digits(),
+            decimal.fractional_digit_count()
+        )));
     }
-    let scaled = decimal.with_scale(i64::from(target.scale));
-    if scaled.digits() > u64::from(target.precision) {
-        return Err(truncated());
-    }
-    Ok(Value::decimal(scaled))
+    Ok(Value::decimal(decimal.with_scale(i64::from(scale))))
+}
+
+/// The plain text of a decimal, unless that would be endless.
+fn shown(decimal: &BigDecimal) -> String {
+    const PLAIN_MAX: u64 = 1000;
+    if decimal.fractional_digit_count().unsigned_abs() > PLAIN_MAX { decimal.to_string() } else { decimal_text(decimal) }
 }
 
 fn kind(json: &Json<'_>) -> &'static str {
     match json {
         Json::Null => "NullNode",
         Json::Bool(_) => "BooleanNode",
-        Json::Number(_) => "NumericNode",
+        Json::Number(text) if text.contains(['.', 'e', 'E']) => "DecimalNode",
+        Json::Number(text) if text.parse::<i32>().is_ok() => "IntNode",
+        Json::Number(text) if text.parse::<i64>().is_ok() => "LongNode",
+        Json::Number(_) => "BigIntegerNode",
         Json::String(_) => "TextNode",
         Json::Array(_) => "ArrayNode",
         Json::Object(_) => "ObjectNode",
     }
 }
 
-/// The text of a number or string.
-fn spelling<'a>(json: &'a Json<'_>) -> Option<&'a str> {
-    match json {
-        Json::Number(text) => Some(text),
-        Json::String(text) => Some(text.trim()),
-        _ => None,
-    }
+/// A number without its fraction.
+fn whole_number(text: &str) -> i64 {
+    let whole = if text.contains(['e', 'E']) { text } else { text.split('.').next().unwrap_or(text) };
+    whole.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |number| number as i64))
 }
 
-/// A whole number: fractions are cut off from numbers, not from strings.
-fn integer(json: &Json<'_>) -> Option<i64> {
-    match json {
-        Json::Number(text) => text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|number| number as i64)),
-        Json::String(text) => text.trim().parse().ok(),
-        _ => None,
+/// A double as Java spells it.
+pub(super) fn double(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let digits = text.trim_start_matches(['+', '-']);
+    if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return text.trim_end_matches(['d', 'D', 'f', 'F']).parse().ok();
     }
+    matches!(digits, "NaN" | "Infinity").then(|| text.parse().ok()).flatten()
+}
+
+/// A number as text: as it is spelled, but with a power of ten where Java's decimals have one.
+fn number_text(text: &str) -> Cow<'_, str> {
+    const PLAIN_EXPONENT_MIN: i64 = -6;
+    if text == "-0" {
+        return "0".into();
+    }
+    let is_small = || text.trim_start_matches('-').starts_with("0.00000");
+    if !text.contains(['e', 'E']) && !is_small() {
+        return text.into();
+    }
+    let Ok(number) = BigDecimal::from_str(text) else { return text.into() };
+    let (digits, scale) = number.as_bigint_and_exponent();
+    let sign = if digits.sign() == num_bigint::Sign::Minus { "-" } else { "" };
+    let digits = digits.magnitude().to_string();
+    let exponent = digits.len() as i64 - 1 - scale;
+    if scale >= 0 && exponent >= PLAIN_EXPONENT_MIN {
+        return number.to_plain_string().into();
+    }
+    let (first, rest) = digits.split_at(1);
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{sign}{first}{point}{rest}E{exponent:+}").into()
 }
 
 /// What a string column makes of anything: objects as JSON, the elements of arrays one by one.
 fn any_text(json: &Json<'_>) -> String {
     match json {
         Json::String(text) => text.to_string(),
+        Json::Number(text) => number_text(text).into_owned(),
         Json::Array(elements) => {
             let elements: Vec<_> = elements.iter().map(any_text).collect();
             format!("[{}]", elements.join(", "))

@@ -43,6 +43,15 @@ impl<'a> Json<'a> {
         Reader::new(text).document()
     }
 
+    /// Reads the value that the text begins with, whatever follows; `None` when there is nothing but white space.
+    ///
+    /// # Errors
+    /// As [`Json::read`].
+    pub(super) fn read_first(text: &'a str) -> Result<Option<Json<'a>>, JsonError> {
+        let mut reader = Reader::new(text);
+        if reader.at_end() { Ok(None) } else { reader.value().map(Some) }
+    }
+
     /// As [`Json::read`] for files that people write: comments in the manner of C are skipped.
     ///
     /// # Errors

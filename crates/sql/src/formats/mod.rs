@@ -15,6 +15,7 @@ use crate::value::Value;
 
 pub mod avro;
 pub mod avro_schema;
+mod coercion;
 pub mod delimited;
 pub mod inference;
 pub mod json;
@@ -72,7 +73,7 @@ impl Format {
 
     /// Whether a single column may stand alone (`WRAP_SINGLE_VALUE=false`, keys).
     pub fn can_unwrap(self) -> bool {
-        matches!(self, Format::Avro | Format::Json | Format::JsonSr | Format::Kafka)
+        matches!(self, Format::Avro | Format::Delimited | Format::Json | Format::JsonSr | Format::Kafka)
     }
 
     /// Whether a single column may be wrapped (`WRAP_SINGLE_VALUE=true`).
@@ -123,6 +124,16 @@ pub enum NullableRepresentation {
     Optional,
     /// Wrapper messages.
     Wrapper,
+}
+
+impl NullableRepresentation {
+    /// As properties of formats spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NullableRepresentation::Optional => "optional",
+            NullableRepresentation::Wrapper => "wrapper",
+        }
+    }
 }
 
 /// The key or the value.
@@ -178,6 +189,16 @@ impl FormatSpec {
                 (None, Side::Value) => false,
             },
         }
+    }
+
+    /// What is said of a side with `columns` columns where its format leaves it open whether a single one is wrapped.
+    pub fn feature(&self, side: Side, columns: usize) -> Option<&'static str> {
+        let unwraps = match side {
+            Side::Key => (self.format.can_wrap() && self.format.can_unwrap()).then_some(true),
+            Side::Value => self.wrap.map(|wrap| !wrap),
+        };
+        let feature = unwraps.map(|unwraps| if unwraps { "UNWRAP_SINGLES" } else { "WRAP_SINGLES" });
+        feature.filter(|_| columns == 1)
     }
 }
 
@@ -277,12 +298,18 @@ pub fn schema_text(
     }))
 }
 
-/// Registers the schema that `fields` are written with, for formats that have one.
+/// Registers the schema that `fields` are written with, for formats that have one; that with a given id as well.
 ///
 /// # Errors
 /// Columns that the format does not support; a registry that refuses the schema.
 pub fn register(spec: &FormatSpec, fields: &[Field], context: &CodecContext) -> Result<(), FormatError> {
-    if fields.is_empty() || spec.schema_id.is_some() {
+    if let Some(id) = spec.schema_id {
+        return match context.registry.by_id(id)? {
+            Some(schema) => context.registry.adopt(&context.subject(), &schema),
+            None => Ok(()),
+        };
+    }
+    if fields.is_empty() {
         return Ok(());
     }
     let Some((schema_type, text)) = schema_text(spec, fields, context.side)? else { return Ok(()) };

@@ -10,12 +10,15 @@ use milena_schema::{ParseOptions, ParsedSchema, SchemaType, wire};
 use num_bigint::BigInt;
 use parking_lot::Mutex;
 use prost_reflect::prost::Message as _;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value as Proto};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value as Proto,
+};
 
 use super::avro::{position_of, scalar};
 use super::avro_schema::struct_fields;
+use super::coercion::{self, Written};
 use super::json::exact_decimal;
-use super::protobuf_schema::{self, Declared, declared};
+use super::protobuf_schema::{self, Declared, declared, map_entry};
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec};
 use crate::types::SqlType;
@@ -166,6 +169,20 @@ fn write_field(field: &FieldDescriptor, value: &Value, field_type: &SqlType) -> 
             let elements = elements.iter().map(|element| write_single(&field.kind(), element, element_type));
             Ok(Proto::List(elements.collect::<Result<_, _>>()?))
         }
+        (Value::Map(entries), SqlType::Map(key_type, value_type)) if field.is_list() => {
+            let no_map = || FormatError(format!("{field_type} cannot be written as {:?}", field.kind()));
+            let (entry, key_field, value_field) = map_entry(field).ok_or_else(no_map)?;
+            let message = |(key, value): (&Value, &Value)| {
+                let mut message = DynamicMessage::new(entry.clone());
+                for (field, value, field_type) in [(&key_field, key, key_type), (&value_field, value, value_type)] {
+                    if !value.is_null() {
+                        message.set_field(field, write_field(field, value, field_type)?);
+                    }
+                }
+                Ok(Proto::Message(message))
+            };
+            Ok(Proto::List(entries.iter().map(message).collect::<Result<_, FormatError>>()?))
+        }
         (Value::Map(entries), SqlType::Map(key_type, value_type)) if field.is_map() => {
             let Kind::Message(entry) = field.kind() else { return Err(FormatError::new("a map has no entries")) };
             let (key_kind, value_kind) = (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
@@ -263,10 +280,7 @@ fn read_message(message: &DynamicMessage, fields: &[Field]) -> Result<Vec<Value>
         match declared {
             Declared::Field(field) => {
                 let Some(position) = position_of(names.clone(), field.name()) else { continue };
-                if field.supports_presence() && !message.has_field(&field) {
-                    continue;
-                }
-                row[position] = read_field(&field, &message.get_field(&field), &fields[position].field_type)?;
+                row[position] = present(message, &field, &fields[position].field_type)?;
             }
             Declared::OneOf(oneof) => {
                 let Some(position) = position_of(names.clone(), &format!("{}_0", oneof.name())) else { continue };
@@ -285,13 +299,27 @@ fn read_message(message: &DynamicMessage, fields: &[Field]) -> Result<Vec<Value>
     Ok(row)
 }
 
-use prost_reflect::ReflectMessage as _;
+/// A field of a message; null when it tells that it is not there.
+fn present(message: &DynamicMessage, field: &FieldDescriptor, wanted: &SqlType) -> Result<Value, FormatError> {
+    if field.supports_presence() && !message.has_field(field) {
+        return Ok(Value::Null);
+    }
+    read_field(field, &message.get_field(field), wanted)
+}
 
 fn read_field(field: &FieldDescriptor, value: &Proto, wanted: &SqlType) -> Result<Value, FormatError> {
     match (value, wanted) {
         (Proto::List(elements), SqlType::Array(element_type)) => {
             let elements = elements.iter().map(|element| read_single(&field.kind(), element, element_type));
             Ok(Value::array(elements.collect::<Result<_, _>>()?))
+        }
+        (Proto::List(entries), SqlType::Map(key_type, value_type)) => {
+            let (_, key, value) = map_entry(field).ok_or_else(|| FormatError::new("a list is no map"))?;
+            let mut map = MapValue::new();
+            for entry in entries.iter().filter_map(Proto::as_message) {
+                map.insert(present(entry, &key, key_type)?, present(entry, &value, value_type)?);
+            }
+            Ok(Value::map(map))
         }
         (Proto::Map(entries), SqlType::Map(key_type, value_type)) => {
             let Kind::Message(entry) = field.kind() else { return Err(FormatError::new("a map has no entries")) };
@@ -338,7 +366,24 @@ fn read_single(kind: &Kind, value: &Proto, wanted: &SqlType) -> Result<Value, Fo
         Proto::Message(message) => return read_nested(message, wanted),
         Proto::List(_) | Proto::Map(_) => return Err(FormatError(format!("expected {wanted}, got a list"))),
     };
+    coercion::check(written(value), wanted)?;
     scalar(plain, wanted)
+}
+
+/// What a scalar is written as.
+fn written(value: &Proto) -> Written {
+    match value {
+        Proto::Bool(_) => Written::Boolean,
+        Proto::I32(_) => Written::Int32,
+        Proto::I64(_) | Proto::U32(_) | Proto::U64(_) => Written::Int64,
+        Proto::F32(_) => Written::Float32,
+        Proto::F64(_) => Written::Float64,
+        Proto::String(_) | Proto::EnumNumber(_) => Written::Text,
+        Proto::Bytes(_) => Written::Bytes,
+        Proto::Message(_) => Written::Struct,
+        Proto::List(_) => Written::Array,
+        Proto::Map(_) => Written::Map,
+    }
 }
 
 fn read_nested(message: &DynamicMessage, wanted: &SqlType) -> Result<Value, FormatError> {

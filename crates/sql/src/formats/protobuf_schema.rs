@@ -11,6 +11,8 @@ use crate::types::SqlType;
 
 /// The message of columns that nobody named.
 pub const MESSAGE: &str = "ConnectDefault1";
+/// What messages without a name are called, with a number behind it.
+const DEFAULT_NAME: &str = "ConnectDefault";
 
 /// The text of a file whose message `name` has `fields`, numbered from 1.
 ///
@@ -21,8 +23,9 @@ pub fn schema_text(
     name: &str,
     nullable: Option<NullableRepresentation>,
 ) -> Result<String, FormatError> {
+    let name = if name.starts_with(DEFAULT_NAME) { MESSAGE } else { name };
     let (package, simple) = name.rsplit_once('.').map_or((None, name), |(package, simple)| (Some(package), simple));
-    let mut builder = Builder { imports: Vec::new(), messages: 1, nullable };
+    let mut builder = Builder { imports: Vec::new(), unnamed: usize::from(name == MESSAGE), nullable };
     let mut body = String::new();
     let fields = fields.iter().map(|field| (&*field.name, &field.field_type));
     builder.message(simple, fields, "", &mut body)?;
@@ -44,7 +47,8 @@ pub fn schema_text(
 
 struct Builder {
     imports: Vec<&'static str>,
-    messages: usize,
+    /// How many messages without a name there are so far.
+    unnamed: usize,
     nullable: Option<NullableRepresentation>,
 }
 
@@ -80,39 +84,39 @@ impl Builder {
         Ok(match field_type {
             SqlType::Array(element) => {
                 if matches!(**element, SqlType::Array(_) | SqlType::Map(..)) {
-                    return Err(FormatError::new("The 'PROTOBUF' format does not support nested arrays"));
+                    return Err(FormatError::new("Array cannot be nested"));
                 }
-                let type_name = self.type_name(element, indent, nested)?;
+                let type_name = self.wrapped(element, indent, nested)?;
                 format!("repeated {type_name} {name} = {number}{};", self.options(element))
             }
+            // The entries of a map, not that it is one.
             SqlType::Map(key, value) => {
-                let key = match **key {
-                    SqlType::Boolean | SqlType::Integer | SqlType::Bigint | SqlType::String => {
-                        self.type_name(key, indent, nested)?
-                    }
-                    _ => {
-                        return Err(FormatError(format!(
-                            "PROTOBUF format only supports MAP types with STRING keys, not {key}"
-                        )));
-                    }
-                };
-                format!("map<{key}, {}> {name} = {number};", self.type_name(value, indent, nested)?)
+                let entry = format!("{}{ENTRY}", self.default_name());
+                let fields = [("key", &**key), ("value", &**value)];
+                self.message(&entry, fields.into_iter(), indent, nested)?;
+                format!("repeated {entry} {name} = {number};")
             }
             other => {
-                let type_name = self.type_name(other, indent, nested)?;
-                let scalar = ast::is_scalar(&type_name);
-                match self.nullable {
-                    Some(NullableRepresentation::Optional) if scalar => {
-                        format!("optional {type_name} {name} = {number};")
-                    }
-                    Some(NullableRepresentation::Wrapper) if scalar => {
-                        self.import("google/protobuf/wrappers.proto");
-                        format!("google.protobuf.{} {name} = {number};", wrapper(&type_name))
-                    }
-                    _ => format!("{type_name} {name} = {number}{};", self.options(other)),
-                }
+                let type_name = self.wrapped(other, indent, nested)?;
+                let label = if self.nullable == Some(NullableRepresentation::Optional) { "optional " } else { "" };
+                format!("{label}{type_name} {name} = {number}{};", self.options(other))
             }
         })
+    }
+
+    fn default_name(&mut self) -> String {
+        self.unnamed += 1;
+        format!("{DEFAULT_NAME}{}", self.unnamed)
+    }
+
+    /// The name of a type, or of its wrapper.
+    fn wrapped(&mut self, field_type: &SqlType, indent: &str, nested: &mut String) -> Result<String, FormatError> {
+        let type_name = self.type_name(field_type, indent, nested)?;
+        if self.nullable != Some(NullableRepresentation::Wrapper) || !ast::is_scalar(&type_name) {
+            return Ok(type_name);
+        }
+        self.import("google/protobuf/wrappers.proto");
+        Ok(format!("google.protobuf.{}", wrapper(&type_name)))
     }
 
     fn import(&mut self, path: &'static str) {
@@ -155,14 +159,13 @@ impl Builder {
                 "google.protobuf.Timestamp"
             }
             SqlType::Struct(structure) => {
-                self.messages += 1;
-                let name = format!("ConnectDefault{}", self.messages);
+                let name = self.default_name();
                 let fields = structure.fields.iter().map(|field| (&*field.name, &field.field_type));
                 self.message(&name, fields, indent, nested)?;
                 return Ok(name);
             }
             SqlType::Array(_) | SqlType::Map(..) => {
-                return Err(FormatError::new("The 'PROTOBUF' format does not support nested arrays and maps"));
+                return Err(FormatError::new("Array cannot be nested"));
             }
         }
         .to_owned())
@@ -178,6 +181,16 @@ fn wrapper(scalar: &str) -> &'static str {
         "bytes" => "BytesValue",
         _ => "StringValue",
     }
+}
+
+/// The full names of what a file declares at its top: messages and enums.
+pub(super) fn definitions(schema: &ProtobufSchema) -> Vec<String> {
+    let file = schema.file();
+    let full = |declared: &ast::TypeDecl| match &file.package {
+        Some(package) => format!("{package}.{}", declared.name()),
+        None => declared.name().to_owned(),
+    };
+    file.types.iter().map(full).collect()
 }
 
 /// The message called `full_name`, with or without its package; the first one of the file without a name.
@@ -269,17 +282,30 @@ fn field_type(
     field: &FieldDescriptor,
     depth: usize,
 ) -> Result<SqlType, FormatError> {
-    if field.is_map()
-        && let Kind::Message(entry) = field.kind()
-    {
-        let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
+    if let Some((entry, key, value)) = map_entry(field) {
         return Ok(SqlType::map(
-            single_type(schema, &entry, &key, depth)?,
-            single_type(schema, &entry, &value, depth)?,
+            field_type(schema, &entry, &key, depth + 1)?,
+            field_type(schema, &entry, &value, depth + 1)?,
         ));
     }
     let single = single_type(schema, message, field, depth)?;
     Ok(if field.is_list() { SqlType::array(single) } else { single })
+}
+
+/// What the names of messages end with that are entries of a map.
+const ENTRY: &str = "Entry";
+
+/// The message of the entries of a map with its key and value; `None` for what is no map. Messages that look like an entry
+/// and repeat are a map, whether the schema says so or not.
+pub(super) fn map_entry(field: &FieldDescriptor) -> Option<(MessageDescriptor, FieldDescriptor, FieldDescriptor)> {
+    let Kind::Message(entry) = field.kind() else { return None };
+    if field.is_map() {
+        let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
+        return Some((entry, key, value));
+    }
+    let looks_so = field.is_list() && entry.name().ends_with(ENTRY) && entry.fields().len() == 2;
+    let (key, value) = (entry.get_field_by_name("key")?, entry.get_field_by_name("value")?);
+    looks_so.then_some((entry, key, value))
 }
 
 fn single_type(

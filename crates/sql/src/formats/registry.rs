@@ -36,6 +36,15 @@ pub trait SchemaRegistry: Send + Sync {
     /// A schema that is refused.
     fn register(&self, subject: &str, schema_type: SchemaType, text: &str) -> Result<RegisteredSchema, FormatError>;
 
+    /// Makes a schema that has an id the newest one of `subject`.
+    ///
+    /// # Errors
+    /// A registry that refuses.
+    fn adopt(&self, subject: &str, registered: &RegisteredSchema) -> Result<(), FormatError> {
+        let schema = &registered.schema;
+        self.register(subject, schema.schema_type(), schema.canonical()).map(|_| ())
+    }
+
     /// Deletes the schemas of a subject, where that can be done.
     ///
     /// # Errors
@@ -102,5 +111,10 @@ impl SchemaRegistry for MemoryRegistry {
 
     fn register(&self, subject: &str, schema_type: SchemaType, text: &str) -> Result<RegisteredSchema, FormatError> {
         self.add(subject, schema_type, text, &[], None)
+    }
+
+    fn adopt(&self, subject: &str, registered: &RegisteredSchema) -> Result<(), FormatError> {
+        self.state.lock().latest.insert(subject.to_owned(), registered.id);
+        Ok(())
     }
 }

@@ -33,13 +33,7 @@ pub fn check_side(columns: &[&Column], spec: &FormatSpec, side: Side) -> Result<
         Side::Key => "Key",
         Side::Value => "Value",
     };
-    let features = if columns.len() == 1 && spec.unwraps(side) {
-        "UNWRAP_SINGLES"
-    } else if columns.len() == 1 && spec.wrap == Some(true) {
-        "WRAP_SINGLES"
-    } else {
-        ""
-    };
+    let features = spec.feature(side, columns.len()).unwrap_or_default();
     Err(FormatError(format!(
         "{title} format does not support schema.\nformat: {}\nschema: Persistence{{columns=[{}], \
          features=[{features}]}}\nreason: {reason}",
@@ -53,10 +47,6 @@ fn list(columns: &[&Column]) -> String {
 }
 
 fn check_columns(columns: &[&Column], spec: &FormatSpec) -> Result<(), FormatError> {
-    let unsupported = |column_type: &SqlType| {
-        let name = column_type.base_name();
-        Err(FormatError(format!("The '{}' format does not support type '{name}'", spec.format)))
-    };
     match spec.format {
         Format::None if !columns.is_empty() => Err(FormatError(format!(
             "The 'NONE' format can only be used when no columns are defined. Got: [{}]",
@@ -73,7 +63,10 @@ fn check_columns(columns: &[&Column], spec: &FormatSpec) -> Result<(), FormatErr
             for column in columns {
                 match column.column_type {
                     SqlType::Integer | SqlType::Bigint | SqlType::Double | SqlType::String | SqlType::Bytes => {}
-                    ref other => return unsupported(other),
+                    ref other => {
+                        let name = other.base_name();
+                        return Err(FormatError(format!("The 'KAFKA' format does not support type '{name}'")));
+                    }
                 }
             }
             Ok(())
@@ -81,34 +74,43 @@ fn check_columns(columns: &[&Column], spec: &FormatSpec) -> Result<(), FormatErr
         Format::Delimited => {
             for column in columns {
                 if matches!(column.column_type, SqlType::Array(_) | SqlType::Map(..) | SqlType::Struct(_)) {
-                    return unsupported(&column.column_type);
+                    return Err(FormatError(format!(
+                        "The 'DELIMITED' format does not support type '{}', column: `{}`",
+                        column.column_type.base_name(),
+                        column.name
+                    )));
                 }
             }
             Ok(())
         }
-        Format::Json | Format::JsonSr | Format::Protobuf | Format::ProtobufNoSr => {
-            let name = spec.format.name();
-            columns.iter().try_for_each(|column| text_map_keys(&column.column_type, name))
+        Format::Json | Format::JsonSr => text_map_keys(columns, "JSON only supports MAP types with STRING keys"),
+        Format::Protobuf | Format::ProtobufNoSr => text_map_keys(
+            columns,
+            "PROTOBUF format only supports MAP types with STRING keys. See https://github.com/confluentinc/ksql/issues/6177.",
+        ),
+        Format::Avro => {
+            let field = |column: &&Column| super::Field {
+                name: column.name.clone(),
+                field_type: column.column_type.clone(),
+            };
+            let fields: Vec<_> = columns.iter().map(field).collect();
+            avro_schema::schema_text(&fields, spec.full_name.as_deref().unwrap_or(avro_schema::VALUE_RECORD), false)?;
+            text_map_keys(columns, "Avro only supports MAPs with STRING keys")
         }
-        Format::Avro => columns.iter().try_for_each(|column| {
-            text_map_keys(&column.column_type, "Avro")?;
-            let field = super::Field { name: column.name.clone(), field_type: column.column_type.clone() };
-            avro_schema::schema_text(&[field], avro_schema::VALUE_RECORD, false).map(|_| ())
-        }),
     }
 }
 
 /// Checks that the keys of all maps are strings, which member names are.
-fn text_map_keys(column_type: &SqlType, format: &str) -> Result<(), FormatError> {
+fn text_map_keys(columns: &[&Column], refusal: &str) -> Result<(), FormatError> {
+    let has_others = columns.iter().any(|column| has_other_map_keys(&column.column_type));
+    if has_others { Err(FormatError::new(refusal)) } else { Ok(()) }
+}
+
+fn has_other_map_keys(column_type: &SqlType) -> bool {
     match column_type {
-        SqlType::Map(key, _) if **key != SqlType::String => {
-            Err(FormatError(format!("{format} only supports MAP types with STRING keys")))
-        }
-        SqlType::Map(_, value) => text_map_keys(value, format),
-        SqlType::Array(element) => text_map_keys(element, format),
-        SqlType::Struct(structure) => {
-            structure.fields.iter().try_for_each(|field| text_map_keys(&field.field_type, format))
-        }
-        _ => Ok(()),
+        SqlType::Map(key, value) => **key != SqlType::String || has_other_map_keys(value),
+        SqlType::Array(element) => has_other_map_keys(element),
+        SqlType::Struct(structure) => structure.fields.iter().any(|field| has_other_map_keys(&field.field_type)),
+        _ => false,
     }
 }

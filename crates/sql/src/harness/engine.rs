@@ -266,7 +266,7 @@ impl MemoryEngine {
             (Side::Value, &source.value_format, source.value_fields()),
         ] {
             let context = CodecContext { topic: source.topic.clone(), side, registry: registry.clone() };
-            if always || registry.latest(&context.subject())?.is_none() {
+            if always || spec.schema_id.is_some() || registry.latest(&context.subject())?.is_none() {
                 formats::register(spec, &fields, &context)?;
             }
         }

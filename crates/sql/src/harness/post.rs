@@ -7,7 +7,7 @@ use crate::catalog::Source;
 use crate::catalog::schema::{Column, Namespace, Schema};
 use crate::formats::json_text::Json;
 use crate::formats::registry::SchemaRegistry as _;
-use crate::formats::{FormatSpec, NullableRepresentation, Side};
+use crate::formats::{FormatSpec, Side};
 use crate::harness::case::scalar_text;
 use crate::harness::engine::MemoryEngine;
 use crate::parser;
@@ -101,11 +101,7 @@ fn check_source(expected: &Json<'_>, source: &Source) -> Result<(), String> {
 
 fn check_features(wanted: &Json<'_>, spec: &FormatSpec, side: Side, columns: usize) -> Result<(), String> {
     let wanted: Vec<String> = wanted.elements().iter().map(scalar_text).collect();
-    let is: Vec<&str> = match (columns, spec.wrap) {
-        (1, _) if spec.unwraps(side) => vec!["UNWRAP_SINGLES"],
-        (1, Some(true)) => vec!["WRAP_SINGLES"],
-        _ => Vec::new(),
-    };
+    let is: Vec<&str> = spec.feature(side, columns).into_iter().collect();
     if wanted == is { Ok(()) } else { Err(format!("expected {} features {wanted:?}, got {is:?}", side.name())) }
 }
 
@@ -122,10 +118,7 @@ fn check_format(wanted: &Json<'_>, spec: &FormatSpec, side: Side) -> Result<(), 
             "fullSchemaName" => spec.full_name.clone(),
             "delimiter" => spec.delimiter.map(|delimiter| delimiter.to_string()),
             "schemaId" => spec.schema_id.map(|id| id.to_string()),
-            "nullableRepresentation" => spec.nullable.map(|nullable| match nullable {
-                NullableRepresentation::Optional => "optional".to_owned(),
-                NullableRepresentation::Wrapper => "wrapper".to_owned(),
-            }),
+            "nullableRepresentation" => spec.nullable.map(|nullable| nullable.name().to_owned()),
             _ => continue,
         };
         if is.as_deref().is_none_or(|is| !is.eq_ignore_ascii_case(&scalar_text(value))) {

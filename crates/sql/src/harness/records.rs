@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::catalog::{Source, WindowInfo};
 use crate::formats::json_text::Json;
 use crate::formats::registry::{RegisteredSchema, SchemaRegistry};
-use crate::formats::{self, CodecContext, Field, Format, FormatError, FormatSpec, Side, avro, inference, json};
+use crate::formats::{
+    self, CodecContext, Field, Format, FormatError, FormatSpec, Side, avro, inference, json, json_schema,
+};
 use crate::harness::case::{CaseRecord, CaseWindow, scalar_text};
 use crate::runtime::RawRecord;
 use crate::runtime::reader::split_window;
@@ -78,7 +80,8 @@ impl SideFormat<'_> {
                 formats::open(self.spec, self.fields.clone(), &self.context)?.encode(&[value])
             }
             Format::ProtobufNoSr => {
-                let row = json::read_row(json, &self.fields, false)?.unwrap_or_default();
+                let row = json::read_row(&named(json, &record_type(&self.fields)), &self.fields, false)?;
+                let row = row.unwrap_or_default();
                 formats::open(self.spec, self.fields.clone(), &self.context)?.encode(&row)
             }
             Format::Avro | Format::JsonSr | Format::Protobuf => self.registered_bytes(json),
@@ -92,17 +95,19 @@ impl SideFormat<'_> {
         };
         let Some(registered) = registered else {
             let unwrapped = self.spec.unwraps(self.context.side) && self.fields.len() == 1;
-            let row = json::read_row(json, &self.fields, unwrapped)?.unwrap_or_default();
+            let named = named_as(json, &self.fields, unwrapped);
+            let row = json::read_row(&named, &self.fields, unwrapped)?.unwrap_or_default();
             return formats::open(self.spec, self.fields.clone(), &self.context)?.encode(&row);
         };
         let fields = inference::fields(&registered.schema, self.spec.full_name.as_deref(), "ROWVAL")?;
         let unwrapped = is_unwrapped(&registered);
+        let named = named_as(json, &fields, unwrapped);
         if self.spec.format == Format::JsonSr {
             let mut bytes = milena_schema::wire::prefix(registered.id).to_vec();
-            bytes.extend(json.text().into_bytes());
+            bytes.extend(named.text().into_bytes());
             return Ok(Some(bytes));
         }
-        let chosen = with_choices(json, &registered);
+        let chosen = with_choices(&named, &registered);
         let row = json::read_row(&chosen, &fields, unwrapped)?.unwrap_or_default();
         let spec = FormatSpec { schema_id: Some(registered.id), wrap: Some(!unwrapped), ..self.spec.clone() };
         formats::open(&spec, fields, &self.context)?.encode(&row)
@@ -120,9 +125,16 @@ impl SideFormat<'_> {
             Format::Delimited => Ok((Json::String(text().into()), false)),
             Format::Json => Ok((owned(&text())?, false)),
             Format::JsonSr => {
-                let rest =
-                    milena_schema::wire::split_prefix(bytes).map_err(|error| FormatError(error.to_string()))?.rest;
-                Ok((owned(&String::from_utf8_lossy(rest))?, false))
+                let framed = milena_schema::wire::split_prefix(bytes).map_err(|error| FormatError(error.to_string()))?;
+                let json = owned(&String::from_utf8_lossy(framed.rest))?;
+                let registered = match framed.schema_id {
+                    milena_schema::wire::SchemaId::Id(id) => self.context.registry.by_id(id)?,
+                    milena_schema::wire::SchemaId::Guid(_) => None,
+                };
+                Ok(match registered {
+                    Some(registered) => (json_schema::as_columns(&registered, json), false),
+                    None => (json, false),
+                })
             }
             Format::Kafka | Format::ProtobufNoSr => {
                 let codec = formats::open(self.spec, self.fields.clone(), &self.context)?;
@@ -151,6 +163,40 @@ impl SideFormat<'_> {
     }
 }
 
+/// Test cases spell names in whatever case; these are those of the columns or the schema.
+fn named<'a>(json: &Json<'a>, sql_type: &SqlType) -> Json<'a> {
+    match (json, sql_type) {
+        (Json::Object(members), SqlType::Struct(structure)) => {
+            let member = |(name, json): &(std::borrow::Cow<'a, str>, Json<'a>)| {
+                let is_it = |field: &&crate::types::StructField| field.name.eq_ignore_ascii_case(name);
+                match structure.fields.iter().find(is_it) {
+                    Some(field) => (field.name.to_string().into(), named(json, &field.field_type)),
+                    None => (name.clone(), json.clone()),
+                }
+            };
+            Json::Object(members.iter().map(member).collect())
+        }
+        (Json::Object(members), SqlType::Map(_, value)) => {
+            Json::Object(members.iter().map(|(name, json)| (name.clone(), named(json, value))).collect())
+        }
+        (Json::Array(elements), SqlType::Array(element)) => {
+            Json::Array(elements.iter().map(|json| named(json, element)).collect())
+        }
+        _ => json.clone(),
+    }
+}
+
+fn named_as<'a>(json: &Json<'a>, fields: &[Field], unwrapped: bool) -> Json<'a> {
+    match fields {
+        [field] if unwrapped => named(json, &field.field_type),
+        _ => named(json, &record_type(fields)),
+    }
+}
+
+fn record_type(fields: &[Field]) -> SqlType {
+    SqlType::structure(fields.iter().map(|field| (field.name.clone(), field.field_type.clone())))
+}
+
 /// Test cases give a union of several types a value of the first.
 fn with_choices<'a>(json: &Json<'a>, registered: &RegisteredSchema) -> Json<'a> {
     let (Json::Object(members), Some(schema)) = (json, registered.schema.as_avro()) else { return json.clone() };
@@ -176,9 +222,7 @@ fn row_json(row: &[crate::value::Value], fields: &[Field], single: bool) -> Resu
     match (row, fields) {
         ([value], [field]) if single => json::write(value, &field.field_type, &mut text),
         _ => {
-            let structure =
-                SqlType::structure(fields.iter().map(|field| (field.name.clone(), field.field_type.clone())));
-            json::write(&crate::value::Value::structure(row.to_vec()), &structure, &mut text);
+            json::write(&crate::value::Value::structure(row.to_vec()), &record_type(fields), &mut text);
         }
     }
     owned(&text)

@@ -241,3 +241,15 @@ fn check_topic(
     }
     failure.map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_take_refuse_and_register_what_they_should() {
+        let outcomes = run_file("formats", include_str!("../../tests/cases/formats.json"));
+        let failures: Vec<_> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
+        assert!(!outcomes.is_empty() && failures.is_empty(), "{failures:?}");
+    }
+}

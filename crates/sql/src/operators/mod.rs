@@ -142,8 +142,10 @@ pub struct Undecodable<'a> {
     pub topic: &'a str,
     /// `key` or `value`.
     pub target: &'static str,
-    /// What is wrong.
+    /// What failed.
     pub message: &'a str,
+    /// What is wrong with it.
+    pub cause: &'a str,
     /// The bytes.
     pub bytes: Option<&'a [u8]>,
 }

@@ -40,11 +40,11 @@ pub fn create(
     let topic = with.topic.clone().unwrap_or_else(|| format!("{}{}", settings.topic_prefix(), statement.name));
     let timestamp = timestamp_column(&with, &schema)?;
     planned.check_key()?;
-    let key_format = key_format(&with, left, &schema, &statement.name, settings)?;
+    let mut key_format = key_format(&with, left, &schema, &statement.name, settings)?;
     let mut value_format = with.value_spec(Some(&left.value_format), settings)?;
     value_format.wrap = wrapping(with.wrap, &schema, &value_format, settings)?;
     support::check_schema(&schema, &key_format, &value_format)?;
-    for (side, spec) in [(Side::Key, &key_format), (Side::Value, &value_format)] {
+    for (side, spec) in [(Side::Key, &mut key_format), (Side::Value, &mut value_format)] {
         check_physical(&schema, side, spec, &topic, registry)?;
     }
     let integer = |name| settings.integer(name);
@@ -98,62 +98,43 @@ fn key_format(
         }
     }
     if spec.format == Format::Avro && spec.full_name.is_none() {
-        spec.full_name = Some(key_record(sink));
+        spec.full_name = Some(avro_schema::key_record(sink));
     }
     Ok(spec)
 }
 
-/// The record of a key that nobody named: of the sink's name.
-pub fn key_record(sink: &str) -> String {
-    let mut name = String::new();
-    for part in sink.split(|c: char| !c.is_ascii_alphanumeric()) {
-        let mut characters = part.chars();
-        name.extend(characters.next().map(|first| first.to_ascii_uppercase()));
-        name.push_str(&characters.as_str().to_ascii_lowercase());
-    }
-    format!("{}.{name}Key", avro_schema::NAMESPACE)
-}
-
-/// Checks that the columns are those of the registered schema that is to be written.
+/// Checks that the columns are those of the registered schema that is to be written, whose name the format gets.
 fn check_physical(
     schema: &Schema,
     side: Side,
-    spec: &FormatSpec,
+    spec: &mut FormatSpec,
     topic: &str,
     registry: &Arc<dyn SchemaRegistry>,
 ) -> Result<(), StatementError> {
     if spec.schema_id.is_none() {
         return Ok(());
     }
-    let property = if side == Side::Key { "KEY" } else { "VALUE" };
-    if !spec.format.has_registry() {
-        return Err(StatementError(format!(
-            "{property}_FORMAT should support schema inference when {property}_SCHEMA_ID is provided. Current format is \
-             {}.",
-            spec.format
-        )));
-    }
     let context = CodecContext { topic: topic.to_owned(), side, registry: registry.clone() };
-    let physical = inference::infer(spec, &context)?.fields;
-    let columns: Vec<_> = match side {
-        Side::Key => schema.keys().iter().collect(),
-        Side::Value => schema.values().collect(),
+    let inferred = inference::infer(spec, &context)?;
+    let columns: Vec<Column> = match side {
+        Side::Key => schema.keys().to_vec(),
+        Side::Value => schema.values().cloned().collect(),
     };
-    let single = !spec.unwraps(side) || columns.len() != 1;
-    let fits = |column: &Column, field: &crate::formats::Field| {
-        (column.name == field.name || !single) && column.column_type == field.field_type
+    let column = |field: &crate::formats::Field| match side {
+        Side::Key => Column::key(field.name.clone(), field.field_type.clone()),
+        Side::Value => Column::value(field.name.clone(), field.field_type.clone()),
     };
+    let physical: Vec<Column> = inferred.fields.iter().map(column).collect();
     // Further fields of the schema stay without a value.
-    let changed: Vec<_> = columns
-        .iter()
-        .enumerate()
-        .filter(|(position, column)| physical.get(*position).is_none_or(|field| !fits(column, field)))
-        .map(|(_, column)| format!("`{}` {}", column.name, column.column_type))
-        .collect();
+    let changed = columns.iter().enumerate().filter(|(position, column)| physical.get(*position) != Some(*column));
+    let changed: Vec<_> = changed.map(|(_, column)| column.to_string()).collect();
     if changed.is_empty() {
+        if spec.full_name.is_none() {
+            spec.full_name = inferred.schema.schema.record_name();
+        }
         return Ok(());
     }
-    let list: Vec<_> = physical.iter().map(|field| format!("`{}` {}", field.name, field.field_type)).collect();
+    let list: Vec<_> = physical.iter().map(ToString::to_string).collect();
     Err(StatementError(format!(
         "The following {} columns are changed, missing or reordered: [{}]. Schema from schema registry is [{}]",
         side.name(),

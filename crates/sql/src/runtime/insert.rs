@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::ast::{InsertValues, Name, SourceKind};
 use crate::catalog::schema::{Column, Namespace, Schema};
 use crate::catalog::{Catalog, Settings, Source, StatementError};
-use crate::formats::registry::SchemaRegistry;
+use crate::formats::registry::{RegisteredSchema, SchemaRegistry};
 use crate::formats::{self, CodecContext, Field, FormatError, FormatSpec, Side, inference};
 use crate::planner::compile::strict_constant;
 use crate::planner::scope::hint;
@@ -105,7 +105,7 @@ impl Insertion {
             false => None,
         };
         if let Some(latest) = latest
-            && are_alike(&inferred(spec, latest.id, context), &fields, spec, context.side)
+            && are_alike(&inferred(spec, &latest, &fields, context.side), &fields, spec, context.side)
         {
             let registered = FormatSpec { schema_id: Some(latest.id), ..spec.clone() };
             let encoded = formats::open(&registered, fields.clone(), context).and_then(|value| value.encode(&self.row));
@@ -131,8 +131,14 @@ fn key_format(source: &Source, context: &CodecContext) -> Result<FormatSpec, Sta
              schema in schema registry. {error}"
         ))
     })?;
-    let Some(latest) = latest else { return Ok(spec.clone()) };
-    let registered = inferred(spec, latest.id, context);
+    let Some(latest) = latest else {
+        return Err(StatementError(format!(
+            "Failed to fetch key schema ({}). Please check if schema exists in Schema Registry and/or check connection with \
+             Schema Registry.",
+            context.subject()
+        )));
+    };
+    let registered = inferred(spec, &latest, &fields, context.side);
     if are_alike(&registered, &fields, spec, context.side) {
         return Ok(FormatSpec { schema_id: spec.schema_id.or(Some(latest.id)), ..spec.clone() });
     }
@@ -147,10 +153,11 @@ fn key_format(source: &Source, context: &CodecContext) -> Result<FormatSpec, Sta
     )))
 }
 
-/// The columns of a registered schema; none for one that is not of the format.
-fn inferred(spec: &FormatSpec, id: i32, context: &CodecContext) -> Vec<Field> {
-    let spec = FormatSpec { schema_id: Some(id), ..spec.clone() };
-    inference::infer(&spec, context).map(|inferred| inferred.fields).unwrap_or_default()
+/// The columns of a registered schema as `columns` are written; none for one that is not of the format.
+fn inferred(spec: &FormatSpec, registered: &RegisteredSchema, columns: &[Field], side: Side) -> Vec<Field> {
+    let spec = FormatSpec { schema_id: Some(registered.id), ..spec.clone() };
+    let unwrapped = spec.unwraps(side) && columns.len() == 1;
+    inference::columns(&spec, side, unwrapped, &registered.schema).unwrap_or_default()
 }
 
 /// Whether columns have the same names and types, however they are spelt. A column that stands alone has no name.

@@ -7,7 +7,7 @@ use super::{RawRecord, RecordError};
 use crate::catalog::schema::Namespace;
 use crate::catalog::{Settings, Source};
 use crate::formats::registry::SchemaRegistry;
-use crate::formats::{self, CodecContext, FormatError, RowCodec, Side};
+use crate::formats::{self, CodecContext, Format, FormatError, RowCodec, Side};
 use crate::operators::{Change, Key, ProcessingLog, Row, Undecodable, WindowBounds};
 use crate::runtime::writer::column_time;
 use crate::value::Value;
@@ -117,8 +117,21 @@ impl SourceReader {
         if self.fail_on_error {
             return Err(RecordError(format!("Failed to deserialize {target} from topic: {topic}. {error}")));
         }
-        log.undecodable(&Undecodable { topic, target, message: &error.0, bytes });
+        let message = self.failure(target, error);
+        log.undecodable(&Undecodable { topic, target, message: &message, cause: &error.0, bytes });
         Ok(None)
+    }
+
+    /// What has failed, as the log says it of each format.
+    fn failure(&self, target: &str, error: &FormatError) -> String {
+        let topic = &self.source.topic;
+        let spec = if target == "key" { &self.source.key_format } else { &self.source.value_format };
+        match spec.format {
+            Format::Json => format!("Failed to deserialize {target} from topic: {topic}. {error}"),
+            Format::Delimited => "Error deserializing delimited".to_owned(),
+            Format::Kafka => format!("Error deserializing KAFKA message from topic: {topic}"),
+            _ => format!("Error deserializing message from topic: {topic}"),
+        }
     }
 
     fn key(&self, record: &RawRecord) -> Result<Key, FormatError> {

@@ -238,14 +238,20 @@ const COLUMN_BYTES: usize = 16;
 /// Columns of a row that follow those of the value: pseudo columns, key, bounds of windows.
 const MORE_COLUMNS: usize = 8;
 
-/// The position of `name` exactly, else of the first name that differs only in case.
+/// The column that a written name belongs to: the one called so exactly, else in upper case.
 pub(super) fn position_of<'n>(names: impl Iterator<Item = &'n str> + Clone, name: &str) -> Option<usize> {
-    let exact = names.clone().position(|other| other == name);
-    exact.or_else(|| names.clone().position(|other| other.eq_ignore_ascii_case(name)))
+    let exact = names.clone().position(|column| column == name);
+    exact.or_else(|| {
+        let upper = name.to_uppercase();
+        names.clone().position(|column| column == upper)
+    })
 }
 
+/// As [`position_of`], with names as Avro has them.
 fn column_of(fields: &[impl Named], name: &str) -> Option<usize> {
-    position_of(fields.iter().map(Named::name), name)
+    let known = position_of(fields.iter().map(Named::name), name);
+    let dotted = |field: &dyn Named| field.name().contains('.') && avro_schema::field_name(field.name()) == name;
+    known.or_else(|| fields.iter().position(|field| dotted(field)))
 }
 
 /// A scalar of a format with types as a column of type `wanted` takes it: numbers become wider ones, everything text.

@@ -9,6 +9,7 @@ use super::writer::branch_name;
 use super::{Named, column_of, scalar};
 use crate::formats::FormatError;
 use crate::formats::avro_schema::map_entry;
+use crate::formats::coercion::{self, Written};
 use crate::formats::json::exact_decimal;
 use crate::types::SqlType;
 use crate::value::{MapValue, Value};
@@ -59,6 +60,9 @@ impl<'b> Reader<'_, 'b> {
     }
 
     fn nested(&mut self, avro: &Type, wanted: Option<&SqlType>) -> Result<Value, FormatError> {
+        if let Some(wanted) = wanted {
+            self.check(avro, wanted)?;
+        }
         let value = match &avro.kind {
             Kind::Null => Value::Null,
             Kind::Boolean => Value::Boolean(self.take(1)? == [1]),
@@ -108,6 +112,9 @@ impl<'b> Reader<'_, 'b> {
         let branch = *branch.ok_or_else(|| FormatError::new("no such branch of a union"))?;
         let avro = self.schema.type_of(branch);
         let others = branches.iter().filter(|id| !matches!(self.schema.type_of(**id).kind, Kind::Null)).count();
+        if let (Kind::Null, 1, Some(wanted)) = (&avro.kind, others, wanted) {
+            branches.iter().try_for_each(|id| self.check(self.schema.type_of(*id), wanted))?;
+        }
         match wanted {
             Some(SqlType::Struct(structure)) if others > 1 && !matches!(avro.kind, Kind::Null) => {
                 let position = column_of(&structure.fields, branch_name(avro));
@@ -120,6 +127,24 @@ impl<'b> Reader<'_, 'b> {
             }
             wanted => self.value(avro, wanted),
         }
+    }
+
+    /// Checks that a column of type `wanted` takes values of this type; unions are looked at when it is known what they hold.
+    fn check(&self, avro: &Type, wanted: &SqlType) -> Result<(), FormatError> {
+        let written = match &avro.kind {
+            Kind::Null | Kind::Union(_) => return Ok(()),
+            Kind::Boolean => Written::Boolean,
+            Kind::Int => Written::Int32,
+            Kind::Long => Written::Int64,
+            Kind::Float => Written::Float32,
+            Kind::Double => Written::Float64,
+            Kind::String | Kind::Enum(_) => Written::Text,
+            Kind::Bytes | Kind::Fixed(_) => Written::Bytes,
+            Kind::Array(items) if map_entry(self.schema.type_of(*items)).is_none() => Written::Array,
+            Kind::Array(_) | Kind::Map(_) => Written::Map,
+            Kind::Record(_) => Written::Struct,
+        };
+        coercion::check(written, wanted)
     }
 
     fn elements(&mut self, items: &Type, wanted: Option<&SqlType>) -> Result<Value, FormatError> {
