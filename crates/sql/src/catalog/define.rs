@@ -114,9 +114,7 @@ fn check_schema_id(side: Side, spec: &FormatSpec, has_columns: bool) -> Result<(
         )));
     }
     if has_columns {
-        return Err(StatementError(format!(
-            "Table elements and {property} cannot both exist for create statement."
-        )));
+        return Err(StatementError(format!("Table elements and {property} cannot both exist for create statement.")));
     }
     Ok(())
 }

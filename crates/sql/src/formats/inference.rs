@@ -31,16 +31,17 @@ pub fn infer(spec: &FormatSpec, context: &CodecContext) -> Result<Inferred, Form
     };
     let schema = found.ok_or_else(|| unknown(spec, context))?;
     check_format(spec, context, &schema.schema)?;
-    let fields = columns(spec, context.side, spec.unwraps(context.side), &schema.schema).map_err(|FormatError(reason)| {
-        FormatError(format!(
-            "Unable to verify if the {} schema for {} is compatible with ksqlDB.\nReason: {reason}\n\nPlease see \
+    let fields =
+        columns(spec, context.side, spec.unwraps(context.side), &schema.schema).map_err(|FormatError(reason)| {
+            FormatError(format!(
+                "Unable to verify if the {} schema for {} is compatible with ksqlDB.\nReason: {reason}\n\nPlease see \
              https://github.com/confluentinc/ksql/issues/ to see if this particular reason is already known.\nIf not, \
              please log a new issue, including this full error message.\nSchema:{}",
-            context.side.name(),
-            place(spec, context),
-            schema.schema.canonical()
-        ))
-    })?;
+                context.side.name(),
+                place(spec, context),
+                schema.schema.canonical()
+            ))
+        })?;
     if context.side == Side::Key && fields.len() > 1 {
         return Err(FormatError(format!(
             "The key schema for {} contains multiple columns, which is not supported by ksqlDB at this time.\nSchema:{}",
@@ -247,10 +248,7 @@ mod tests {
         let text = "syntax = \"proto3\"; message M { int32 a = 1; map<int32, string> b = 2; N n = 3; \
                     message N { map<int64, string> c = 1; string d = 2; } }";
         let found = inferred(Format::Protobuf, SchemaType::Protobuf, text).unwrap();
-        assert_eq!(
-            found,
-            ["A INTEGER", "B MAP<STRING, STRING>", "N STRUCT<`C` MAP<STRING, STRING>, `D` STRING>"]
-        );
+        assert_eq!(found, ["A INTEGER", "B MAP<STRING, STRING>", "N STRUCT<`C` MAP<STRING, STRING>, `D` STRING>"]);
         let text = r#"{"type":"record","name":"M","fields":[{"name":"b","type":{"type":"array","items":{"type":"record",
             "name":"e","connect.internal.type":"MapEntry","fields":[{"name":"key","type":"double"},{"name":"value",
             "type":"int"}]}}}]}"#;

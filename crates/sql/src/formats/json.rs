@@ -105,18 +105,13 @@ pub fn read_row(json: &Json<'_>, fields: &[Field], unwrapped: bool) -> Result<Op
         let wanted = format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "));
         return Err(placed(refused(json, &wanted), "$"));
     };
-    let column = |field: &Field| {
-        read_member(members, &field.name, &field.field_type).map_err(|error| placed(error, "$"))
-    };
+    let column =
+        |field: &Field| read_member(members, &field.name, &field.field_type).map_err(|error| placed(error, "$"));
     fields.iter().map(column).collect::<Result<_, _>>().map(Some)
 }
 
 /// The member of a column or field; null without one.
-fn read_member(
-    members: &[(Cow<'_, str>, Json<'_>)],
-    name: &str,
-    field_type: &SqlType,
-) -> Result<Value, FormatError> {
+fn read_member(members: &[(Cow<'_, str>, Json<'_>)], name: &str, field_type: &SqlType) -> Result<Value, FormatError> {
     let Some(value) = member(members, name) else { return Ok(Value::Null) };
     read(value, field_type).map_err(|error| placed(error, &format!(".{name}")))
 }
@@ -238,8 +233,7 @@ pub fn read(json: &Json<'_>, field_type: &SqlType) -> Result<Value, FormatError>
                 let mut entries = MapValue::new();
                 for (name, value) in members {
                     let key = read(&Json::String(Cow::Borrowed(name)), key_type)?;
-                    let value =
-                        read(value, value_type).map_err(|error| placed(error, &format!(".{name}.value")))?;
+                    let value = read(value, value_type).map_err(|error| placed(error, &format!(".{name}.value")))?;
                     entries.insert(key, value);
                 }
                 Value::map(entries)
@@ -248,8 +242,7 @@ pub fn read(json: &Json<'_>, field_type: &SqlType) -> Result<Value, FormatError>
         },
         SqlType::Struct(structure) => match json {
             Json::Object(members) => {
-                let fields =
-                    structure.fields.iter().map(|field| read_member(members, &field.name, &field.field_type));
+                let fields = structure.fields.iter().map(|field| read_member(members, &field.name, &field.field_type));
                 Value::structure(fields.collect::<Result<_, _>>()?)
             }
             _ => return Err(refused()),
@@ -268,9 +261,7 @@ fn uncoerced(field_type: &SqlType) -> FormatError {
 pub(super) fn time_of_day(ms: i64) -> Result<Value, FormatError> {
     let inside = i32::try_from(ms).ok().filter(|ms| (0..=DAY_MS).contains(ms));
     inside.map(Value::Time).ok_or_else(|| {
-        FormatError(format!(
-            "Time values must use number of milliseconds greater than 0 and less than {DAY_MS}."
-        ))
+        FormatError(format!("Time values must use number of milliseconds greater than 0 and less than {DAY_MS}."))
     })
 }
 
@@ -302,7 +293,11 @@ pub(super) fn exact_decimal(decimal: &BigDecimal, target: DecimalType) -> Result
 /// The plain text of a decimal, unless that would be endless.
 fn shown(decimal: &BigDecimal) -> String {
     const PLAIN_MAX: u64 = 1000;
-    if decimal.fractional_digit_count().unsigned_abs() > PLAIN_MAX { decimal.to_string() } else { decimal_text(decimal) }
+    if decimal.fractional_digit_count().unsigned_abs() > PLAIN_MAX {
+        decimal.to_string()
+    } else {
+        decimal_text(decimal)
+    }
 }
 
 fn kind(json: &Json<'_>) -> &'static str {

@@ -120,16 +120,7 @@ mod tests {
     fn what_is_unusual_is_left_to_others() {
         let mut fields = fields();
         let rows = RowReader::new(&fields);
-        for text in [
-            "",
-            "null",
-            "[1]",
-            "{",
-            "{\"id\":true}",
-            "{\"id\":1,\"ID\":2}",
-            "{\"id\":1,}",
-            "{\"x\":nul}",
-        ] {
+        for text in ["", "null", "[1]", "{", "{\"id\":true}", "{\"id\":1,\"ID\":2}", "{\"id\":1,}", "{\"x\":nul}"] {
             assert_eq!(rows.read(text, &fields), None, "{text}");
         }
         fields[3].name = "name".into();

@@ -89,10 +89,8 @@ fn check_columns(columns: &[&Column], spec: &FormatSpec) -> Result<(), FormatErr
             "PROTOBUF format only supports MAP types with STRING keys. See https://github.com/confluentinc/ksql/issues/6177.",
         ),
         Format::Avro => {
-            let field = |column: &&Column| super::Field {
-                name: column.name.clone(),
-                field_type: column.column_type.clone(),
-            };
+            let field =
+                |column: &&Column| super::Field { name: column.name.clone(), field_type: column.column_type.clone() };
             let fields: Vec<_> = columns.iter().map(field).collect();
             avro_schema::schema_text(&fields, spec.full_name.as_deref().unwrap_or(avro_schema::VALUE_RECORD), false)?;
             text_map_keys(columns, "Avro only supports MAPs with STRING keys")

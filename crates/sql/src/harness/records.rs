@@ -125,7 +125,8 @@ impl SideFormat<'_> {
             Format::Delimited => Ok((Json::String(text().into()), false)),
             Format::Json => Ok((owned(&text())?, false)),
             Format::JsonSr => {
-                let framed = milena_schema::wire::split_prefix(bytes).map_err(|error| FormatError(error.to_string()))?;
+                let framed =
+                    milena_schema::wire::split_prefix(bytes).map_err(|error| FormatError(error.to_string()))?;
                 let json = owned(&String::from_utf8_lossy(framed.rest))?;
                 let registered = match framed.schema_id {
                     milena_schema::wire::SchemaId::Id(id) => self.context.registry.by_id(id)?,

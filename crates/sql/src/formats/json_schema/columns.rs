@@ -67,7 +67,8 @@ fn hashed(names: &mut [(&str, &Node)]) {
     while names.len() > buckets as usize * 3 / 4 {
         buckets *= 2;
     }
-    let hash = |name: &str| name.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    let hash =
+        |name: &str| name.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
     names.sort_by_key(|(name, _)| {
         let hash = hash(name);
         (hash ^ (hash >> 16)) & (buckets - 1)

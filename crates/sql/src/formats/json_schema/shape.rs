@@ -92,11 +92,12 @@ impl Shape {
                 Json::Array(elements.into_iter().map(|json| element.read(json)).collect())
             }
             (Shape::Object(properties), Json::Object(members)) => {
-                let member = |(name, json): (Cow<'a, str>, Json<'a>)| {
-                    match properties.iter().find(|property| property.name == name) {
-                        Some(property) => (name, property.shape.read(json)),
-                        None => (name, json),
-                    }
+                let member = |(name, json): (Cow<'a, str>, Json<'a>)| match properties
+                    .iter()
+                    .find(|property| property.name == name)
+                {
+                    Some(property) => (name, property.shape.read(json)),
+                    None => (name, json),
                 };
                 Json::Object(members.into_iter().map(member).collect())
             }
@@ -130,7 +131,8 @@ impl Shape {
                 if !entries {
                     return Ok(Json::Object(members));
                 }
-                let entry = |(name, json)| Json::Object(vec![("key".into(), Json::String(name)), ("value".into(), json)]);
+                let entry =
+                    |(name, json)| Json::Object(vec![("key".into(), Json::String(name)), ("value".into(), json)]);
                 Json::Array(members.into_iter().map(entry).collect())
             }
             (Shape::Choice(choices), Json::Object(members)) => {
@@ -163,10 +165,7 @@ impl Property {
             SqlType::Map(..) => "MAP",
             SqlType::Struct(_) => "STRUCT",
         };
-        Err(FormatError(format!(
-            "Invalid value: null used for required field: \"{}\", schema type: {kind}",
-            self.name
-        )))
+        Err(FormatError(format!("Invalid value: null used for required field: \"{}\", schema type: {kind}", self.name)))
     }
 }
 
@@ -223,10 +222,13 @@ fn chosen<'a>(choices: &[Choice], json: Json<'a>) -> Json<'a> {
 fn fits(sql_type: &SqlType, json: &Json<'_>) -> bool {
     let is_whole = |text: &str| !text.contains(['.', 'e', 'E']);
     match (sql_type, json) {
-        (SqlType::Boolean, Json::Bool(_)) | (SqlType::String, Json::String(_)) | (SqlType::Double, Json::Number(_)) => true,
-        (SqlType::Integer | SqlType::Bigint | SqlType::Date | SqlType::Time | SqlType::Timestamp, Json::Number(text)) => {
-            is_whole(text)
+        (SqlType::Boolean, Json::Bool(_)) | (SqlType::String, Json::String(_)) | (SqlType::Double, Json::Number(_)) => {
+            true
         }
+        (
+            SqlType::Integer | SqlType::Bigint | SqlType::Date | SqlType::Time | SqlType::Timestamp,
+            Json::Number(text),
+        ) => is_whole(text),
         (SqlType::Decimal(_), Json::Number(text)) => !is_whole(text),
         (SqlType::Array(_) | SqlType::Map(..), Json::Array(_)) | (SqlType::Map(..), Json::Object(_)) => true,
         (SqlType::Struct(structure), Json::Object(members)) => {
