@@ -207,7 +207,8 @@ def test_push_queries_are_limited(kafka, tmp_path):
         for lines in running:
             next(lines)
         answer = sql.post("/query-stream", {"sql": statement})
-        assert (answer.status_code, answer.json()["error_code"]) == (400, 40003)
+        assert (answer.status_code, answer.json()["error_code"]) == (400, 40001)
+        assert "active, push queries" in answer.json()["message"]
         # Others than push queries go on.
         assert sql.query("SELECT * FROM limited;") == ([], "Query Completed")
         running.pop().close()
@@ -288,9 +289,10 @@ def test_the_first_line_that_is_no_record_ends_the_stream(sql):
     stream(sql, "stopped")
     good = {"id": "a", "N": 1, "more": "is passed over"}
     for bad, message in [("{no JSON", "Invalid JSON in inserts stream"), ("[1]", "Invalid JSON in inserts stream"),
-                         ({"n": "x"}, "Can't coerce a field of type class java.lang.String (x) into type INTEGER"),
-                         ({"n": 1.5}, "Can't coerce a field of type class java.lang.Double (1.5) into type INTEGER"),
-                         ({"id": 1}, "Can't coerce a field of type class java.lang.Integer (1) into type STRING")]:
+                         ({"id": "a", "n": "x"}, "Can't coerce a field of type class java.lang.String into type INTEGER"),
+                         ({"id": "a", "n": 1.5}, "Can't coerce a field of type class java.lang.Double into type INTEGER"),
+                         ({"id": 1}, "Can't coerce a field of type class java.lang.Integer into type STRING"),
+                         ({"n": 1}, "Key field must be specified: ID")]:
         status, answer = inserted(sql, {"target": "stopped"}, good, bad, good)
         assert status == 200
         first, second = (json.loads(line) for line in answer.text.splitlines())
@@ -306,8 +308,7 @@ def test_targets_that_take_no_rows(sql):
              "WITH (kafka_topic='t_target', partitions=1, value_format='JSON');"
              "CREATE SOURCE STREAM s_target (id STRING KEY, n INT) WITH (kafka_topic='t_target', value_format='JSON');")
     for target, code, message in [
-            ({"target": "nowhere"}, 40001, "Cannot insert values into an unknown stream: `NOWHERE`"),
-            ({"target": "t_target"}, 40001, "Cannot insert into a table"),
+            ({"target": "nowhere"}, 40001, "Cannot insert values into an unknown stream/table: `NOWHERE`"),
             ({"target": "s_target"}, 40001, "Cannot insert values into read-only stream: S_TARGET"),
             ({"targt": "s"}, 40000, 'Missing field "target" in request')]:
         status, answer = inserted(sql, target, {"id": "a"})
@@ -344,15 +345,16 @@ def test_a_client_that_does_not_read_acknowledgements_is_not_read_on(sql):
     assert sql.query("SELECT n FROM unheard LIMIT 1;")[0] == [[0]]
 
 
-MALFORMED = [b"", b"{", b"[]", b"null", b"42", b"\xff\xfe", b'{"ksql": 5}', b'{"sql": null}', 
-             b'{"ksql": "SELECT"}', b'{"sql": "SELECT * FROM s EMIT CHANGES;", "properties": 7}',
+NO_STATEMENT = [b'{"sql": null}', b'{"queryId": {}}', b'{"target": []}']
+MALFORMED = [b"", b"{", b"[]", b"null", b"42", b"\xff\xfe", b'{"ksql": 5}', b'{"ksql": "SELECT"}',
+             b'{"sql": "SELECT * FROM s EMIT CHANGES;", "properties": 7}',
              b'{"ksql": "SELECT * FROM s EMIT CHANGES;", "streamsProperties": []}',
-             b'{"queryId": {}}', b'{"target": []}', b'{"ksql": "' + b"(" * 100_000 + b'"}', b"[" * 100_000]
+             b'{"ksql": "' + b"(" * 100_000 + b'"}', b"[" * 100_000]
 
 
 @pytest.mark.parametrize("path", ["/ksql", "/query", "/query-stream", "/close-query", "/inserts-stream"])
 def test_malformed_requests_are_refused(sql, path):
-    for body in MALFORMED:
+    for body in MALFORMED + (NO_STATEMENT if path != "/ksql" else []):
         for content_type in ("application/json", KSQL_JSON, "text/plain"):
             answer = sql.session.post(sql.url + path, data=body, headers={"Content-Type": content_type}, timeout=60)
             assert answer.status_code == 400, (body[:80], answer.text)

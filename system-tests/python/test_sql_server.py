@@ -42,26 +42,42 @@ def test_sources_are_created_described_and_dropped(new_sql):
     assert shown["@type"] == "streams"
     assert shown["streams"] == [{"type": "STREAM", "name": "ORDERS", "topic": "orders_described", "keyFormat": "KAFKA",
                                  "valueFormat": "JSON", "isWindowed": False}]
+    [described] = sql.ksql("DESCRIBE orders;")
+    plain = described["sourceDescription"]
+    assert (plain["partitions"], plain["replication"], plain["extended"]) == (2, 1, False)
+    assert plain["statement"].startswith("CREATE STREAM orders")
     [described] = sql.ksql("DESCRIBE orders EXTENDED;")
     description = described["sourceDescription"]
     assert [(field["name"], field["schema"]["type"], field.get("type")) for field in description["fields"]] == [
         ("ID", "STRING", "KEY"), ("N", "INTEGER", None)]
     assert description["partitions"] == 2
     assert "already exists" in sql.refused("CREATE STREAM orders (a INT) WITH (kafka_topic='orders_described', value_format='JSON');")
-    assert "does not exist" in sql.refused("CREATE STREAM x (a INT) WITH (kafka_topic='missing', value_format='JSON');")
+    assert "does not exist" in sql.refused("CREATE STREAM x (a INT) WITH (kafka_topic='missing', value_format='JSON');", 40000)
+    sql.ksql("CREATE STREAM other (n INT) WITH (kafka_topic='orders_described', value_format='JSON');")
+    assert "other data sources (OTHER)" in sql.refused("DROP STREAM orders DELETE TOPIC;", 50000)
+    sql.ksql("DROP STREAM other;")
     [dropped] = sql.ksql("DROP STREAM orders DELETE TOPIC;")
     assert dropped["commandStatus"]["message"] == "Source `ORDERS` (topic: orders_described) was dropped."
+    assert dropped["statementText"] == "DROP STREAM ORDERS;"
     [topics] = sql.ksql("SHOW TOPICS;")
     assert "orders_described" not in [topic["name"] for topic in topics["topics"]]
 
 
-def test_statements_before_the_one_that_fails_stay(new_sql):
+def test_all_statements_are_tried_before_the_first_is_executed(new_sql):
     sql = new_sql()
     answer = sql.post("/ksql", {"ksql": "CREATE TYPE t AS STRUCT<a INT>; SHOW TYPES; DESCRIBE nothing;"})
     assert answer.status_code == 400
     body = answer.json()
     assert (body["@type"], body["error_code"], body["statementText"]) == ("statement_error", 40001, "DESCRIBE nothing;")
-    assert [entity["@type"] for entity in body["entities"]] == ["currentStatus", "type_list"]
+    assert body["entities"] == [] and sql.ksql("SHOW TYPES;")[0]["types"] == {}
+    create = "CREATE STREAM tried (id STRING KEY, n INT) WITH (kafka_topic='tried', partitions=2, value_format='JSON');"
+    sql.refused(create + "INSERT INTO tried VALUES ('a', 'b');")
+    sql.refused(create + "SELECT * FROM tried;", 40002)
+    assert sql.ksql("SHOW STREAMS;")[0]["streams"] == []
+    answers = sql.ksql(create + "CREATE STREAM again (n INT) WITH (kafka_topic='tried', value_format='JSON');"
+                       "CREATE TABLE counted AS SELECT id, COUNT(*) AS total FROM tried GROUP BY id;"
+                       "INSERT INTO tried VALUES ('a', 1); DESCRIBE counted; EXPLAIN SELECT * FROM again EMIT CHANGES;")
+    assert [answer["@type"] for answer in answers] == ["currentStatus"] * 3 + ["sourceDescription", "queryDescription"]
     sql.refused("SELECT * FROM a;", 40002)
     assert "Syntax Error" in sql.refused("CREATE NONSENSE;")
 
@@ -159,6 +175,10 @@ def test_assertions_wait_and_fail(new_sql, kafka):
     assert (answer["@type"], answer["exists"]) == ("assert_topic", True)
     assert "expected 4 got 3" in sql.refused("ASSERT TOPIC asserted WITH (PARTITIONS=4) TIMEOUT 10 MILLISECONDS;", 41700)
     sql.refused("ASSERT NOT EXISTS TOPIC asserted TIMEOUT 10 MILLISECONDS;", 41700)
+    message = "Topic nowhere does not exist"
+    assert sql.refused("ASSERT TOPIC nowhere WITH (PARTITIONS='1') TIMEOUT 10 MILLISECONDS;", 41700) == message
+    unknown = sql.refused("ASSERT TOPIC asserted WITH (PARTITIONS='3', OTHER=1) TIMEOUT 10 MILLISECONDS;", 41700)
+    assert "config partitions, expected 3 got 3" in unknown and "Cannot assert unknown topic property: OTHER" in unknown
 
 
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])

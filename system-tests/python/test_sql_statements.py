@@ -83,7 +83,10 @@ def test_creation_tells_what_is_there_and_what_may_be_replaced(sql):
     assert "A stream with the same name already exists" in sql.refused(create.format("", "", ""))
     [dropped] = sql.ksql("DROP STREAM IF EXISTS nothing_there;")
     assert dropped["commandStatus"]["message"] == "Source `NOTHING_THERE` does not exist."
-    assert "ALTER SYSTEM" in sql.refused("ALTER SYSTEM 'ksql.service.id'='x';")
+    refused = sql.refused("ALTER SYSTEM 'ksql.service.id'='x';", 50000)
+    assert refused.startswith("Could not write the statement") and "\nCaused by: Cannot alter system configs" in refused
+    [warning] = sql.ksql("UNDEFINE nothing_there;")
+    assert warning["message"] == "Cannot undefine variable 'nothing_there' which was never defined"
 
 
 def test_a_request_waits_for_the_command_that_it_names(sql):
@@ -200,7 +203,14 @@ def test_extended_descriptions_tell_how_far_queries_have_read(platform, sql):
     assert plan[1].startswith("\t\t > [ PROJECT ]") and plan[-1].lstrip().startswith("> [ SOURCE ]")
     assert "Source: KSTREAM-SOURCE-" in description["topology"] and "(topic: FAR_TOTALS)" in description["topology"]
     [explained] = sql.ksql("EXPLAIN SELECT id, n FROM far WHERE n > 1 EMIT CHANGES;")
-    assert "[ FILTER ]" in explained["queryDescription"]["executionPlan"]
+    description = explained["queryDescription"]
+    assert "[ FILTER ]" in description["executionPlan"] and description["id"].startswith("transient_FAR_")
+    assert description["statementText"] == "SELECT id, n FROM far WHERE n > 1 EMIT CHANGES;"
+    [explained] = sql.ksql("EXPLAIN CREATE STREAM near AS SELECT * FROM far;")
+    description = explained["queryDescription"]
+    assert (description["sinks"], description["queryType"], description["state"]) == (["NEAR"], "PERSISTENT", None)
+    assert description["id"].startswith("CSAS_NEAR_")
+    sql.refused("DESCRIBE near;")
     [shown] = sql.ksql("SHOW QUERIES EXTENDED;")
     assert query in [each["id"] for each in shown["queryDescriptions"]]
     assert "does not exist" in sql.refused("EXPLAIN NOTHING_0;")
@@ -210,7 +220,14 @@ def test_properties_are_known_or_not(sql):
     assert sql.get("/is_valid_property/auto.offset.reset").json() is True
     answer = sql.get("/is_valid_property/auto.ofset.reset")
     assert answer.status_code == 400 and "Not recognizable" in answer.json()["message"]
-    assert "Cannot override" in sql.refused("SET 'ksql.service.id'='x';", 40000)
+    assert "denylist" in sql.refused("SET 'ksql.service.id'='x';")
+    assert sql.refused("SET 'auto.ofset.reset'='x';") == "Unknown property: auto.ofset.reset"
+    assert "must be either 'earliest'" in sql.refused("SET 'auto.offset.reset'='x';")
+    for properties, message in [({"auto.ofset.reset": "x"}, "Not recognizable"), ({"ksql.hidden.topics": "x"}, "Cannot override"),
+                                ({"ksql.service.id": "x"}, "denylist"), ({"auto.offset.reset": "none"}, "is not valid")]:
+        assert message in sql.refused("SHOW STREAMS;", 40000, properties)
+        answer = sql.post("/query-stream", {"sql": "SELECT * FROM far;", "properties": properties})
+        assert (answer.status_code, answer.json()["error_code"]) == (400, 40000)
     [shown] = sql.ksql("SET 'auto.offset.reset'='earliest'; SHOW PROPERTIES;")
     rows = {row["name"]: row for row in shown["properties"]}
     assert rows["auto.offset.reset"] == {

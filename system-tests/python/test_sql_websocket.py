@@ -55,14 +55,14 @@ def test_rows_are_messages_and_the_end_is_a_close(sql):
     messages, end = conversation(opened(sql, "SELECT id, total FROM t WHERE id = 'a';", access_token="x"))
     assert [column["name"] for column in messages[0]] == ["ID", "TOTAL"]
     assert messages[0][1]["schema"]["type"] == "BIGINT"
-    assert messages[1:] == [{"row": {"columns": ["a", 1]}}]
+    assert messages[1:] == [{"row": {"columns": ["a", 1]}}, {"error": "done"}]
     assert end == (1000, "done")
 
 
 def test_push_queries_end_with_their_limit_or_with_the_client(sql):
     messages, end = conversation(opened(sql, "SELECT * FROM s EMIT CHANGES LIMIT 2;", EARLIEST))
     assert messages[1:] == [{"row": {"columns": ["a", 1]}}, {"row": {"columns": ["b", 2]}},
-                            {"finalMessage": "Limit Reached"}]
+                            {"error": "done"}]
     assert end == (1000, "done")
     connection = opened(sql, "SELECT * FROM s EMIT CHANGES;", EARLIEST)
     assert len(json.loads(connection.recv())) == 2
@@ -79,8 +79,19 @@ def test_push_queries_end_with_their_limit_or_with_the_client(sql):
 
 def test_what_is_wrong_is_the_reason_of_the_close(sql):
     messages, (code, reason) = conversation(opened(sql, "SELECT * FROM nothing EMIT CHANGES;"))
-    assert (messages, code) == ([], 1003)
+    assert (len(messages), code) == (1, 1003)
+    assert messages[0]["error"].startswith(reason.removesuffix("..."))
     assert "NOTHING" in reason and "does not exist" in reason
+    assert conversation(opened(sql, "SELEC;"))[1][1].startswith("Error parsing query: ")
     connection = websocket.create_connection(f"ws://127.0.0.1:{sql.port}/ws/query", timeout=20)
     assert conversation(connection)[1][0] == 1003
     assert requests.get(f"{sql.url}/ws/query", timeout=10).status_code == 400
+
+
+def test_printed_records_are_messages(sql):
+    messages, end = conversation(opened(sql, "PRINT told FROM BEGINNING LIMIT 2;"))
+    assert messages[2:] == [{"error": "done"}] and end == (1000, "done")
+    assert all("rowtime: " in line and ", partition: 0" in line for line in messages[:2]), messages
+    assert 'key: a, value: {"n": 1}' in messages[0]
+    messages, (code, reason) = conversation(opened(sql, "PRINT nowhere;"))
+    assert code == 1003 and reason.startswith("Topic does not exist")

@@ -7,6 +7,17 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::{Failure, Result};
 
+/// What is asked of a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Its configuration and its type.
+    Connector,
+    /// The states of it and of its tasks.
+    Status,
+    /// The topics that it has used.
+    Topics,
+}
+
 /// Workers of one group: any of them answers.
 pub struct ConnectWorkers {
     urls: Vec<String>,
@@ -54,6 +65,24 @@ impl ConnectWorkers {
         self.call("POST", "/connectors", Some(&body), "Failed to create connector").await
     }
 
+    /// What is wrong with a configuration of connectors of this class, as `name - reasons`.
+    ///
+    /// # Errors
+    /// What Connect refuses, with its status: 404 for a class that is not there.
+    pub async fn mistakes(&self, class: &str, config: &Map<String, Value>) -> Result<Vec<String>> {
+        let path = format!("/connector-plugins/{}/config/validate", percent_encode(class));
+        let body = Value::Object(config.clone());
+        let answer = self.call("PUT", &path, Some(&body), "Validation error").await?;
+        let of_value = |info: &Value| {
+            let value = &info["value"];
+            let errors: Vec<&str> =
+                value["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            (!errors.is_empty())
+                .then(|| format!("{} - {}", value["name"].as_str().unwrap_or_default(), errors.join(". ")))
+        };
+        Ok(answer["configs"].as_array().into_iter().flatten().filter_map(of_value).collect())
+    }
+
     /// Deletes a connector.
     ///
     /// # Errors
@@ -73,13 +102,17 @@ impl ConnectWorkers {
         Ok(names.filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
-    /// The connector, its state, or its topics, as `what` says: empty for the connector itself.
+    /// The connector, its state, or its topics.
     ///
     /// # Errors
     /// What Connect refuses, with its status.
-    pub async fn about(&self, name: &str, what: &str) -> Result<Value> {
-        let path = format!("/connectors/{}{what}", percent_encode(name));
-        self.call("GET", &path, None, "Failed to query connector").await
+    pub async fn about(&self, name: &str, what: About) -> Result<Value> {
+        let (path, doing) = match what {
+            About::Connector => ("", "Failed to describe connector"),
+            About::Status => ("/status", "Failed to query connector status"),
+            About::Topics => ("/topics", "Could not list related topics due to error"),
+        };
+        self.call("GET", &format!("/connectors/{}{path}", percent_encode(name)), None, doing).await
     }
 
     /// The kinds of connectors that there are.

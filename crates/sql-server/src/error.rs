@@ -3,6 +3,8 @@
 use milena_sql::catalog::StatementError;
 use serde_json::{Value, json};
 
+use crate::registry::NO_REGISTRY;
+
 /// A refusal or a failure. Its code is the HTTP status and two more digits.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -24,14 +26,14 @@ impl Failure {
     pub const BAD_STATEMENT: i32 = 40001;
     /// A query where results cannot be streamed.
     pub const QUERY_ENDPOINT: i32 = 40002;
-    /// Too many push queries.
-    pub const PUSH_QUERIES: i32 = 40003;
     /// Nobody knows the user.
     pub const UNAUTHORIZED: i32 = 40100;
     /// The user may not.
     pub const FORBIDDEN: i32 = 40300;
     /// No such path, no such thing.
     pub const NOT_FOUND: i32 = 40400;
+    /// A name that is taken.
+    pub const CONFLICT: i32 = 40900;
     /// A body, or a line of one, that is longer than is taken.
     pub const TOO_LARGE: i32 = 41300;
     /// An assertion does not hold.
@@ -55,6 +57,21 @@ impl Failure {
     /// A statement that cannot be executed.
     pub fn statement(message: impl Into<String>, statement: &str) -> Failure {
         Failure { statement: Some(statement.to_owned()), ..Failure::new(Failure::BAD_STATEMENT, message) }
+    }
+
+    /// A request that asks for what cannot be.
+    pub fn request(message: impl Into<String>) -> Failure {
+        Failure::new(Failure::BAD_REQUEST, message)
+    }
+
+    /// The same failure with the reason behind it, in lines of at most 80 characters as clients know it.
+    #[must_use]
+    pub fn caused_by(mut self, reason: &str) -> Failure {
+        if !reason.is_empty() && !self.message.contains(reason) {
+            self.message.push('\n');
+            self.message.push_str(&wrapped(&format!("Caused by: {reason}")));
+        }
+        self
     }
 
     /// The same failure, for which this statement is to blame unless it blames one already.
@@ -86,9 +103,25 @@ impl Failure {
     }
 }
 
+/// A text in lines of at most 80 characters; words that are longer are cut.
+fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 80;
+    let mut lines = Vec::new();
+    let mut rest: Vec<char> = text.chars().collect();
+    while rest.len() > WIDTH {
+        let blank = rest[..=WIDTH].iter().rposition(|c| *c == ' ').filter(|place| *place > 0);
+        let (end, next) = blank.map_or((WIDTH, WIDTH), |place| (place, place + 1));
+        lines.push(rest[..end].iter().collect::<String>());
+        rest.drain(..next);
+    }
+    lines.push(rest.into_iter().collect());
+    lines.join("\n\t")
+}
+
 impl From<StatementError> for Failure {
     fn from(error: StatementError) -> Failure {
-        Failure::new(Failure::BAD_STATEMENT, error.0)
+        let code = if error.0.contains(NO_REGISTRY) { Failure::NO_REGISTRY } else { Failure::BAD_STATEMENT };
+        Failure::new(code, error.0)
     }
 }
 
@@ -114,6 +147,16 @@ mod tests {
         assert_eq!(body["error_code"], 40001);
         assert_eq!(body["statementText"], "SELECT X;");
         assert_eq!(body["entities"], json!([]));
+    }
+
+    #[test]
+    fn reasons_stand_in_lines_of_their_own() {
+        let reason = format!("{} end", "word ".repeat(18).trim_end());
+        let failure = Failure::request("No").caused_by(&reason).caused_by("No");
+        let lines: Vec<&str> = failure.message.lines().collect();
+        assert_eq!((lines[0], lines.len()), ("No", 3));
+        assert!(lines[1].starts_with("Caused by: word") && lines[1].len() <= 80, "{lines:?}");
+        assert!(lines[2].starts_with("\tword") && lines[2].ends_with("end"), "{lines:?}");
     }
 
     #[test]

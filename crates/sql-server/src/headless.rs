@@ -36,10 +36,8 @@ async fn execute(server: &Arc<Server>, file: &Path, effects: &mpsc::UnboundedSen
     for (number, parsed) in statements::parse(server, &text, &session)?.iter().enumerate() {
         let statement = statements::prepare(parsed, &server.catalog())?;
         match &statement {
-            Statement::Set { name, value } => session.set(name, value.clone(), &[])?,
-            Statement::Unset { name } => {
-                session.unset(name);
-            }
+            Statement::Set { name, value } => session.set(name, value, &[], &parsed.text)?,
+            Statement::Unset { name } => session.unset(name, &parsed.text)?,
             // Variables have been put in.
             Statement::Define { .. } | Statement::Undefine { .. } => {}
             Statement::CreateSource(_)

@@ -8,8 +8,12 @@ use serde_json::{Map, Value};
 
 use crate::command::record::property_text;
 use crate::config::STREAMS_PREFIX;
+use crate::config::overrides::Override;
 use crate::error::{Failure, Result};
 use crate::queries::forwarding::Forwarded;
+
+/// What servers are told apart by: never another one for a session.
+const SERVICE_ID: &str = "ksql.service.id";
 
 /// A session. Servers keep none: clients send theirs with every request.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +34,7 @@ impl Session {
     /// Of the members of a request.
     ///
     /// # Errors
-    /// A property that sessions may not set.
+    /// A property that requests may not set, a value that it does not take.
     pub fn new(
         properties: Option<&Map<String, Value>>,
         variables: Option<&Map<String, Value>>,
@@ -38,32 +42,40 @@ impl Session {
     ) -> Result<Session> {
         let mut session = Session::default();
         for (name, value) in properties.into_iter().flatten() {
-            session.set(name, property_text(value), denied)?;
+            let text = given_text(value);
+            let property = Override::find(name).ok_or_else(|| Failure::request(unrecognized(name)))?;
+            property.check_requested(&text).map_err(|reason| {
+                Failure::request(format!("Failed to coerce type of value '{text}' for key '{name}'")).caused_by(&reason)
+            })?;
+            session.properties.insert(name.clone(), text);
         }
+        check_allowed(session.properties.keys().map(String::as_str), denied).map_err(Failure::request)?;
         for (name, value) in variables.into_iter().flatten() {
             session.variables.insert(name.clone(), property_text(value));
         }
         Ok(session)
     }
 
-    /// `SET`. A null takes the property back.
+    /// `SET`.
     ///
     /// # Errors
-    /// A property that sessions may not set.
-    pub fn set(&mut self, name: &str, value: String, denied: &[String]) -> Result<()> {
-        if denied.iter().any(|one| one == name || one.strip_prefix(STREAMS_PREFIX) == Some(name)) {
-            return Err(Failure::new(
-                Failure::BAD_REQUEST,
-                format!("Cannot override property '{name}' because it is in the denylist"),
-            ));
-        }
-        self.properties.insert(name.to_owned(), value);
+    /// A property that sessions may not set, a value that it does not take.
+    pub fn set(&mut self, name: &str, value: &str, denied: &[String], text: &str) -> Result<()> {
+        let property = property_of(name, text)?;
+        check_allowed([name].into_iter(), denied).map_err(|message| Failure::statement(message, text))?;
+        property.check(value).map_err(|message| Failure::statement(message, text))?;
+        self.properties.insert(name.to_owned(), value.to_owned());
         Ok(())
     }
 
-    /// `UNSET`; whether it was set.
-    pub fn unset(&mut self, name: &str) -> bool {
-        self.properties.remove(name).is_some()
+    /// `UNSET`.
+    ///
+    /// # Errors
+    /// A property that there is not.
+    pub fn unset(&mut self, name: &str, text: &str) -> Result<()> {
+        property_of(name, text)?;
+        self.properties.remove(name);
+        Ok(())
     }
 
     /// What statements of the session are executed with.
@@ -73,6 +85,42 @@ impl Session {
             settings.set(name.clone(), value.clone());
         }
         settings
+    }
+}
+
+/// Words about a property that nobody knows.
+pub fn unrecognized(name: &str) -> String {
+    format!("Not recognizable as ksql, streams, consumer, or producer property: '{name}'")
+}
+
+/// Whether sessions may set properties of these names.
+///
+/// # Errors
+/// Words about those that they may not.
+pub fn check_allowed<'a>(names: impl Iterator<Item = &'a str>, denied: &[String]) -> Result<(), String> {
+    let is_denied = |name: &&str| {
+        *name == SERVICE_ID || denied.iter().any(|one| one == name || one.strip_prefix(STREAMS_PREFIX) == Some(name))
+    };
+    let prohibited: Vec<&str> = names.filter(is_denied).collect();
+    if prohibited.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "One or more properties overrides set locally are prohibited by the KSQL server denylist (use UNSET to reset their \
+         default value): [{}]",
+        prohibited.join(", ")
+    ))
+}
+
+fn property_of(name: &str, text: &str) -> Result<Override> {
+    Override::find(name).ok_or_else(|| Failure::statement(format!("Unknown property: {name}"), text))
+}
+
+/// A value of a request as text; lists are separated by commas.
+fn given_text(value: &Value) -> String {
+    match value {
+        Value::Array(elements) => elements.iter().map(property_text).collect::<Vec<_>>().join(","),
+        other => property_text(other),
     }
 }
 
@@ -91,19 +139,46 @@ mod tests {
     fn properties_of_the_session_stand_over_those_of_the_server() {
         let mut server = Settings::default();
         server.set("ksql.streams.auto.offset.reset", "latest");
-        let properties = json!({ "auto.offset.reset": "earliest", "ksql.n": 4 });
+        let properties = json!({ "auto.offset.reset": "earliest", "ksql.query.pull.max.qps": 4 });
         let session = Session::new(properties.as_object(), None, &[]).unwrap();
         assert_eq!(stream_property(&session.settings(&server), "auto.offset.reset"), Some("earliest"));
         assert_eq!(stream_property(&server, "auto.offset.reset"), Some("latest"));
-        assert_eq!(session.settings(&server).integer("ksql.n"), Some(4));
+        assert_eq!(session.settings(&server).integer("ksql.query.pull.max.qps"), Some(4));
+    }
+
+    #[test]
+    fn requests_bring_what_is_known_and_fits() {
+        let refused = |properties: Value| Session::new(properties.as_object(), None, &[]).unwrap_err();
+        assert_eq!(
+            refused(json!({ "auto.ofset.reset": "earliest" })).message,
+            "Not recognizable as ksql, streams, consumer, or producer property: 'auto.ofset.reset'"
+        );
+        assert_eq!(
+            refused(json!({ "auto.offset.reset": "none" })).message,
+            "Failed to coerce type of value 'none' for key 'auto.offset.reset'\nCaused by: 'none' is not valid for this \
+             property within KSQL"
+        );
+        let denied = refused(json!({ "ksql.service.id": "other" }));
+        assert_eq!(
+            (
+                denied.code,
+                denied.message.ends_with("denylist (use UNSET to reset their default value): [ksql.service.id]")
+            ),
+            (40000, true)
+        );
     }
 
     #[test]
     fn some_properties_are_the_operators_alone() {
         let denied = ["ksql.streams.num.stream.threads".to_owned()];
         let mut session = Session::default();
-        assert!(session.set("num.stream.threads", "9".to_owned(), &denied).is_err());
-        assert!(session.set("auto.offset.reset", "earliest".to_owned(), &denied).is_ok());
-        assert!(session.unset("auto.offset.reset") && !session.unset("auto.offset.reset"));
+        let text = "SET 'x' = 'y';";
+        assert!(session.set("num.stream.threads", "9", &denied, text).is_err());
+        assert!(session.set("auto.offset.reset", "earliest", &denied, text).is_ok());
+        assert!(session.set("auto.offset.reset", "first", &denied, text).is_err());
+        let unknown = session.set("auto.ofset.reset", "earliest", &denied, text).unwrap_err();
+        assert_eq!((unknown.code, unknown.message.as_str()), (40001, "Unknown property: auto.ofset.reset"));
+        assert!(session.unset("auto.offset.reset", text).is_ok() && session.unset("nothing", text).is_err());
+        assert!(session.properties.is_empty());
     }
 }

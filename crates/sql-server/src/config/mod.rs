@@ -6,6 +6,7 @@
 //!                               ConfigSources ── checked against the table ──► SqlConfig + notices
 //! ```
 
+pub mod overrides;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub const COMPONENT: Component =
     Component { variable_prefix: "KSQL_", jvm_options: &["KSQL_OPTS"], table: &SQL_CONFIGS };
 /// In front of properties of Kafka's clients and of queries.
 pub const STREAMS_PREFIX: &str = "ksql.streams.";
+/// What topics that belong to services begin with.
+const INTERNAL_TOPICS: &str = "_confluent-ksql-";
 const REGISTRY_PREFIX: &str = "ksql.schema.registry.";
 /// Beginnings of properties of plug-ins, of Jetty and of the JVM: accepted, without effect.
 const FOREIGN_PREFIXES: [&str; 2] = ["confluent.", "metrics."];
@@ -52,8 +55,10 @@ pub struct SqlConfig {
     pub request_bytes_max: usize,
     /// `ksql.properties.overrides.denylist`
     pub denied_overrides: Vec<String>,
-    /// `ksql.hidden.topics`: topics that only `SHOW ALL TOPICS` shows.
+    /// `ksql.hidden.topics`, and the service's own: topics that only `SHOW ALL TOPICS` shows.
     pub hidden_topics: RegexSet,
+    /// `ksql.readonly.topics`, and the service's own: topics that statements do not write.
+    pub read_only_topics: RegexSet,
     /// `ksql.queries.file`: headless mode.
     pub queries_file: Option<PathBuf>,
     /// `ksql.advertised.listener`
@@ -106,7 +111,8 @@ impl SqlConfig {
             push_queries_max: sources.number("ksql.max.push.queries")?,
             request_bytes_max: sources.number("milena.request.max.bytes")?,
             denied_overrides: sources.list("ksql.properties.overrides.denylist"),
-            hidden_topics: patterns(sources, "ksql.hidden.topics")?,
+            hidden_topics: patterns(sources, "ksql.hidden.topics", &[])?,
+            read_only_topics: patterns(sources, "ksql.readonly.topics", &[processing_log_topic(sources)])?,
             queries_file: sources.non_empty("ksql.queries.file").map(PathBuf::from),
             advertised: sources.non_empty("ksql.advertised.listener").map(str::to_owned),
             settings: settings(sources),
@@ -130,12 +136,17 @@ impl SqlConfig {
 
     /// The topic that tells all servers of this id what to do.
     pub fn command_topic(&self) -> String {
-        format!("_confluent-ksql-{}_command_topic", self.service_id)
+        format!("{INTERNAL_TOPICS}{}_command_topic", self.service_id)
+    }
+
+    /// What the group of a client's query would be called.
+    pub fn transient_group(&self, id: &str) -> String {
+        format!("{INTERNAL_TOPICS}{}transient_{id}", self.service_id)
     }
 
     /// In front of the names of a query's group and of its own topics.
     pub fn query_prefix(&self) -> String {
-        format!("_confluent-ksql-{}query_", self.service_id)
+        format!("{INTERNAL_TOPICS}{}query_", self.service_id)
     }
 }
 
@@ -210,9 +221,16 @@ fn registry(sources: &ConfigSources) -> Result<Option<RegistryConfig>, ConfigErr
     })
 }
 
-/// A list of regular expressions that have to fit as a whole.
-fn patterns(sources: &ConfigSources, key: &'static str) -> Result<RegexSet, ConfigError> {
-    let patterns = sources.list(key).into_iter().map(|pattern| format!("^(?:{pattern})$"));
+/// The processing log, whether it is written or not.
+fn processing_log_topic(sources: &ConfigSources) -> String {
+    let named = sources.non_empty("ksql.logging.processing.topic.name").map(str::to_owned);
+    named.unwrap_or_else(|| format!("{}ksql_processing_log", sources.text("ksql.service.id")))
+}
+
+/// A list of regular expressions that have to fit as a whole; topics of services always do.
+fn patterns(sources: &ConfigSources, key: &'static str, others: &[String]) -> Result<RegexSet, ConfigError> {
+    let own = std::iter::once(format!("{INTERNAL_TOPICS}.*")).chain(others.iter().map(|name| regex::escape(name)));
+    let patterns = sources.list(key).into_iter().chain(own).map(|pattern| format!("^(?:{pattern})$"));
     RegexSet::new(patterns).map_err(|error| ConfigError::Unusable {
         key,
         value: sources.text(key),

@@ -45,7 +45,7 @@ const LISTENING: &[ConfigDef] = &[
     def("ksql.server.command.response.timeout.ms", Long, "5000")
         .at_least(0)
         .doc("Milliseconds that a statement waits for its execution; after that it is answered as QUEUED."),
-    def("ksql.max.push.queries", Int, "100").at_least(0).doc("Push queries at a time; more are refused with 40003."),
+    def("ksql.max.push.queries", Int, "100").at_least(0).doc("Push queries at a time; more are refused."),
     def("milena.request.max.bytes", Int, "33554432")
         .at_least(1)
         .doc("Largest body of a request; more is answered with 413."),
@@ -81,6 +81,12 @@ const SYSTEMS: &[ConfigDef] = &[
         "_confluent.*,__confluent.*,_schemas,__consumer_offsets,__transaction_state,connect-configs,connect-offsets,connect-status,connect-statuses",
     )
     .doc("Regular expressions of topics that only `SHOW ALL TOPICS` shows."),
+    def(
+        "ksql.readonly.topics",
+        List,
+        "_confluent.*,__confluent.*,_schemas,__consumer_offsets,__transaction_state,connect-configs,connect-offsets,connect-status,connect-statuses",
+    )
+    .doc("Regular expressions of topics that statements do not write; the processing log is one of them always."),
     def("ksql.streams.state.dir", String, "/tmp/kafka-streams")
         .high()
         .doc("Where queries keep their state, in a directory named after the service. In `milena server`: `ksql-state` in its data directory. Every server needs its own; what is lost there is restored from Kafka."),
@@ -130,6 +136,21 @@ const LANGUAGE: &[ConfigDef] = &[
         .doc("Where queries begin that have not read before; without it streams at what comes next and tables at their first record. Sessions choose with SET 'auto.offset.reset'='earliest'."),
     def("ksql.query.push.v2.enabled", Boolean, "false")
         .doc("Whether push queries that project and filter what one persistent query writes read nothing but its new rows."),
+    def("ksql.headers.columns.enabled", Boolean, "true")
+        .low()
+        .doc("Whether streams and tables may have columns of headers."),
+    def("ksql.query.persistent.active.limit", Int, "2147483647")
+        .at_least(0)
+        .doc("Persistent queries at a time; statements that would make more are refused."),
+    def("ksql.assert.topic.default.timeout.ms", Int, "1000")
+        .at_least(0)
+        .low()
+        .doc("Milliseconds that ASSERT TOPIC waits where it does not say how long."),
+    def("ksql.assert.schema.default.timeout.ms", Int, "1000")
+        .at_least(0)
+        .low()
+        .doc("Milliseconds that ASSERT SCHEMA waits where it does not say how long."),
+    def("ksql.pull.queries.enable", Boolean, "true").low().doc("Whether pull queries are answered."),
     def("ksql.insert.into.values.enabled", Boolean, "true").doc("Whether rows may be inserted by statements and by `/inserts-stream`."),
 ];
 

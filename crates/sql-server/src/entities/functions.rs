@@ -31,6 +31,7 @@ pub fn described(name: &str) -> Option<Value> {
                 })
             };
             json!({
+                "argumentTypes": parameters.iter().map(|parameter| parameter.kind.to_string()).collect::<Vec<_>>(),
                 "arguments": parameters.iter().enumerate().map(argument).collect::<Vec<_>>(),
                 "returnType": returns.to_string(),
                 "description": function.description,

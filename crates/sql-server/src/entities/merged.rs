@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// States of a query by how much they matter: the first one that any server has is that of the query.
-const STATES: [&str; 4] = ["ERROR", "UNRESPONSIVE", "RUNNING", "PAUSED"];
+use super::source::summary;
 
 fn is_persistent(query: &Value) -> bool {
     query["queryType"] == "PERSISTENT"
@@ -25,8 +24,8 @@ pub fn add_queries(queries: &mut Vec<Value>, answer: Option<&Value>) {
             let sum = query["statusCount"][&state].as_u64().unwrap_or(0) + count.as_u64().unwrap_or(0);
             query["statusCount"][&state] = sum.into();
         }
-        if let Some(state) = STATES.iter().find(|state| !query["statusCount"][**state].is_null()) {
-            query["state"] = (*state).into();
+        if let Some(counts) = query["statusCount"].as_object() {
+            query["state"] = summary(counts.keys().map(String::as_str)).into();
         }
     }
     queries.extend(others.iter().filter(|other| !is_persistent(other)).cloned());
@@ -38,6 +37,9 @@ pub fn add_query_status(description: &mut Value, host: &str, other: Option<&Valu
     let known = known.unwrap_or_else(|| Map::from_iter([(host.to_owned(), json!("UNRESPONSIVE"))]));
     for (host, state) in known {
         description["ksqlHostQueryStatus"][host] = state;
+    }
+    if let Some(states) = description["ksqlHostQueryStatus"].as_object() {
+        description["state"] = summary(states.values().filter_map(Value::as_str)).into();
     }
     append(description, other, "queryErrors");
 }
@@ -74,7 +76,7 @@ mod tests {
         assert_eq!(queries[2], push);
         add_queries(&mut queries, None);
         assert_eq!(queries[1]["statusCount"], json!({ "RUNNING": 1, "UNRESPONSIVE": 1 }));
-        assert_eq!(queries[1]["state"], "UNRESPONSIVE");
+        assert_eq!(queries[1]["state"], "RUNNING");
         assert_eq!(queries[2]["statusCount"], json!({ "RUNNING": 1 }));
     }
 

@@ -21,7 +21,7 @@ pub fn listed(source: &Source) -> Value {
     })
 }
 
-/// `DESCRIBE`. The shape of the topic is part of an extended description.
+/// `DESCRIBE`. Without the shape of the topic it is not told what depends on the source.
 pub fn described(
     source: &Source,
     catalog: &Catalog,
@@ -33,9 +33,11 @@ pub fn described(
         catalog.queries().filter(|query| wanted(query)).map(|query| listed_query(query, catalog, states)).collect()
     };
     let readers = queries(&|query| query.sources.contains(&source.name));
-    let writers = queries(&|query| query.sink == source.name);
+    let writers = queries(&|query| query.sink == source.name && sink_of(query, catalog).is_some());
     let constraints: Vec<&str> = catalog
         .sources()
+        .filter(|_| topic.is_some())
+        .filter(|other| *other.name != *source.name)
         .filter(|other| {
             let own = other.created_by.as_deref();
             catalog.queries().any(|query| Some(query.id.as_str()) == own && query.sources.contains(&source.name))
@@ -58,7 +60,7 @@ pub fn described(
         "topic": source.topic,
         "partitions": topic.map_or(0, |topic| topic.partitions),
         "replication": topic.map_or(0, |topic| topic.replicas),
-        "statement": if extended { source.statement.as_str() } else { "" },
+        "statement": source.statement,
         "queryOffsetSummaries": [],
         "sourceConstraints": constraints,
         "clusterStatistics": [],
@@ -68,16 +70,27 @@ pub fn described(
 
 /// An entry of `SHOW QUERIES`.
 pub fn listed_query(query: &QueryEntry, catalog: &Catalog, states: &QueryStates) -> Value {
-    let topic = catalog.source(&query.sink).map(|sink| sink.topic.as_str());
+    let sink = sink_of(query, catalog);
     json!({
         "queryString": query.statement,
-        "sinks": [&*query.sink],
-        "sinkKafkaTopics": topic.into_iter().collect::<Vec<_>>(),
+        "sinks": sink.iter().map(|sink| &*sink.name).collect::<Vec<_>>(),
+        "sinkKafkaTopics": sink.iter().map(|sink| sink.topic.as_str()).collect::<Vec<_>>(),
         "id": query.id,
         "statusCount": states.counts(&query.id),
         "queryType": "PERSISTENT",
-        "state": states.state(&query.id).name(),
+        "state": summary([states.state(&query.id).name()]),
     })
+}
+
+/// What a query writes; queries that keep the state of source tables write nothing.
+pub fn sink_of<'a>(query: &QueryEntry, catalog: &'a Catalog) -> Option<&'a Source> {
+    catalog.source(&query.sink).filter(|sink| !sink.read_only)
+}
+
+/// The states that a query has on servers in one word, as older clients want it.
+pub fn summary<'a>(states: impl IntoIterator<Item = &'a str>) -> &'static str {
+    const ERROR: &str = "ERROR";
+    if states.into_iter().any(|state| state == ERROR) { ERROR } else { "RUNNING" }
 }
 
 /// An entry of `SHOW QUERIES` for a query of a client that is reading.

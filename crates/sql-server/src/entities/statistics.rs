@@ -63,6 +63,17 @@ fn line(named: &[Named], last: &str, at: Option<i64>) -> String {
     line
 }
 
+/// What stands in members that clients should no longer read: it begins with words about that.
+fn outdated(member: &str, instead: &str, lines: &str) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(
+        "The {member} field is deprecated and will be removed in a future version of ksql. Please update your client to the \
+         latest version and use {instead} instead.\n{lines}"
+    )
+}
+
 fn of_host(named: &[Named], host: &str, at: Option<i64>) -> Vec<Value> {
     let entry = |(name, value): &Named| json!({ "host": host, "name": name, "value": value, "timestamp": at.unwrap_or_default() });
     named.iter().map(entry).collect()
@@ -72,8 +83,10 @@ fn of_host(named: &[Named], host: &str, at: Option<i64>) -> Vec<Value> {
 pub fn describe(description: &mut Value, topic: &TopicStatistics, host: &str) {
     let now = Instant::now();
     let (messages, errors) = (of_messages(topic, now), of_errors(topic, now));
-    description["statistics"] = line(&messages, "last-message", topic.last_message_ms).into();
-    description["errorStats"] = line(&errors, "last-failed", topic.last_failed_ms).into();
+    let lines = line(&messages, "last-message", topic.last_message_ms);
+    description["statistics"] = outdated("statistics", "statisticsMap", &lines).into();
+    let lines = line(&errors, "last-failed", topic.last_failed_ms);
+    description["errorStats"] = outdated("errorStats", "errorStatsMap", &lines).into();
     description["clusterStatistics"] = of_host(&messages, host, topic.last_message_ms).into();
     description["clusterErrorStats"] = of_host(&errors, host, topic.last_failed_ms).into();
 }
@@ -92,7 +105,7 @@ mod tests {
         let mut description = json!({});
         describe(&mut description, &topic, "a:1");
         assert_eq!(
-            description["statistics"],
+            description["statistics"].as_str().and_then(|text| text.split_once('\n')).map(|(_, line)| line).unwrap(),
             "consumer-messages-per-sec:      0.20 consumer-total-bytes:       120 consumer-total-messages:         6     last-message: 2019-09-30T09:59:43.188Z"
         );
         assert_eq!(description["errorStats"], "");
@@ -104,7 +117,7 @@ mod tests {
         statistics.failed("t");
         statistics.wrote("t", 1);
         describe(&mut description, &statistics.topic("t").unwrap(), "a:1");
-        assert!(description["errorStats"].as_str().unwrap().starts_with("consumer-failed-messages:         1 "));
+        assert!(description["errorStats"].as_str().unwrap().contains("\nconsumer-failed-messages:         1 "));
         assert!(
             description["statistics"].as_str().unwrap().contains("   total-messages:         1     last-message: ")
         );

@@ -7,7 +7,9 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::json as answer;
-use crate::error::Result;
+use crate::config::overrides::Override;
+use crate::error::{Failure, Result};
+use crate::session::{check_allowed, unrecognized};
 use crate::state::Server;
 
 /// The version that clients are told: that of the API, which they compare with their own.
@@ -40,8 +42,8 @@ pub fn info(server: &Server) -> Value {
     } })
 }
 
-/// `GET /healthcheck`: 503 while something is missing.
-pub async fn health(server: &Arc<Server>, media_type: &'static str) -> Result<Response<Body>> {
+/// `GET /healthcheck`: 503 until the server is ready; what is missing after that stands in the body alone.
+pub async fn health(server: &Arc<Server>) -> Result<Response<Body>> {
     let connected = server.connected.borrow().clone();
     let kafka = match connected {
         Some(connected) => connected.kafka.cluster.list_topics().await.is_ok(),
@@ -59,8 +61,8 @@ pub async fn health(server: &Arc<Server>, media_type: &'static str) -> Result<Re
         },
         "serverState": if metastore { "READY" } else { "INITIALIZING" },
     });
-    let mut response = answer(&body, media_type);
-    if !is_healthy {
+    let mut response = answer(&body);
+    if !metastore {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     Ok(response)
@@ -71,7 +73,7 @@ pub async fn live(server: &Arc<Server>, ready: bool) -> Result<Response<Body>> {
     if ready {
         server.ready().await?;
     }
-    Ok(Response::new(Body::empty()))
+    Ok(answer(&json!({})))
 }
 
 /// `GET /clustermetadata`.
@@ -81,15 +83,13 @@ pub fn cluster_metadata(server: &Server) -> Value {
 
 /// `GET /v1/metadata`.
 pub fn metadata(server: &Server) -> Value {
-    let clusters = json!({ "kafka-cluster": cluster_id(server), "ksql-cluster": server.config.service_id });
-    json!({ "scope": { "path": [], "clusters": clusters }, "id": "" })
+    json!({ "version": API_VERSION, "clusterId": metadata_id(server) })
 }
 
 /// `GET /v1/metadata/id`.
 pub fn metadata_id(server: &Server) -> Value {
-    let mut answer = metadata(server);
-    answer["id"] = server.config.service_id.as_str().into();
-    answer
+    let clusters = json!({ "kafka-cluster": cluster_id(server), "ksql-cluster": server.config.service_id });
+    json!({ "id": "", "scope": { "path": [], "clusters": clusters } })
 }
 
 /// `GET /is_valid_property/{property}`.
@@ -97,5 +97,6 @@ pub fn metadata_id(server: &Server) -> Value {
 /// # Errors
 /// A property that sessions may not set.
 pub fn is_valid_property(server: &Server, property: &str) -> Result<()> {
-    crate::statements::properties::check_settable(property, &server.config.denied_overrides)
+    Override::find(property).ok_or_else(|| Failure::request(unrecognized(property)))?;
+    check_allowed([property].into_iter(), &server.config.denied_overrides).map_err(Failure::request)
 }

@@ -15,9 +15,9 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
 use milena_http::{ChunkSender, chunks};
-use milena_sql::ast::SourceKind;
 use milena_sql::catalog::{Settings, Source};
 use milena_sql::operators::{Change, NoLog};
+use milena_sql::planner::scope;
 use milena_sql::runtime::RawRecord;
 use milena_sql::runtime::writer::SinkWriter;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ pub async fn inserts_stream(server: &Arc<Server>, body: Body, headers: &HeaderMa
 /// What the first line says.
 async fn target(server: &Server, lines: &mut Lines) -> Result<(Source, Settings)> {
     let head = lines.next().await?.pop().unwrap_or_default();
-    let malformed = |error: String| Failure::new(Failure::BAD_REQUEST, format!("Malformed JSON in request: {error}"));
+    let malformed = |error: String| Failure::new(Failure::BAD_REQUEST, format!("Invalid JSON in request: {error}"));
     let head: Value = serde_json::from_slice(&head).map_err(|error| malformed(error.to_string()))?;
     let head = head.as_object().ok_or_else(|| malformed("the first line must be an object".to_owned()))?;
     let target = name_of(text_of(head, &["target"])?);
@@ -75,30 +75,27 @@ async fn target(server: &Server, lines: &mut Lines) -> Result<(Source, Settings)
     if !server.config.settings.is_true("ksql.insert.into.values.enabled", true) {
         return Err(Failure::new(
             Failure::BAD_REQUEST,
-            "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your server with \
+            "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your ksqlDB server with \
              'ksql.insert.into.values.enabled'=true",
         ));
     }
     let refused = |message: String| Failure::new(Failure::BAD_STATEMENT, message);
     let catalog = server.catalog();
-    let source = catalog
-        .source(&target)
-        .ok_or_else(|| refused(format!("Cannot insert values into an unknown stream: `{target}`")))?;
-    check(source).map_err(refused)?;
-    Ok((source.clone(), settings))
-}
-
-fn check(source: &Source) -> Result<(), String> {
+    let source = catalog.source(&target).ok_or_else(|| {
+        let hint = scope::hint(&target, &catalog);
+        refused(format!("Cannot insert values into an unknown stream/table: `{target}`{hint}"))
+    })?;
     if source.window.is_some() {
-        return Err("Cannot insert values into windowed stream".to_owned());
+        return Err(refused("Cannot insert values into windowed stream/table".to_owned()));
     }
-    if source.kind == SourceKind::Table {
-        return Err("Cannot insert into a table".to_owned());
+    if server.config.read_only_topics.is_match(&source.topic) {
+        return Err(refused(format!("Cannot insert values into read-only topic: {}", source.topic)));
     }
     if source.read_only {
-        return Err(format!("Cannot insert values into read-only stream: {}", source.name));
+        let kind = source.kind.text().to_lowercase();
+        return Err(refused(format!("Cannot insert values into read-only {kind}: {}", source.name)));
     }
-    Ok(())
+    Ok((source.clone(), settings))
 }
 
 /// The lines of a body as they come.

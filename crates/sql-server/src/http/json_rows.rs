@@ -26,7 +26,7 @@ pub fn name_of(text: &str) -> String {
 }
 
 /// The row that a line means, at the time of now. Members that are no columns are passed over, columns without a member are
-/// null.
+/// null, but for those of the key.
 ///
 /// # Errors
 /// 40000: a line that is no JSON object, a value that its column cannot take.
@@ -47,11 +47,14 @@ pub fn row(source: &Source, line: &[u8]) -> Result<Change> {
     let cell = |column: &Column| -> Result<Cell> {
         let Some((_, value)) = named.iter().find(|(name, _)| **name == *column.name) else { return Ok(Cell::Null) };
         coerced(value, &column.column_type).ok_or_else(|| {
-            let (class, shown) = (class_of(value), shown(value));
-            refused(format!("Can't coerce a field of type {class} ({shown}) into type {}", column.column_type))
+            refused(format!("Can't coerce a field of type {} into type {}", class_of(value), column.column_type))
         })
     };
-    let key: Vec<Cell> = source.schema.keys().iter().map(cell).collect::<Result<_>>()?;
+    let key_cell = |column: &Column| match cell(column)? {
+        Cell::Null => Err(refused(format!("Key field must be specified: {}", column.name))),
+        found => Ok(found),
+    };
+    let key: Vec<Cell> = source.schema.keys().iter().map(key_cell).collect::<Result<_>>()?;
     let new: Row = source.schema.values().map(cell).collect::<Result<_>>()?;
     let columns = (!key.is_empty()).then(|| key.into());
     let key = Key { columns, window: None };
@@ -109,10 +112,6 @@ fn class_of(value: &Json<'_>) -> &'static str {
         Json::Array(_) => "class io.vertx.core.json.JsonArray",
         Json::Object(_) => "class io.vertx.core.json.JsonObject",
     }
-}
-
-fn shown(value: &Json<'_>) -> String {
-    value.as_str().map_or_else(|| value.text(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -33,9 +33,9 @@ use crate::queries::forwarding::{Forwarded, INTERNAL};
 use crate::session::Session;
 use crate::state::Server;
 
-/// The type of answers, unless the client asks for plain JSON.
+/// The type of results of queries, unless the client asks for another one.
 pub(crate) const KSQL_JSON: &str = "application/vnd.ksql.v1+json";
-/// Plain JSON.
+/// The type of all other answers.
 pub(crate) const JSON: &str = "application/json";
 /// Lines of JSON with rows as Protobuf messages.
 pub(crate) const PROTOBUF: &str = "application/vnd.ksql.v1+protobuf";
@@ -82,16 +82,15 @@ impl Api {
 
     async fn authenticated(&self, head: Parts, body: Body) -> Response<Body> {
         let auth = self.server.config.auth.as_ref();
-        let media_type = wanted(&head.headers, &[KSQL_JSON, JSON]);
         match auth.map_or(Verdict::Allowed, |auth| auth.judge(head.uri.path(), &head.headers)) {
             Verdict::Allowed => {}
             Verdict::Forbidden => {
                 let failure = Failure::new(Failure::FORBIDDEN, "You are forbidden from using this cluster.");
-                return refusal(&failure, media_type);
+                return refusal(&failure);
             }
             Verdict::Unknown => {
                 let failure = Failure::new(Failure::UNAUTHORIZED, "You are not authorized to use this cluster.");
-                let mut response = refusal(&failure, media_type);
+                let mut response = refusal(&failure);
                 let challenge = auth.map(BasicAuth::challenge).unwrap_or_default();
                 if let Ok(challenge) = HeaderValue::from_str(&challenge) {
                     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -103,48 +102,47 @@ impl Api {
             if failure.status() >= 500 {
                 tracing::warn!(code = failure.code, "{failure}");
             }
-            refusal(&failure, media_type)
+            refusal(&failure)
         })
     }
 
     async fn route(&self, head: Parts, body: Body) -> Result<Response<Body>> {
         let server = &self.server;
         let path = head.uri.path().trim_end_matches('/');
-        let media_type = wanted(&head.headers, &[KSQL_JSON, JSON]);
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         match (is_read, path) {
             (true, "") => Ok(info::redirect()),
-            (true, "/info") => Ok(json(&info::info(server), media_type)),
+            (true, "/info") => Ok(json(&info::info(server))),
             (true, "/metrics") => Ok(with_type(Body::from(SqlMetrics::new(server.clone()).page()), OPEN_METRICS)),
-            (true, "/healthcheck") => info::health(server, media_type).await,
+            (true, "/healthcheck") => info::health(server).await,
             (true, "/chc/live" | "/chc/ready") => info::live(server, path == "/chc/ready").await,
-            (true, "/clustermetadata") => Ok(json(&info::cluster_metadata(server), media_type)),
-            (true, "/v1/metadata") => Ok(json(&info::metadata(server), media_type)),
-            (true, "/v1/metadata/id") => Ok(json(&info::metadata_id(server), media_type)),
-            (true, "/clusterStatus") => Ok(json(&cluster::status(server).await?, media_type)),
+            (true, "/clustermetadata") => Ok(json(&info::cluster_metadata(server))),
+            (true, "/v1/metadata") => Ok(json(&info::metadata(server))),
+            (true, "/v1/metadata/id") => Ok(json(&info::metadata_id(server))),
+            (true, "/clusterStatus") => Ok(json(&cluster::status(server).await?)),
             (false, "/heartbeat") if head.method == Method::POST => {
-                Ok(json(&cluster::heartbeat(server, &self.object(body).await?)?, media_type))
+                Ok(json(&cluster::heartbeat(server, &self.object(body).await?)?))
             }
             (false, "/lag") if head.method == Method::POST => {
-                Ok(json(&cluster::lag(server, &self.object(body).await?)?, media_type))
+                Ok(json(&cluster::lag(server, &self.object(body).await?)?))
             }
             (false, "/ksql/terminate") if head.method == Method::POST => {
                 let request = self.object(body).await?;
                 let answer = crate::terminate::terminate(server, &request).await?;
-                Ok(json(&Value::Array(vec![answer]), media_type))
+                Ok(json(&Value::Array(vec![answer])))
             }
             (true, "/ws/query") => websocket::query(server, head),
-            (true, "/status") => Ok(json(&status::all(server), media_type)),
+            (true, "/status") => Ok(json(&status::all(server))),
             (true, other) if other.starts_with("/status/") => {
-                Ok(json(&status::one(server, &other["/status/".len()..])?, media_type))
+                Ok(json(&status::one(server, &other["/status/".len()..])?))
             }
             (true, other) if other.starts_with("/is_valid_property/") => {
                 info::is_valid_property(server, &other["/is_valid_property/".len()..])?;
-                Ok(json(&Value::Bool(true), media_type))
+                Ok(json(&Value::Bool(true)))
             }
             (false, "/ksql") if head.method == Method::POST => {
                 let answers = statement::execute(server, &self.object(body).await?, &head.headers).await?;
-                Ok(json(&Value::Array(answers), media_type))
+                Ok(json(&Value::Array(answers)))
             }
             (false, "/query") if head.method == Method::POST => {
                 query::query(server, &self.object(body).await?, &head.headers).await
@@ -167,7 +165,7 @@ impl Api {
             Failure::new(code, error.to_string())
         })?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::new(Failure::BAD_REQUEST, format!("Malformed JSON in request body: {error}")))
+            .map_err(|error| Failure::new(Failure::BAD_REQUEST, format!("Invalid JSON in request: {error}")))
     }
 }
 
@@ -211,8 +209,8 @@ pub(crate) fn wanted<'a>(headers: &HeaderMap, offered: &[&'a str]) -> &'a str {
 }
 
 /// A JSON answer.
-pub(crate) fn json(body: &Value, media_type: &'static str) -> Response<Body> {
-    with_type(Body::from(body.to_string()), media_type)
+pub(crate) fn json(body: &Value) -> Response<Body> {
+    with_type(Body::from(body.to_string()), JSON)
 }
 
 /// An answer of a type.
@@ -222,8 +220,8 @@ pub(crate) fn with_type(body: Body, media_type: &'static str) -> Response<Body> 
     response
 }
 
-fn refusal(failure: &Failure, media_type: &'static str) -> Response<Body> {
-    let mut response = json(&failure.json(), media_type);
+fn refusal(failure: &Failure) -> Response<Body> {
+    let mut response = json(&failure.json());
     *response.status_mut() = StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }

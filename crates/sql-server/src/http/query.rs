@@ -27,6 +27,11 @@ pub(super) const UNREAD_BYTES_MAX: usize = 256 << 10;
 /// Rows are sent together up to this size.
 pub(super) const CHUNK_BYTES: usize = 16 << 10;
 
+/// What pull queries hear where they are not answered.
+const PULL_DISABLED: &str = "Pull queries are disabled. See https://cnfl.io/queries for more info.\nAdd EMIT CHANGES if you \
+                             intended to issue a push query.\nPlease set ksql.pull.queries.enable=true to enable this \
+                             feature.\n";
+
 /// `POST /query`.
 ///
 /// # Errors
@@ -38,7 +43,8 @@ pub async fn query(server: &Arc<Server>, request: &Map<String, Value>, headers: 
     if let Some(printing) = super::print::print(server, sql, &session).await? {
         return Ok(printing);
     }
-    let query = start(server, sql, &mut session).await?;
+    let wrong = |_: &str| Failure::request("Statement type not supported for this resource");
+    let query = start(server, sql, &mut session, wrong).await?;
     let (sender, body) = chunks(UNREAD_BYTES_MAX);
     let media_type = wanted(headers, &[KSQL_JSON, JSON, PROTOBUF, ROWS]);
     if media_type == ROWS {
@@ -66,11 +72,16 @@ pub(super) fn send_elements(query: Transient, client: ChunkSender, media_type: &
     Ok(())
 }
 
-/// Starts the only query of a text.
+/// Starts the only query of a text; `other_statement` are words about statements that are none.
 ///
 /// # Errors
 /// As [`query`].
-pub(super) async fn start(server: &Arc<Server>, sql: &str, session: &mut Session) -> Result<Transient> {
+pub(super) async fn start(
+    server: &Arc<Server>,
+    sql: &str,
+    session: &mut Session,
+    other_statement: impl FnOnce(&str) -> Failure,
+) -> Result<Transient> {
     let connected = server.ready().await?;
     if sql.trim().is_empty() {
         return Err(Failure::new(Failure::BAD_REQUEST, "\"ksql\" field must be populated"));
@@ -81,11 +92,11 @@ pub(super) async fn start(server: &Arc<Server>, sql: &str, session: &mut Session
         return Err(Failure::statement(message, sql));
     };
     let catalog = server.catalog();
-    let Statement::Query(query) = prepare(parsed, &catalog)? else {
-        let message = "Statement type not supported by this endpoint: only SELECT is; others go to /ksql";
-        return Err(Failure::statement(message, &parsed.text));
-    };
+    let Statement::Query(query) = prepare(parsed, &catalog)? else { return Err(other_statement(sql)) };
     let settings = session.settings(&server.config.settings);
+    if query.emit.is_none() && !server.config.settings.is_true("ksql.pull.queries.enable", true) {
+        return Err(Failure::statement(PULL_DISABLED, &parsed.text));
+    }
     if pull::is_table_pull(&query, &catalog) {
         let asking = pull::Asked { server, connected: &connected, catalog: &catalog, text: &parsed.text, session };
         let started = pull::start(&query, &settings, asking).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{session_with, text_of};
 use crate::error::{Failure, Result};
@@ -15,10 +15,18 @@ use crate::statements;
 /// # Errors
 /// The first statement that fails; a command before it that is not executed in time.
 pub async fn execute(server: &Arc<Server>, request: &Map<String, Value>, headers: &HeaderMap) -> Result<Vec<Value>> {
-    let sql = text_of(request, &["ksql"])?;
+    let sql = if request.get("ksql").is_none_or(Value::is_null) { "" } else { text_of(request, &["ksql"])? };
     let mut session = session_with(server, request, headers)?;
     await_command(server, request).await?;
-    statements::execute(server, sql, &mut session).await
+    let mut answers = statements::execute(server, sql, &mut session).await?;
+    if let Some(damage) = server.metastore.progress().borrow().damage {
+        for answer in &mut answers {
+            if let Some(warnings) = answer["warnings"].as_array_mut() {
+                warnings.push(json!({ "message": damage.words() }));
+            }
+        }
+    }
+    Ok(answers)
 }
 
 /// Waits until the command that a request names was executed here, whichever server it was issued to.

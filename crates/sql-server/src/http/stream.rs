@@ -8,6 +8,7 @@ use milena_http::chunks;
 use milena_sql::catalog::schema::Column;
 use serde_json::{Map, Value, json};
 
+use super::print::print_records;
 use super::query::{CHUNK_BYTES, Framing, UNREAD_BYTES_MAX, send, send_elements, start};
 use super::{DELIMITED, JSON, KSQL_JSON, PROTOBUF, session_with, text_of, wanted, with_type};
 use crate::error::{Failure, Result};
@@ -24,9 +25,14 @@ pub async fn query_stream(
     headers: &HeaderMap,
 ) -> Result<Response<Body>> {
     let mut session = session_with(server, request, headers)?;
-    let query = start(server, text_of(request, &["sql", "ksql"])?, &mut session).await?;
-    let (sender, body) = chunks(UNREAD_BYTES_MAX);
+    let sql = text_of(request, &["sql", "ksql"])?;
     let media_type = wanted(headers, &[DELIMITED, JSON, KSQL_JSON, PROTOBUF]);
+    if let Some(printing) = print_records(server, sql, &session, media_type).await? {
+        return Ok(printing);
+    }
+    let wrong = |sql: &str| Failure::statement(format!("Neither a query nor a print statement\nStatement: {sql}"), sql);
+    let query = start(server, sql, &mut session, wrong).await?;
+    let (sender, body) = chunks(UNREAD_BYTES_MAX);
     match media_type {
         KSQL_JSON | PROTOBUF => send_elements(query, sender, media_type)?,
         JSON => drop(tokio::spawn(send(query, sender, Rows { array: true }))),

@@ -1,10 +1,11 @@
 //! `GET /ws/query`: the rows of a query as messages of a WebSocket, for consoles in browsers.
 //!
 //! ```text
-//!   ?request={"ksql": ..., "streamsProperties": ...}  ──►  [columns]  {"row": ...} ...  {"finalMessage": ...}  close
+//!   ?request={"ksql": ..., "streamsProperties": ...}  ──►  [columns]  {"row": ...} ...  {"error": ...}  close
 //! ```
 //!
-//! Every message is a JSON text. Connections are accepted whatever the request says; what is wrong with it is the reason
+//! Every message is a JSON text; the last one has the reason of the close, also where nothing went wrong. `PRINT` sends a
+//! text for each record. Connections are accepted whatever the request says; what is wrong with it is the reason
 //! of the close: 1003 for a query that means nothing, 1011 when the server fails.
 
 use std::sync::Arc;
@@ -23,14 +24,17 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::print::only_print;
 use super::query::start;
+use super::session_with;
 use super::statement::await_command;
-use super::{session_with, text_of};
 use crate::entities::schema;
 use crate::error::{Failure, Result};
+use crate::print::Printer;
 use crate::queries::rows::ResultRow;
 use crate::queries::transient::{Event, Transient};
 use crate::state::Server;
+use crate::statements::parse;
 
 /// Bytes of the reason of a close, as the protocol allows.
 const REASON_MAX: usize = 123;
@@ -85,30 +89,55 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
 }
 
 async fn converse(server: &Arc<Server>, head: &Parts, socket: &mut Socket) -> Result<(), Error> {
-    let started = match start_query(server, head).await {
-        Ok(started) => started,
+    match started(server, head).await {
+        Ok(Started::Query(query)) => send_rows(query, socket).await,
+        Ok(Started::Print(printer)) => send_lines(*printer, socket).await,
         Err(failure) => {
             let code = if failure.status() < 500 { CloseCode::Unsupported } else { CloseCode::Error };
-            return close(socket, code, &failure.message).await;
+            close(socket, code, &failure.message).await
         }
-    };
-    send_rows(started, socket).await
+    }
 }
 
-async fn start_query(server: &Arc<Server>, head: &Parts) -> Result<Transient> {
+/// What a request has started.
+enum Started {
+    Query(Transient),
+    Print(Box<Printer>),
+}
+
+async fn started(server: &Arc<Server>, head: &Parts) -> Result<Started> {
+    let unreadable = |failure: Failure| Failure { message: format!("Error parsing request: {failure}"), ..failure };
     let request = request(head.uri.query().unwrap_or_default())?;
-    let mut session = session_with(server, &request, &head.headers)?;
+    let mut session = session_with(server, &request, &head.headers).map_err(unreadable)?;
+    let sql = request.get("ksql").or_else(|| request.get("sql")).and_then(Value::as_str).unwrap_or_default();
+    if sql.is_empty() {
+        return Err(unreadable(Failure::request("\"ksql\" field of \"request\" must be populated")));
+    }
     await_command(server, &request).await?;
-    start(server, text_of(&request, &["ksql", "sql"])?, &mut session).await
+    if let Err(failure) = parse(server, sql, &session) {
+        return Err(Failure { message: format!("Error parsing query: {failure}"), ..failure });
+    }
+    if let Some(print) = only_print(server, sql, &session).await? {
+        let missing = |failure: Failure| match failure.code {
+            Failure::BAD_REQUEST => Failure::request(format!(
+                "Topic does not exist, or KSQL does not have permission to list the topic: {}",
+                print.topic
+            )),
+            _ => failure,
+        };
+        let printer = Printer::start(server, &print).await.map_err(missing)?;
+        return Ok(Started::Print(Box::new(printer.without_formats())));
+    }
+    let wrong = |_: &str| Failure::request("Unexpected statement type");
+    start(server, sql, &mut session, wrong).await.map(Started::Query)
 }
 
 /// The request in the query string.
 fn request(query: &str) -> Result<Map<String, Value>> {
-    let missing = || Failure::new(Failure::BAD_REQUEST, "Error parsing request: the parameter request is missing");
+    let missing = || Failure::request("Error parsing request: missing request parameter");
     let query = Query::parse(query);
     let text = query.get("request").ok_or_else(missing)?;
-    serde_json::from_str(text)
-        .map_err(|error| Failure::new(Failure::BAD_REQUEST, format!("Error parsing request: {error}")))
+    serde_json::from_str(text).map_err(|error| Failure::request(format!("Error parsing request: {error}")))
 }
 
 async fn send_rows(mut query: Transient, socket: &mut Socket) -> Result<(), Error> {
@@ -132,19 +161,41 @@ async fn send_rows(mut query: Transient, socket: &mut Socket) -> Result<(), Erro
                 }
                 socket.flush().await?;
             }
-            Some(Event::End(words)) => {
-                if !words.is_empty() {
-                    socket.send(text(&json!({ "finalMessage": words }))).await?;
-                }
-                return close(socket, CloseCode::Normal, DONE).await;
-            }
-            Some(Event::Failed(failure)) => {
-                socket.send(text(&json!({ "errorMessage": failure.json() }))).await?;
-                return close(socket, CloseCode::Error, &failure.message).await;
-            }
+            Some(Event::End(_)) => return close(socket, CloseCode::Normal, DONE).await,
+            Some(Event::Failed(failure)) => return close(socket, CloseCode::Error, &failure.message).await,
             None => return close(socket, CloseCode::Error, "The query has ended unexpectedly.").await,
         }
     }
+}
+
+/// The records of a topic, each a text.
+async fn send_lines(mut printer: Printer, socket: &mut Socket) -> Result<(), Error> {
+    while !printer.is_done() {
+        let polled = tokio::select! {
+            polled = printer.poll() => polled,
+            heard = socket.next() => match heard {
+                Some(Ok(Message::Close(_))) | None => return Ok(()),
+                Some(heard) => {
+                    heard?;
+                    continue;
+                }
+            },
+        };
+        let printed = match polled {
+            Ok(records) => printer.print(records).await,
+            Err(failure) => Err(failure),
+        };
+        let lines;
+        (printer, lines) = match printed {
+            Ok(printed) => printed,
+            Err(failure) => return close(socket, CloseCode::Error, &failure.message).await,
+        };
+        for line in lines.lines() {
+            socket.feed(text(&line.into())).await?;
+        }
+        socket.flush().await?;
+    }
+    close(socket, CloseCode::Normal, DONE).await
 }
 
 fn text(message: &Value) -> Message {
@@ -156,8 +207,9 @@ fn row_text(row: &ResultRow, query: &Transient) -> String {
     format!("{{\"row\":{{\"columns\":{}{tombstone}}}}}", row.json(&query.schema))
 }
 
-/// Says that this is the end, and waits for the client to say so too.
+/// Says that this is the end and why, as a message too, and waits for the client to say so.
 async fn close(socket: &mut Socket, code: CloseCode, reason: &str) -> Result<(), Error> {
+    socket.send(text(&json!({ "error": reason }))).await?;
     let frame = CloseFrame { code, reason: shortened(reason).into() };
     socket.close(Some(frame)).await?;
     while let Some(heard) = socket.next().await {
@@ -167,12 +219,16 @@ async fn close(socket: &mut Socket, code: CloseCode, reason: &str) -> Result<(),
 }
 
 /// As much of a reason as fits.
-fn shortened(reason: &str) -> &str {
-    let mut end = reason.len().min(REASON_MAX);
+fn shortened(reason: &str) -> String {
+    const MORE: &str = "...";
+    if reason.len() <= REASON_MAX {
+        return reason.to_owned();
+    }
+    let mut end = REASON_MAX - MORE.len();
     while !reason.is_char_boundary(end) {
         end -= 1;
     }
-    &reason[..end]
+    format!("{}{MORE}", &reason[..end])
 }
 
 #[cfg(test)]
@@ -183,7 +239,7 @@ mod tests {
     fn reasons_fit_into_a_frame() {
         assert_eq!(shortened("short"), "short");
         let long = "ä".repeat(100);
-        assert_eq!(shortened(&long).len(), 122);
+        assert_eq!(shortened(&long).len(), 123);
     }
 
     #[test]

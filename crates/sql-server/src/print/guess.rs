@@ -19,8 +19,9 @@ use super::text;
 pub const NULL: &str = "<null>";
 /// What the formats are called before there was anything but nulls.
 const NO_DATA: &str = "¯\\_(ツ)_/¯ - no data processed";
-/// What bytes are that are nothing else.
-const UNRECOGNISED: &str = "UNRECOGNISED_BYTES";
+/// What bytes are that are nothing else; clients know these words with the blank.
+const UNRECOGNISED: &str =
+    " does not match any supported format. It may be a STRING with encoding other than UTF8, or some other format.";
 /// Milliseconds that can be the bound of a window: no text has two zero bytes at their place.
 const BOUND_MAX: i64 = 1 << 48;
 
@@ -106,8 +107,9 @@ impl Guess {
         match candidate {
             Candidate::Registered(format) => self.registered(format, bytes),
             Candidate::Json => {
-                let json = Json::read(std::str::from_utf8(bytes).ok()?).ok()?;
-                Some(json.text())
+                let text = plain(bytes)?;
+                Json::read(text).ok()?;
+                Some(text.to_owned())
             }
             Candidate::Kafka(windowed, primitive) => windowed.shown(primitive, bytes),
         }
@@ -142,6 +144,11 @@ impl Guess {
     }
 }
 
+/// A text, unless it is empty or something in it was lost.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER))
+}
+
 impl Candidate {
     fn name(&self) -> String {
         match self {
@@ -171,7 +178,7 @@ impl Primitive {
             Primitive::Int => i32::from_be_bytes(bytes.try_into().ok()?).to_string(),
             Primitive::Bigint => i64::from_be_bytes(bytes.try_into().ok()?).to_string(),
             Primitive::Double => Value::Double(f64::from_be_bytes(bytes.try_into().ok()?)).text(&SqlType::Double),
-            Primitive::String => std::str::from_utf8(bytes).ok()?.to_owned(),
+            Primitive::String => plain(bytes)?.to_owned(),
         })
     }
 }
@@ -233,7 +240,7 @@ mod tests {
         assert_eq!((guess.formats().as_str(), guess.show(Some(b"Hard"))), ("KAFKA_STRING", "Hard".to_owned()));
         assert_eq!(guess.show(None), "<null>");
         guess.narrow(Some(&[0xff, 0xfe, b'a', b'\\']));
-        assert_eq!(guess.formats(), "UNRECOGNISED_BYTES");
+        assert_eq!(guess.formats(), UNRECOGNISED);
         assert_eq!(guess.show(Some(&[0xff, 0x0a, b'a', b'\\'])), "\\xFF\\x0Aa\\x5C");
     }
 
@@ -250,7 +257,7 @@ mod tests {
             after(Side::Value, &[b"{\"a\": 1}"]).formats(),
             "JSON or KAFKA_BIGINT or KAFKA_DOUBLE or KAFKA_STRING"
         );
-        assert_eq!(after(Side::Value, &[b"{\"a\": 1.50}"]).show(Some(b"{\"a\": 1.50}")), "{\"a\":1.50}");
+        assert_eq!(after(Side::Value, &[b"{\"a\": 1.50}"]).show(Some(b"{\"a\": 1.50}")), "{\"a\": 1.50}");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Printer {
     /// Records since the start.
     seen: u64,
     left: Option<u64>,
+    /// Whether the formats are told between the records.
+    tells_formats: bool,
 }
 
 impl Printer {
@@ -66,43 +68,69 @@ impl Printer {
             interval: print.interval.map_or(1, |interval| u64::from(interval.max(1).unsigned_abs())),
             seen: 0,
             left: print.limit.map(|limit| u64::from(limit.max(0).unsigned_abs())),
+            tells_formats: true,
         })
+    }
+
+    /// The same with lines for records only.
+    #[must_use]
+    pub fn without_formats(self) -> Printer {
+        Printer { tells_formats: false, ..self }
     }
 
     /// Prints until the limit, or until the client is gone.
     pub async fn run(mut self, mut client: ChunkSender) {
-        while self.left != Some(0) {
+        while !self.is_done() {
             let polled = tokio::select! {
                 polled = self.poll() => polled,
                 () = client.closed() => return,
             };
-            let text = match polled {
-                Ok(records) => {
-                    let printing = tokio::task::spawn_blocking(move || {
-                        let text = self.lines(&records);
-                        (self, text)
-                    });
-                    let Ok((printer, text)) = printing.await else { return };
+            let printed = match polled {
+                Ok(records) => self.print(records).await,
+                Err(failure) => Err(failure),
+            };
+            match printed {
+                Ok((printer, text)) => {
                     self = printer;
-                    text
+                    if !text.is_empty() && !client.send(text.into()).await {
+                        return;
+                    }
                 }
                 Err(failure) => {
                     client.send(format!("{failure}\n").into()).await;
                     return;
                 }
-            };
-            if !text.is_empty() && !client.send(text.into()).await {
-                return;
             }
         }
     }
 
-    async fn poll(&mut self) -> Result<Vec<RawRecord>> {
+    /// Whether there are as many records as were wanted.
+    pub fn is_done(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// The next records, if there are some by now.
+    ///
+    /// # Errors
+    /// What the cluster says.
+    pub async fn poll(&mut self) -> Result<Vec<RawRecord>> {
         let mut records = Vec::new();
         if let Polled::Records(fetched) = self.consumer.poll(POLL).await? {
             records = raw_records(&fetched, i64::MAX)?;
         }
         Ok(records)
+    }
+
+    /// The lines of some records.
+    ///
+    /// # Errors
+    /// A task that cannot be run.
+    pub async fn print(mut self, records: Vec<RawRecord>) -> Result<(Printer, String)> {
+        let printing = tokio::task::spawn_blocking(move || {
+            let text = self.lines(&records);
+            (self, text)
+        });
+        printing.await.map_err(|error| Failure::new(Failure::SERVER, error.to_string()))
     }
 
     /// The lines of some records: all are looked at before the first is shown. May block on the registry.
@@ -119,14 +147,9 @@ impl Printer {
                 continue;
             }
             self.left = self.left.map(|left| left - 1);
-            let formats = (self.key.formats(), self.value.formats());
-            if self.told.as_ref().is_none_or(|told| told.0 != formats.0) {
-                text.push_str(&format!("Key format: {}\n", formats.0));
+            if self.tells_formats {
+                self.tell_formats(&mut text);
             }
-            if self.told.as_ref().is_none_or(|told| told.1 != formats.1) {
-                text.push_str(&format!("Value format: {}\n", formats.1));
-            }
-            self.told = Some(formats);
             text.push_str(&format!(
                 "rowtime: {}, key: {}, value: {}, partition: {}\n",
                 text::time(record.timestamp),
@@ -136,6 +159,18 @@ impl Printer {
             ));
         }
         text
+    }
+
+    /// Lines about the formats, unless they are still as they were told.
+    fn tell_formats(&mut self, text: &mut String) {
+        let formats = (self.key.formats(), self.value.formats());
+        if self.told.as_ref().is_none_or(|told| told.0 != formats.0) {
+            text.push_str(&format!("Key format: {}\n", formats.0));
+        }
+        if self.told.as_ref().is_none_or(|told| told.1 != formats.1) {
+            text.push_str(&format!("Value format: {}\n", formats.1));
+        }
+        self.told = Some(formats);
     }
 }
 
@@ -153,5 +188,5 @@ async fn missing(server: &Server, topic: &str) -> Result<Failure> {
     if !similar.is_empty() {
         message.push_str(&format!("\nDid you mean:\n{}", similar.join("\n")));
     }
-    Ok(Failure::new(Failure::BAD_STATEMENT, message))
+    Ok(Failure::request(message))
 }

@@ -64,6 +64,11 @@ impl PushQueries {
         stop.inspect(ShutdownToken::cancel).is_some()
     }
 
+    /// Whether a query runs, whatever the case of its name.
+    pub fn is_running(&self, name: &str) -> bool {
+        self.running.lock().keys().any(|id| id.eq_ignore_ascii_case(name))
+    }
+
     /// Ends a query for `TERMINATE`, in which names lose their case; the id of the query that was there.
     pub fn terminate(&self, name: &str) -> Option<String> {
         let found = self.running.lock().keys().find(|id| id.eq_ignore_ascii_case(name)).cloned();
@@ -79,14 +84,20 @@ impl PushQueries {
     /// Takes a place for a query.
     ///
     /// # Errors
-    /// 40003 when there are too many push queries.
+    /// Too many push queries.
     pub fn take(&self, listed: Listed) -> Result<Place> {
         let mut running = self.running.lock();
         let pushing = running.values().filter(|running| running.listed.is_push).count();
         if listed.is_push && pushing >= self.most {
-            return Err(Failure::new(
-                Failure::PUSH_QUERIES,
-                format!("Maximum number of push queries exceeded: {}", self.most),
+            let (text, most) = (&listed.statement, self.most);
+            return Err(Failure::statement(
+                format!(
+                    "Not executing statement(s) '{text}' as it would cause the number of active, push queries to exceed the \
+                     configured limit. Terminate existing PUSH queries, or increase the 'ksql.max.push.queries' setting via \
+                     the 'ksql-server.properties' file. Current push query count: {pushing}. Configured limit: {most}.\n\
+                     Statement: {text}"
+                ),
+                text,
             ));
         }
         let (id, stop) = (listed.id.clone(), ShutdownToken::new());
@@ -107,7 +118,7 @@ mod tests {
     fn places_are_limited_and_given_back() {
         let queries = PushQueries::new(1);
         let first = queries.take(query("a", true)).unwrap();
-        assert_eq!(queries.take(query("b", true)).err().unwrap().code, Failure::PUSH_QUERIES);
+        assert_eq!(queries.take(query("b", true)).err().unwrap().code, Failure::BAD_STATEMENT);
         let reading = queries.take(query("c", false)).unwrap();
         assert_eq!(queries.listed(), [query("a", true)]);
         drop(first);

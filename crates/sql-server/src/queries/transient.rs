@@ -124,7 +124,8 @@ pub async fn start(
     Ok(Transient { id, schema, events, is_table: false, covered: None, _place: Some(place) })
 }
 
-fn id_of(planned: &PlannedQuery, is_scalable: bool) -> String {
+/// A new id for a query of a client.
+pub fn id_of(planned: &PlannedQuery, is_scalable: bool) -> String {
     let number = rand::random::<u64>() >> 1;
     if is_scalable {
         return format!("SCALABLE_PUSH_QUERY_{number}");

@@ -12,15 +12,13 @@ use crate::entities::entity;
 use crate::error::{Failure, Result};
 use crate::kafka::topics::{self, TopicShape};
 
-/// How long is waited where nothing is said.
-const TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// `ASSERT [NOT EXISTS] TOPIC`.
 pub async fn topic(call: &Call<'_>, wanted: &AssertTopic) -> Result<Value> {
     let cluster = call.server.cluster().await?;
-    let deadline = deadline(wanted.timeout);
+    let deadline = deadline(call, wanted.timeout, "ksql.assert.topic.default.timeout.ms");
     loop {
         let looked = look_at_topic(&cluster, wanted).await;
         if !is_repeated(&looked, deadline).await {
@@ -32,34 +30,41 @@ pub async fn topic(call: &Call<'_>, wanted: &AssertTopic) -> Result<Value> {
 }
 
 async fn look_at_topic(cluster: &Cluster, wanted: &AssertTopic) -> Result<()> {
-    let shape = topics::shape(cluster, &wanted.topic).await?;
+    let shape = topics::shape(cluster, &wanted.topic).await;
+    let shape = shape.map_err(|error| not_so(format!("Cannot check topic existence: {error}")))?;
     match (shape, wanted.exists) {
-        (None, true) => Err(not_so(format!("Topic {} does not exist.", wanted.topic))),
-        (Some(_), false) => Err(not_so(format!("Topic {} exists.", wanted.topic))),
+        (None, true) => Err(not_so(format!("Topic {} does not exist", wanted.topic))),
+        (Some(_), false) => Err(not_so(format!("Topic {} exists", wanted.topic))),
         (None, false) => Ok(()),
         (Some(shape), true) => look_at_shape(shape, wanted),
     }
 }
 
 fn look_at_shape(shape: TopicShape, wanted: &AssertTopic) -> Result<()> {
-    let found = [("PARTITIONS", i64::from(shape.partitions)), ("REPLICAS", i64::from(shape.replicas))];
-    let mut differing = Vec::new();
-    for (name, found) in found {
-        let Some(expected) = wanted.properties.get(name).and_then(number) else { continue };
-        if expected != found {
-            let name = name.to_lowercase();
-            differing.push(format!(
-                "Mismatched configuration for topic {}: For config {name}, expected {expected} got {found}",
-                wanted.topic
+    let mut wrong = Vec::new();
+    for (name, expected) in &wanted.properties {
+        let found = match name.to_lowercase().as_str() {
+            "partitions" => shape.partitions,
+            "replicas" => i32::from(shape.replicas),
+            _ => {
+                wrong.push(format!("Cannot assert unknown topic property: {name}"));
+                continue;
+            }
+        };
+        if *expected != Literal::Integer(found) {
+            let (topic, config) = (&wanted.topic, name.to_lowercase());
+            let expected = plain(expected);
+            wrong.push(format!(
+                "Mismatched configuration for topic {topic}: For config {config}, expected {expected} got {found}"
             ));
         }
     }
-    if differing.is_empty() { Ok(()) } else { Err(not_so(differing.join("\n"))) }
+    if wrong.is_empty() { Ok(()) } else { Err(not_so(wrong.join("\n"))) }
 }
 
 /// `ASSERT [NOT EXISTS] SCHEMA`.
 pub async fn schema(call: &Call<'_>, wanted: &AssertSchema) -> Result<Value> {
-    let deadline = deadline(wanted.timeout);
+    let deadline = deadline(call, wanted.timeout, "ksql.assert.schema.default.timeout.ms");
     loop {
         let looked = look_at_schema(call, wanted).await;
         if !is_repeated(&looked, deadline).await {
@@ -80,13 +85,12 @@ async fn look_at_schema(call: &Call<'_>, wanted: &AssertSchema) -> Result<()> {
         (None, None) => Ok(true),
     });
     let found = looking.await.map_err(|error| Failure::new(Failure::SERVER, error.to_string()))?;
-    let found = found.map_err(|error| Failure::new(Failure::NO_REGISTRY, error.0))?;
-    let subject = wanted.subject.as_ref().map(|subject| format!(" subject name {subject}"));
-    let id = wanted.id.map(|id| format!(" id {id}"));
-    let what = [subject, id].into_iter().flatten().collect::<Vec<_>>().join(" and");
+    let found = found.map_err(|error| not_so(format!("Cannot check schema existence: {error}")))?;
+    let subject = wanted.subject.as_ref().map(|subject| format!(" subject name {subject}")).unwrap_or_default();
+    let id = wanted.id.map(|id| format!(" id {id}")).unwrap_or_default();
     match (found, wanted.exists) {
-        (false, true) => Err(not_so(format!("Schema with{what} does not exist."))),
-        (true, false) => Err(not_so(format!("Schema with{what} exists."))),
+        (false, true) => Err(not_so(format!("Schema with{subject}{id} does not exist"))),
+        (true, false) => Err(not_so(format!("Schema with{subject}{id} exists"))),
         _ => Ok(()),
     }
 }
@@ -95,18 +99,18 @@ fn not_so(message: String) -> Failure {
     Failure::new(Failure::ASSERTION, message)
 }
 
-fn number(literal: &Literal) -> Option<i64> {
+/// A value as it is, without quotes.
+fn plain(literal: &Literal) -> String {
     match literal {
-        Literal::Integer(number) => Some(i64::from(*number)),
-        Literal::Bigint(number) => Some(*number),
-        Literal::String(text) => text.trim().parse().ok(),
-        _ => None,
+        Literal::String(text) => text.to_string(),
+        other => other.to_string(),
     }
 }
 
-fn deadline(timeout: Option<milena_sql::ast::Duration>) -> Instant {
-    let timeout = timeout.and_then(|timeout| timeout.milliseconds()).and_then(|ms| u64::try_from(ms).ok());
-    Instant::now() + timeout.map_or(TIMEOUT, Duration::from_millis)
+fn deadline(call: &Call<'_>, timeout: Option<milena_sql::ast::Duration>, default: &str) -> Instant {
+    let timeout = timeout.and_then(|timeout| timeout.milliseconds());
+    let timeout = timeout.or_else(|| call.server.config.settings.integer(default)).unwrap_or(1000);
+    Instant::now() + Duration::from_millis(u64::try_from(timeout).unwrap_or_default())
 }
 
 /// Whether it is not as wanted and there is time to look again; pauses then.

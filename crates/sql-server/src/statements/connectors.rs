@@ -1,25 +1,62 @@
 //! Statements about connectors, done by the Connect workers of `ksql.connect.url`.
 
-use milena_sql::ast::{ConnectorDirection, CreateConnector, Literal};
+use milena_sql::ast::{ConnectorDirection, CreateConnector, Literal, quote_identifier};
 use serde_json::{Map, Value, json};
 
 use super::Call;
-use crate::entities::entity;
+use crate::connect::About;
 use crate::entities::source::described;
-use crate::error::Result;
+use crate::entities::{entity, with_warnings};
+use crate::error::{Failure, Result};
 
-/// `CREATE SOURCE|SINK CONNECTOR`.
+/// `CREATE SOURCE|SINK CONNECTOR`. What Connect would refuse is refused before.
 pub async fn create(call: &Call<'_>, create: &CreateConnector) -> Result<Value> {
     let workers = &call.server.connect;
-    let config: Map<String, Value> =
+    let mut config: Map<String, Value> =
         create.config.iter().map(|(name, value)| (name.clone(), text(value).into())).collect();
-    match workers.create(&create.name, &config).await {
-        Ok(info) => Ok(entity("connector_info", call.text, json!({ "info": info }))),
-        Err(failure) if failure.status() == 409 && create.if_not_exists => {
-            Ok(warning(call, format!("Connector {} already exists", create.name)))
-        }
-        Err(failure) => Err(failure),
+    config.insert("name".to_owned(), create.name.to_string().into());
+    if workers.names().await?.iter().any(|name| name.eq_ignore_ascii_case(&create.name)) {
+        let message = format!("Connector {} already exists", create.name);
+        return match create.if_not_exists {
+            true => Ok(warning(call, message)),
+            false => Err(Failure::new(Failure::CONFLICT, message)),
+        };
     }
+    let mistakes = mistakes(call, &config).await?;
+    if !mistakes.is_empty() {
+        return Err(Failure::request(format!("Validation error: {}", mistakes.join("\n"))));
+    }
+    let info = workers.create(&create.name, &config).await?;
+    Ok(entity("connector_info", call.text, json!({ "info": info })))
+}
+
+async fn mistakes(call: &Call<'_>, config: &Map<String, Value>) -> Result<Vec<String>> {
+    let Some(class) = config.get("connector.class").and_then(Value::as_str) else {
+        let shown: Vec<_> =
+            config.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
+        return Ok(vec![format!("Connector config {{{}}} contains no connector type", shown.join(", "))]);
+    };
+    if class.trim().is_empty() {
+        return Ok(vec!["Connector type cannot be empty".to_owned()]);
+    }
+    let found = call.server.connect.mistakes(class, config).await;
+    found.map_err(|failure| if failure.status() < 500 { Failure::request(failure.message) } else { failure })
+}
+
+/// The statement without the values of its configuration, which may be secrets.
+pub fn masked(create: &CreateConnector) -> String {
+    let direction = match create.direction {
+        ConnectorDirection::Source => "SOURCE",
+        ConnectorDirection::Sink => "SINK",
+    };
+    let if_not_exists = if create.if_not_exists { "IF NOT EXISTS " } else { "" };
+    let shown = |(name, value): (&String, &Literal)| match name.eq_ignore_ascii_case("connector.class") {
+        true => format!("'{name}'={value}"),
+        false => format!("'{name}'='[string]'"),
+    };
+    let config: Vec<String> = create.config.iter().map(shown).collect();
+    let name = quote_identifier(&create.name);
+    format!("CREATE {direction} CONNECTOR {if_not_exists}{name} WITH ({});", config.join(", "))
 }
 
 /// `DROP CONNECTOR`.
@@ -36,16 +73,25 @@ pub async fn drop(call: &Call<'_>, name: &str, if_exists: bool) -> Result<Value>
 /// `DESCRIBE CONNECTOR`.
 pub async fn describe(call: &Call<'_>, name: &str) -> Result<Value> {
     let workers = &call.server.connect;
-    let info = workers.about(name, "").await?;
-    let status = workers.about(name, "/status").await?;
-    // A worker may not count topics.
-    let topics = workers.about(name, "/topics").await.unwrap_or(Value::Null);
+    let status = workers.about(name, About::Status).await?;
+    let info = workers.about(name, About::Connector).await?;
+    let mut warnings = Vec::new();
+    let topics = workers.about(name, About::Topics).await.unwrap_or_else(|failure| {
+        // A worker may not count topics.
+        warnings.extend((failure.status() != 404).then_some(failure.message));
+        Value::Null
+    });
     let topics: Vec<&str> = topics[name]["topics"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let sources: Vec<Value> = call
         .catalog
         .sources()
         .filter(|source| topics.contains(&source.topic.as_str()))
-        .map(|source| described(source, &call.catalog, &call.server.query_states, None, false))
+        .map(|source| {
+            let mut description = described(source, &call.catalog, &call.server.query_states, None, false);
+            description["readQueries"] = json!([]);
+            description["writeQueries"] = json!([]);
+            description
+        })
         .collect();
     let members = json!({
         "connectorClass": info["config"]["connector.class"],
@@ -53,7 +99,7 @@ pub async fn describe(call: &Call<'_>, name: &str) -> Result<Value> {
         "sources": sources,
         "topics": topics,
     });
-    Ok(entity("connector_description", call.text, members))
+    Ok(with_warnings("connector_description", call.text, members, &warnings))
 }
 
 /// `SHOW [SOURCE|SINK] CONNECTORS`.
@@ -63,22 +109,31 @@ pub async fn list(call: &Call<'_>, direction: Option<ConnectorDirection>) -> Res
         ConnectorDirection::Source => "source",
         ConnectorDirection::Sink => "sink",
     });
-    let mut connectors = Vec::new();
+    let (mut connectors, mut warnings) = (Vec::new(), Vec::new());
     for name in workers.names().await? {
-        // One that was deleted since then is none.
-        let (info, status) = (workers.about(&name, "").await, workers.about(&name, "/status").await);
-        let Ok(info) = info else { continue };
+        let info = match workers.about(&name, About::Connector).await {
+            Ok(info) => info,
+            Err(failure) => {
+                if wanted.is_none() {
+                    connectors.push(json!({ "name": name, "type": "unknown" }));
+                }
+                warnings.push(format!("Could not describe connector {name}: {failure}"));
+                continue;
+            }
+        };
         if wanted.is_some_and(|wanted| info["type"] != wanted) {
             continue;
         }
+        // One that was deleted since then has none.
+        let status = workers.about(&name, About::Status).await.unwrap_or(Value::Null);
         connectors.push(json!({
             "name": name,
             "type": info["type"],
             "className": info["config"]["connector.class"],
-            "state": state(&status.unwrap_or(Value::Null)),
+            "state": state(&status),
         }));
     }
-    Ok(entity("connector_list", call.text, json!({ "connectors": connectors })))
+    Ok(with_warnings("connector_list", call.text, json!({ "connectors": connectors }), &warnings))
 }
 
 /// `SHOW CONNECTOR PLUGINS`.
@@ -90,7 +145,7 @@ pub async fn plugins(call: &Call<'_>) -> Result<Value> {
     Ok(entity("connector_plugins_list", call.text, json!({ "connectorsPlugins": plugins })))
 }
 
-/// `RUNNING (2/2 tasks RUNNING)`: a connector some of whose tasks do not run is a warning, one without any is failed.
+/// `RUNNING (2/2 tasks RUNNING)`: a connector none of whose tasks runs is a warning.
 fn state(status: &Value) -> String {
     const RUNNING: &str = "RUNNING";
     let own = status["connector"]["state"].as_str().unwrap_or("UNKNOWN");
@@ -99,11 +154,7 @@ fn state(status: &Value) -> String {
     }
     let tasks: Vec<&Value> = status["tasks"].as_array().into_iter().flatten().collect();
     let running = tasks.iter().filter(|task| task["state"] == RUNNING).count();
-    let summary = match running {
-        all if all == tasks.len() => RUNNING,
-        0 => "FAILED",
-        _ => "WARNING",
-    };
+    let summary = if running == 0 && !tasks.is_empty() { "WARNING" } else { RUNNING };
     format!("{summary} ({running}/{} tasks RUNNING)", tasks.len())
 }
 
@@ -130,8 +181,8 @@ mod tests {
             json!({ "connector": { "state": "RUNNING" }, "tasks": tasks })
         };
         assert_eq!(state(&status(&["RUNNING", "RUNNING"])), "RUNNING (2/2 tasks RUNNING)");
-        assert_eq!(state(&status(&["RUNNING", "FAILED"])), "WARNING (1/2 tasks RUNNING)");
-        assert_eq!(state(&status(&["FAILED"])), "FAILED (0/1 tasks RUNNING)");
+        assert_eq!(state(&status(&["RUNNING", "FAILED"])), "RUNNING (1/2 tasks RUNNING)");
+        assert_eq!(state(&status(&["FAILED"])), "WARNING (0/1 tasks RUNNING)");
         assert_eq!(state(&json!({ "connector": { "state": "PAUSED" } })), "PAUSED");
     }
 }

@@ -1,58 +1,83 @@
 //! `DESCRIBE` and `EXPLAIN`.
 
 use milena_sql::ast::{Query, SourceKind, Statement, quote_identifier};
-use milena_sql::catalog::QueryEntry;
+use milena_sql::catalog::{QueryEntry, Source};
 use milena_sql::planner::{self, PlannedQuery};
+use milena_stdx::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use super::{Call, offsets};
+use super::{Call, issue, offsets};
 use crate::cluster::asking::ask_others;
-use crate::entities::source::{described, of_kind};
-use crate::entities::{entity, functions, merged, plan, schema, statistics};
+use crate::entities::source::{described, of_kind, sink_of, summary};
+use crate::entities::{entity, functions, merged, plan, schema, statistics, with_warnings};
 use crate::error::{Failure, Result};
 use crate::kafka::topics;
 use crate::queries::states::QueryError;
+use crate::queries::transient;
+
+/// What stands before a statement that is explained.
+const EXPLAIN: &str = "EXPLAIN ";
 
 /// `DESCRIBE source [EXTENDED]`.
 pub async fn source(call: &Call<'_>, name: &str, extended: bool) -> Result<Value> {
-    let mut description = description(call, name, extended).await?;
+    let (mut description, warnings) = description(call, name, extended).await?;
     if extended {
         for (_, answer) in ask_others(call.server, call.text, &call.session).await {
             merged::add_statistics(&mut description, answer.as_ref().map(|answer| &answer["sourceDescription"]));
         }
     }
-    Ok(entity("sourceDescription", call.text, json!({ "sourceDescription": description })))
+    Ok(with_warnings("sourceDescription", call.text, json!({ "sourceDescription": description }), &warnings))
 }
 
 /// `DESCRIBE STREAMS|TABLES [EXTENDED]`.
 pub async fn sources(call: &Call<'_>, kind: SourceKind, extended: bool) -> Result<Value> {
-    let mut descriptions = Vec::new();
+    let (mut descriptions, mut warnings) = (Vec::new(), Vec::new());
     for source in of_kind(&call.catalog, kind) {
-        descriptions.push(description(call, &source.name, extended).await?);
+        let (description, own) = description(call, &source.name, extended).await?;
+        descriptions.push(description);
+        warnings.extend(own);
     }
-    Ok(entity("source_descriptions", call.text, json!({ "sourceDescriptions": descriptions })))
+    let members = json!({ "sourceDescriptions": descriptions });
+    Ok(with_warnings("source_descriptions", call.text, members, &warnings))
 }
 
-async fn description(call: &Call<'_>, name: &str, extended: bool) -> Result<Value> {
-    let Some(source) = call.catalog.source(name) else {
+/// Whether there is a source.
+///
+/// # Errors
+/// There is none.
+pub fn check_source(call: &Call<'_>, name: &str) -> Result<()> {
+    source_of(call, name).map(|_| ())
+}
+
+fn source_of<'a>(call: &'a Call<'_>, name: &str) -> Result<&'a Source> {
+    call.catalog.source(name).ok_or_else(|| {
         let hint = planner::scope::hint(name, &call.catalog);
-        let message = format!("Could not find STREAM/TABLE '{name}' in the Metastore{hint}");
-        return Err(Failure::statement(message, call.text));
-    };
+        Failure::statement(format!("Could not find STREAM/TABLE '{name}' in the Metastore{hint}"), call.text)
+    })
+}
+
+/// The description of a source, and warnings about what could not be found out.
+async fn description(call: &Call<'_>, name: &str, extended: bool) -> Result<(Value, Vec<String>)> {
+    let source = source_of(call, name)?;
     let states = &call.server.query_states;
-    if !extended {
-        return Ok(described(source, &call.catalog, states, None, false));
-    }
     let cluster = call.server.cluster().await?;
-    let shape = topics::shape(&cluster, &source.topic).await?;
+    let shape = topics::shape(&cluster, &source.topic).await.ok().flatten();
+    let mut warnings = Vec::new();
+    if shape.is_none() {
+        warnings.push(format!("Error from Kafka: Failed to Describe Kafka Topic(s): [{}]", source.topic));
+    }
+    if !extended {
+        return Ok((described(source, &call.catalog, states, shape, false), warnings));
+    }
     let mut summaries = Vec::new();
-    for query in call.catalog.queries().filter(|query| query.sink == source.name) {
+    let writes = |query: &&QueryEntry| query.sink == source.name && sink_of(query, &call.catalog).is_some();
+    for query in call.catalog.queries().filter(writes) {
         summaries.extend(offsets::summary(&cluster, &group_of(call, &query.id)).await?);
     }
     let mut description = described(source, &call.catalog, states, shape, true);
     description["queryOffsetSummaries"] = summaries.into();
     statistics::describe(&mut description, &states.of_topic(&source.topic), call.server.peers.own_host());
-    Ok(description)
+    Ok((description, warnings))
 }
 
 /// The consumer group of a query.
@@ -62,7 +87,7 @@ fn group_of(call: &Call<'_>, id: &str) -> String {
 
 /// `DESCRIBE FUNCTION name`.
 pub fn function(call: &Call<'_>, name: &str) -> Result<Value> {
-    let unknown = || Failure::statement(format!("Can't find any functions with the name '{name}'"), call.text);
+    let unknown = || Failure::request(format!("Can't find any functions with the name '{name}'"));
     Ok(entity("describe_function", call.text, functions::described(name).ok_or_else(unknown)?))
 }
 
@@ -97,11 +122,27 @@ pub async fn queries(call: &Call<'_>) -> Result<Value> {
 }
 
 /// `EXPLAIN statement`.
-pub fn statement(call: &Call<'_>, explained: &Statement) -> Result<Value> {
+pub async fn statement(call: &Call<'_>, explained: &Statement) -> Result<Value> {
     let query = query_of(explained)
         .ok_or_else(|| Failure::statement("The provided statement does not run a ksql query", call.text))?;
     let planned = planner::plan(query, None, &call.catalog, &call.settings)?;
-    let description = explanation("", call.text, &planned, None);
+    let text = call.text.get(EXPLAIN.len()..).unwrap_or_default();
+    let mut description = match explained {
+        Statement::Query(_) => {
+            let id = transient::id_of(&planned, false);
+            let group = format!("{}_{}", call.server.config.transient_group(&id), SystemClock.now_ms());
+            explanation(&Explained { id: &id, text, group: &group, topic: None }, &planned)
+        }
+        _ => {
+            let (id, sink) = issue::foreseen(call, explained).await?;
+            let (group, topic) = (group_of(call, &id), Some(sink.topic.as_str()));
+            let mut description = explanation(&Explained { id: &id, text, group: &group, topic }, &planned);
+            description["sinks"] = json!([&*sink.name]);
+            description["windowType"] = sink.window.map(|window| window.shape.name()).into();
+            description
+        }
+    };
+    description["overriddenProperties"] = json!(call.session.properties);
     Ok(entity("queryDescription", call.text, json!({ "queryDescription": description })))
 }
 
@@ -127,49 +168,59 @@ fn persistent(call: &Call<'_>, entry: &QueryEntry) -> Result<Value> {
     let query = query.ok_or_else(|| Failure::new(Failure::SERVER, "a query without SELECT"))?;
     let planned = planner::plan(query, None, &call.catalog, &call.settings)?;
     let sink = call.catalog.source(&entry.sink);
-    let topic = sink.map_or_else(|| entry.sink.to_string(), |sink| sink.topic.clone());
+    let written = sink_of(entry, &call.catalog);
+    let topic = Some(sink.map_or(&*entry.sink, |sink| sink.topic.as_str()));
     let group = group_of(call, &entry.id);
-    let mut description = explanation(&entry.id, &entry.statement, &planned, Some((&group, &topic)));
+    let told = Explained { id: &entry.id, text: &entry.statement, group: &group, topic };
+    let mut description = explanation(&told, &planned);
     // The columns are those of the sink, whose key may be another one.
     if let Some(sink) = sink {
         description["fields"] = schema::fields(sink);
-        description["windowType"] = sink.window.map(|window| window.shape.name()).into();
+        description["windowType"] = written.and(sink.window).map(|window| window.shape.name()).into();
     }
-    description["sinks"] = json!([&*entry.sink]);
+    description["sinks"] = written.iter().map(|sink| &*sink.name).collect();
     let state = call.server.query_states.state(&entry.id).name();
-    description["state"] = state.into();
+    description["state"] = summary([state]).into();
     description["ksqlHostQueryStatus"] = json!({ call.server.peers.own_host(): state });
     if let Some(status) = call.server.query_states.get(&entry.id) {
         description["queryErrors"] = status.errors().iter().map(QueryError::json).collect();
     }
-    description["consumerGroupId"] = group.into();
     Ok(description)
 }
 
-/// A query as `EXPLAIN` shows it; `written` is the group and the sink's topic of one that runs.
-fn explanation(id: &str, text: &str, planned: &PlannedQuery, written: Option<(&str, &str)>) -> Value {
+/// What a query is called.
+struct Explained<'a> {
+    id: &'a str,
+    text: &'a str,
+    /// Its consumer group.
+    group: &'a str,
+    /// The topic that it writes; `None` for queries of clients.
+    topic: Option<&'a str>,
+}
+
+/// A query as `EXPLAIN` shows it, as far as it does not matter whether it runs.
+fn explanation(of: &Explained<'_>, planned: &PlannedQuery) -> Value {
     let mut sources: Vec<&str> = Vec::new();
     for source in planned.step.sources() {
         if !sources.contains(&&*source.name) {
             sources.push(&source.name);
         }
     }
-    let (group, topic) = written.unzip();
     json!({
-        "id": id,
-        "statementText": text,
+        "id": of.id,
+        "statementText": of.text,
         "windowType": planned.step.schema.window.map(|window| window.shape.name()),
         "fields": schema::columns(planned.schema.columns()),
         "sources": sources,
         "sinks": [],
-        "topology": plan::topology(&planned.step, group.unwrap_or("transient"), topic),
-        "executionPlan": plan::execution_plan(&planned.step, if id.is_empty() { "transient" } else { id }, topic.is_some()),
+        "topology": plan::topology(&planned.step, of.group, of.topic),
+        "executionPlan": plan::execution_plan(&planned.step, of.id, of.topic.is_some()),
         "overriddenProperties": {},
         "ksqlHostQueryStatus": {},
-        "queryType": if written.is_some() { "PERSISTENT" } else { "PUSH" },
+        "queryType": if of.topic.is_some() { "PERSISTENT" } else { "PUSH" },
         "queryErrors": [],
         "tasksMetadata": [],
-        "consumerGroupId": Value::Null,
+        "consumerGroupId": of.group,
         "state": Value::Null,
     })
 }

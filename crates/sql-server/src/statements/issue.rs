@@ -1,20 +1,23 @@
 //! Statements that change something: checked, prepared, written into the command topic, waited for.
 
-use milena_sql::ast::{ColumnConstraint, CreateSource, SourceKind, Statement, TableElement, format_statement};
+use milena_sql::ast::{
+    ColumnConstraint, CreateSource, DropSource, SourceKind, Statement, TableElement, format_statement,
+};
 use milena_sql::catalog::schema::{Column, Namespace};
 use milena_sql::catalog::{Catalog, Source};
 use milena_sql::definition::{Circumstances, register_schemas};
 use serde_json::{Value, json};
 
 use super::Call;
+use super::checks::{check_count, check_linked, check_switches, deprecation, doomed};
+use super::topic::{self, topic};
 use crate::command::execute::{Effect, Outcome, execute};
 use crate::command::metastore::CommandStatus;
 use crate::command::{Command, CommandId};
-use crate::entities::{entity, with_warnings};
+use crate::entities::with_warnings;
 use crate::error::{Failure, Result};
-use crate::kafka::topics::{self, TopicShape};
+use crate::kafka::topics;
 use crate::session::Session;
-use crate::state::Connected;
 use crate::terminate::delete_subjects;
 
 /// Executes a statement on every server, this one included, and answers what became of it.
@@ -28,7 +31,10 @@ pub async fn issue(call: &Call<'_>, statement: &Statement, id: CommandId, sessio
     let _turn = call.server.issuing.lock().await;
     let end = connected.log.end().await?;
     call.server.executed_before(end).await?;
-    let outcome = checked(call, statement, end, None).await?;
+    let call = &Call { catalog: call.server.catalog(), ..call.clone() };
+    check_switches(call, statement)?;
+    check_linked(call, statement)?;
+    let outcome = checked(call, statement, end).await?;
     let creates = matches!(statement, Statement::CreateSource(_) | Statement::CreateAsSelect(_));
     if outcome.is_noop && creates {
         return Ok(with_warnings("warning_entity", call.text, json!({ "message": outcome.message }), &[]));
@@ -36,15 +42,15 @@ pub async fn issue(call: &Call<'_>, statement: &Statement, id: CommandId, sessio
     let mut partitions = None;
     if let Some(source) = &outcome.made {
         let is_sink = matches!(statement, Statement::CreateAsSelect(_));
-        partitions = Some(topic(&connected, source, call, is_sink).await?);
+        partitions = Some(topic(&connected, source, statement).await?);
         schemas(call, source, is_sink).await?;
     }
     let topic_to_delete = match statement {
-        Statement::DropSource(drop) if drop.delete_topic => call.server.catalog().source(&drop.name).cloned(),
+        Statement::DropSource(drop) if drop.delete_topic => doomed(call, &drop.name)?,
         _ => None,
     };
     let text =
-        outcome.made.as_deref().map_or_else(|| call.text.to_owned(), |made| replayed(statement, made, call.text));
+        outcome.made.as_deref().map_or_else(|| told(statement, call.text), |made| replayed(statement, made, call.text));
     let command = Command::new(&text, session.properties.clone(), Default::default(), partitions);
     let offset = connected.log.append(&id, &command).await?;
     let key = id.to_string();
@@ -65,7 +71,35 @@ pub async fn issue(call: &Call<'_>, statement: &Statement, id: CommandId, sessio
         delete_subjects(call.server, &source.topic).await;
     }
     let members = json!({ "commandId": key, "commandStatus": status.json(), "commandSequenceNumber": offset });
-    Ok(entity("currentStatus", &text, members))
+    let warnings: Vec<String> = deprecation(statement, &call.catalog).map(str::to_owned).into_iter().collect();
+    Ok(with_warnings("currentStatus", &text, members, &warnings))
+}
+
+/// What a statement that starts a query would start: the query's id, and its sink.
+///
+/// # Errors
+/// A statement that would be refused.
+pub async fn foreseen(call: &Call<'_>, statement: &Statement) -> Result<(String, Source)> {
+    let end = call.server.ready().await?.log.end().await?;
+    let (outcome, catalog) = executed(call, statement, end, None).await?;
+    let sink = match (&outcome.made, statement) {
+        (Some(made), _) => Some((**made).clone()),
+        (None, Statement::InsertInto(insert)) => catalog.source(&insert.target).cloned(),
+        _ => None,
+    };
+    let started = outcome.query_id.zip(sink);
+    started.ok_or_else(|| Failure::statement("The provided statement did not run a ksql query", call.text))
+}
+
+/// The text of a statement in answers and for servers: what this server does alone is no part of it.
+fn told(statement: &Statement, text: &str) -> String {
+    match statement {
+        Statement::DropSource(drop) if drop.delete_topic => {
+            let without = Statement::DropSource(DropSource { delete_topic: false, ..drop.clone() });
+            format_statement(&without).map_or_else(|| text.to_owned(), |without| format!("{without};"))
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// The text that servers execute: with the columns that were taken from the registry, which may say something else when
@@ -109,6 +143,7 @@ fn element(column: &Column, create: &CreateSource) -> TableElement {
 
 /// Executes a statement on this server alone, for good.
 pub async fn apply(call: &Call<'_>, statement: &Statement, number: usize) -> Result<Vec<Effect>> {
+    check_switches(call, statement)?;
     let connected = call.server.ready().await?;
     let number = i64::try_from(number).unwrap_or(i64::MAX);
     let (outcome, catalog) = executed(call, statement, number, None).await?;
@@ -117,7 +152,7 @@ pub async fn apply(call: &Call<'_>, statement: &Statement, number: usize) -> Res
         return Ok(outcome.effects);
     };
     let is_sink = matches!(statement, Statement::CreateAsSelect(_));
-    let partitions = topic(&connected, &source, call, is_sink).await?;
+    let partitions = topic(&connected, &source, statement).await?;
     schemas(call, &source, is_sink).await?;
     let (outcome, catalog) = executed(call, statement, number, Some(partitions)).await?;
     call.server.metastore.set_catalog(catalog);
@@ -125,8 +160,36 @@ pub async fn apply(call: &Call<'_>, statement: &Statement, number: usize) -> Res
 }
 
 /// What the statement would do now.
-async fn checked(call: &Call<'_>, statement: &Statement, number: i64, partitions: Option<i32>) -> Result<Outcome> {
-    executed(call, statement, number, partitions).await.map(|(outcome, _)| outcome)
+async fn checked(call: &Call<'_>, statement: &Statement, number: i64) -> Result<Outcome> {
+    let (outcome, catalog) = executed(call, statement, number, None).await?;
+    if matches!(statement, Statement::CreateAsSelect(_) | Statement::InsertInto(_)) {
+        check_count(call, catalog.queries().count())?;
+    }
+    Ok(outcome)
+}
+
+/// Executes a statement on the catalog and the registry of the call alone, the `number`th in the command topic: no topic
+/// is made. The catalog as it would be.
+///
+/// # Errors
+/// A statement that would be refused.
+pub async fn rehearsed(call: &Call<'_>, statement: &Statement, number: i64) -> Result<Catalog> {
+    check_switches(call, statement)?;
+    check_linked(call, statement)?;
+    if let Statement::DropSource(drop) = statement
+        && drop.delete_topic
+    {
+        doomed(call, &drop.name)?;
+    }
+    let outcome = checked(call, statement, number).await?;
+    let mut partitions = None;
+    if let Some(source) = outcome.made.filter(|_| !outcome.is_noop) {
+        let is_sink = matches!(statement, Statement::CreateAsSelect(_));
+        let connected = call.server.ready().await?;
+        partitions = Some(topic::partitions(&connected, &source, statement, &call.catalog).await?);
+        schemas(call, &source, is_sink).await?;
+    }
+    executed(call, statement, number, partitions).await.map(|(_, catalog)| catalog)
 }
 
 /// What the statement would do now, and the catalog as it would be.
@@ -136,10 +199,10 @@ async fn executed(
     number: i64,
     partitions: Option<i32>,
 ) -> Result<(Outcome, Catalog)> {
-    let mut catalog = (*call.server.catalog()).clone();
+    let mut catalog = (*call.catalog).clone();
     let circumstances = Circumstances {
         settings: call.settings.clone(),
-        registry: call.server.registry.clone(),
+        registry: call.registry.clone(),
         number: usize::try_from(number).unwrap_or_default(),
         partitions,
     };
@@ -154,44 +217,8 @@ async fn executed(
     Ok(checked?)
 }
 
-/// Makes the topic of a source unless it is there; how many partitions it has.
-async fn topic(connected: &Connected, source: &Source, call: &Call<'_>, is_sink: bool) -> Result<i32> {
-    let cluster = &connected.kafka.cluster;
-    if let Some(known) = topics::shape(cluster, &source.topic).await? {
-        let wanted = source.partitions.filter(|wanted| !is_sink && *wanted != known.partitions);
-        if let Some(wanted) = wanted {
-            return Err(Failure::statement(
-                format!(
-                    "A Kafka topic with the name '{}' already exists, with different partition/replica configuration than required. KSQL expects {wanted} partitions (topic has {}), and {} replication factor (topic has {}).",
-                    source.topic, known.partitions, known.replicas, known.replicas
-                ),
-                call.text,
-            ));
-        }
-        return Ok(known.partitions);
-    }
-    let Some(partitions) = source.partitions else {
-        return Err(Failure::statement(
-            format!(
-                "Topic '{0}' does not exist. If you want to create a new topic for the stream/table please re-run the statement providing the required 'PARTITIONS' configuration in the WITH clause (and optionally 'REPLICAS'). For example: CREATE STREAM {1} (...) WITH (KAFKA_TOPIC='{0}', PARTITIONS=1, ...);",
-                source.topic, source.name
-            ),
-            call.text,
-        ));
-    };
-    // -1: as the cluster is configured.
-    let shape = TopicShape { partitions, replicas: source.replicas.unwrap_or(-1) };
-    let compacted = source.kind == milena_sql::ast::SourceKind::Table && is_sink && source.window.is_none();
-    let mut configs = std::collections::BTreeMap::new();
-    if compacted {
-        configs.insert("cleanup.policy".to_owned(), "compact".to_owned());
-    }
-    topics::create(cluster, &source.topic, shape, &configs).await?;
-    Ok(partitions)
-}
-
 async fn schemas(call: &Call<'_>, source: &Source, is_sink: bool) -> Result<()> {
-    let (source, registry) = (source.clone(), call.server.registry.clone());
+    let (source, registry) = (source.clone(), call.registry.clone());
     let registered = tokio::task::spawn_blocking(move || register_schemas(&source, is_sink, &registry)).await;
     registered.map_err(|error| Failure::new(Failure::SERVER, error.to_string()))??;
     Ok(())

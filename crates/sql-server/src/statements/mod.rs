@@ -1,22 +1,27 @@
 //! Statements of a request, one after the other: what each does, and what is answered.
 
 mod assert;
+mod checks;
 mod connectors;
 mod describe;
 mod insert;
 mod issue;
 mod offsets;
-pub mod properties;
+mod properties;
+mod rehearsal;
 mod show;
+mod topic;
 mod variables;
 
 use std::sync::Arc;
 
 use milena_sql::ast::Statement;
 use milena_sql::catalog::{Catalog, Settings};
+use milena_sql::formats::registry::SchemaRegistry;
 use milena_sql::parser::{self, ParsedStatement};
 use serde_json::{Value, json};
 
+use crate::cluster::asking::ask_others;
 use crate::command::CommandId;
 use crate::command::execute::Effect;
 use crate::entities::entity;
@@ -24,13 +29,20 @@ use crate::error::{Failure, Result};
 use crate::session::Session;
 use crate::state::Server;
 
+/// Why `ALTER SYSTEM` is refused, as by default: every query runs for itself here.
+const RUNTIMES_ARE_NOT_SHARED: &str = "Cannot alter system configs when KSQL_SHARED_RUNTIME_ENABLED is turned off.";
+
 /// Executes all statements of `sql`; the answers in their order. `SET`, `DEFINE` and the like last to the end of the text.
 ///
 /// # Errors
 /// The first statement that fails, with the answers to those before it, which stay.
 pub async fn execute(server: &Arc<Server>, sql: &str, session: &mut Session) -> Result<Vec<Value>> {
     let mut answers = Vec::new();
-    for parsed in parse(server, sql, session)? {
+    let statements = parse(server, sql, session)?;
+    if statements.len() > 1 {
+        rehearsal::rehearse(server, &statements, session).await?;
+    }
+    for parsed in statements {
         match one(server, &parsed, session).await {
             Ok(answer) => answers.extend(answer),
             Err(failure) => return Err(Failure { entities: answers, ..failure.of(&parsed.text) }),
@@ -74,11 +86,13 @@ pub async fn apply(
     number: usize,
 ) -> Result<Vec<Effect>> {
     let settings = session.settings(&server.config.settings);
-    let call = Call { server, text: &parsed.text, settings, catalog: server.catalog(), session: session.clone() };
+    let (catalog, registry) = (server.catalog(), server.registry.clone());
+    let call = Call { server, text: &parsed.text, settings, catalog, registry, session: session.clone() };
     issue::apply(&call, statement, number).await
 }
 
 /// What a statement is executed with.
+#[derive(Clone)]
 pub(crate) struct Call<'a> {
     pub server: &'a Arc<Server>,
     /// Its text, with the `;`.
@@ -87,6 +101,8 @@ pub(crate) struct Call<'a> {
     pub settings: Settings,
     /// The catalog when its turn came.
     pub catalog: Arc<Catalog>,
+    /// The registry; calls block.
+    pub registry: Arc<dyn SchemaRegistry>,
     /// Whose call it is.
     pub session: Session,
 }
@@ -95,61 +111,114 @@ async fn one(server: &Arc<Server>, parsed: &ParsedStatement, session: &mut Sessi
     server.ready().await?;
     let catalog = server.catalog();
     let statement = prepare(parsed, &catalog)?;
+    // What others may see of it.
+    let text = masked(&statement).unwrap_or_else(|| parsed.text.clone());
     let settings = session.settings(&server.config.settings);
-    let call = Call { server, text: &parsed.text, settings, catalog, session: session.clone() };
+    let registry = server.registry.clone();
+    let call = Call { server, text: &text, settings, catalog, registry, session: session.clone() };
+    answered(&call, &statement, session).await.map_err(|failure| failure.of(&text))
+}
+
+async fn answered(call: &Call<'_>, statement: &Statement, session: &mut Session) -> Result<Option<Value>> {
+    let Call { server, text, .. } = call;
     // Those of clients are this server's alone: other servers need not hear of it.
-    if let Statement::Terminate(Some(query)) = &statement
-        && let Some(id) = server.push_queries.terminate(query)
+    if let Statement::Terminate(Some(query)) = statement
+        && let Some(id) = end_query_of_client(call, query).await?
     {
         let members = json!({ "queryId": id, "wasTerminated": true });
-        return Ok(Some(entity("terminate_query", &parsed.text, members)));
+        return Ok(Some(entity("terminate_query", text, members)));
     }
-    if let Some(id) = CommandId::of(&statement) {
-        return issue::issue(&call, &statement, id, session).await.map(Some);
+    if let Some(id) = CommandId::of(statement) {
+        return issue::issue(call, statement, id, session).await.map(Some);
     }
-    match &statement {
-        Statement::InsertValues(values) => insert::insert(&call, values).await.map(|()| None),
+    match statement {
+        Statement::InsertValues(values) => insert::insert(call, values).await.map(|()| None),
         Statement::Set { name, value } => {
-            properties::check_settable(name, &server.config.denied_overrides)?;
-            session.set(name, value.clone(), &server.config.denied_overrides)?;
-            Ok(None)
+            session.set(name, value, &server.config.denied_overrides, text).map(|()| None)
         }
-        Statement::Unset { name } => {
-            session.unset(name);
-            Ok(None)
-        }
+        Statement::Unset { name } => session.unset(name, text).map(|()| None),
         Statement::Define { name, value } => {
             variables::define(&mut session.variables, name, value.clone());
             Ok(None)
         }
-        Statement::Undefine { name } => {
-            variables::undefine(&mut session.variables, name);
-            Ok(None)
-        }
-        Statement::Show(what) => show::show(&call, *what, session).await.map(Some),
-        Statement::Describe { source, extended, .. } => describe::source(&call, source, *extended).await.map(Some),
-        Statement::DescribeSources { kind, extended } => describe::sources(&call, *kind, *extended).await.map(Some),
-        Statement::DescribeFunction { name } => describe::function(&call, name).map(Some),
-        Statement::ExplainQuery { id } => describe::query(&call, id).await.map(Some),
-        Statement::ExplainStatement(explained) => describe::statement(&call, explained).map(Some),
-        Statement::AssertTopic(wanted) => assert::topic(&call, wanted).await.map(Some),
-        Statement::AssertSchema(wanted) => assert::schema(&call, wanted).await.map(Some),
-        Statement::Query(_) | Statement::Print(_) => Err(Failure {
-            statement: Some(parsed.text.clone()),
+        Statement::Undefine { name } => Ok(undefine(session, name, text)),
+        Statement::Show(what) => show::show(call, *what, session).await.map(Some),
+        Statement::Describe { source, extended, .. } => describe::source(call, source, *extended).await.map(Some),
+        Statement::DescribeSources { kind, extended } => describe::sources(call, *kind, *extended).await.map(Some),
+        Statement::DescribeFunction { name } => describe::function(call, name).map(Some),
+        Statement::ExplainQuery { id } => describe::query(call, id).await.map(Some),
+        Statement::ExplainStatement(explained) => describe::statement(call, explained).await.map(Some),
+        Statement::AssertTopic(wanted) => assert::topic(call, wanted).await.map(Some),
+        Statement::AssertSchema(wanted) => assert::schema(call, wanted).await.map(Some),
+        Statement::CreateConnector(create) => connectors::create(call, create).await.map(Some),
+        Statement::DropConnector { name, if_exists } => connectors::drop(call, name, *if_exists).await.map(Some),
+        Statement::DescribeConnector { name } => connectors::describe(call, name).await.map(Some),
+        Statement::AlterSystem { .. } => Err(unwritten(text, RUNTIMES_ARE_NOT_SHARED)),
+        other => unsupported(other, text).map_or(Ok(None), Err),
+    }
+}
+
+/// Why a statement is not for this endpoint, if it is not.
+fn unsupported(statement: &Statement, text: &str) -> Option<Failure> {
+    match statement {
+        Statement::Query(_) | Statement::Print(_) => Some(Failure {
+            statement: Some(text.to_owned()),
             ..Failure::new(
                 Failure::QUERY_ENDPOINT,
                 "The following statement types should be issued to the websocket endpoint '/query':\n\t* PRINT\n\t* SELECT",
             )
         }),
-        Statement::CreateConnector(create) => connectors::create(&call, create).await.map(Some),
-        Statement::DropConnector { name, if_exists } => connectors::drop(&call, name, *if_exists).await.map(Some),
-        Statement::DescribeConnector { name } => connectors::describe(&call, name).await.map(Some),
-        Statement::AlterSystem { name, .. } => Err(Failure::statement(
-            format!(
-                "ALTER SYSTEM is not supported by this server: set {name} in its configuration and start it again."
-            ),
-            &parsed.text,
-        )),
-        _ => Err(Failure::statement("This statement is not supported by this server.", &parsed.text)),
+        // For tests.
+        Statement::AssertValues(_) | Statement::AssertTombstone(_) | Statement::AssertSource(_) => {
+            Some(Failure::statement("Do not know how to validate statement of this type.", text))
+        }
+        _ => None,
     }
+}
+
+/// Ends a query of a client, here or where it runs; its id. `None` for queries that are others.
+///
+/// # Errors
+/// A query that no server has.
+async fn end_query_of_client(call: &Call<'_>, query: &str) -> Result<Option<String>> {
+    if let Some(id) = call.server.push_queries.terminate(query) {
+        return Ok(Some(id));
+    }
+    if !query.to_lowercase().contains("transient_") {
+        return Ok(None);
+    }
+    let answers = ask_others(call.server, call.text, &call.session).await;
+    if answers.iter().flat_map(|(_, answer)| answer).any(|answer| answer["wasTerminated"] == true) {
+        return Ok(Some(query.to_owned()));
+    }
+    Err(Failure::request(format!("Failed to terminate query with query ID: '{query}'")))
+}
+
+/// `UNDEFINE`; a warning about a variable that is not there.
+fn undefine(session: &mut Session, name: &str, text: &str) -> Option<Value> {
+    if variables::undefine(&mut session.variables, name) {
+        return None;
+    }
+    let message = format!("Cannot undefine variable '{name}' which was never defined");
+    Some(entity("warning_entity", text, json!({ "message": message })))
+}
+
+/// The text of a statement that holds what is not for everybody, without that.
+fn masked(statement: &Statement) -> Option<String> {
+    match statement {
+        Statement::InsertValues(insert) => {
+            let columns: Vec<_> = insert.columns.iter().map(|name| format!("`{name}`")).collect();
+            let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+            let values = vec!["'[value]'"; insert.values.len()].join(", ");
+            Some(format!("INSERT INTO `{}`{columns} VALUES ({values});", insert.target))
+        }
+        Statement::CreateConnector(create) => Some(connectors::masked(create)),
+        _ => None,
+    }
+}
+
+/// A command that could not be issued.
+fn unwritten(text: &str, reason: &str) -> Failure {
+    let message = format!("Could not write the statement '{text}' into the command topic.");
+    Failure { statement: Some(text.to_owned()), ..Failure::new(Failure::SERVER, message) }.caused_by(reason)
 }

@@ -42,9 +42,10 @@ pub async fn show(call: &Call<'_>, what: Show, session: &Session) -> Result<Valu
             answer("type_list", json!({ "types": types }))
         }
         Show::Variables => {
-            let variables: BTreeMap<_, _> = session.variables.iter().collect();
+            let by_name: BTreeMap<_, _> =
+                session.variables.iter().map(|(name, value)| (name.to_lowercase(), (name, value))).collect();
             let variables: Vec<_> =
-                variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+                by_name.values().map(|(name, value)| json!({ "name": name, "value": value })).collect();
             answer("variables", json!({ "variables": variables }))
         }
         Show::Connectors(direction) => connectors::list(call, direction).await,
@@ -75,16 +76,17 @@ async fn topics(call: &Call<'_>, all: bool, extended: bool) -> Result<Value> {
     Ok(entity(kind, call.text, json!({ "topics": topics })))
 }
 
-/// Partitions that are read and groups that read, by topic, as far as groups have committed.
+/// Partitions that members of groups read and groups that read, by topic.
 async fn consumers(cluster: &Cluster) -> Result<BTreeMap<String, (usize, usize)>> {
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for group in cluster.list_groups(&[], &[]).await? {
-        let Ok(offsets) = cluster.committed_offsets(&group.group_id, None).await else { continue };
-        let mut seen = Vec::new();
-        for tp in offsets.keys() {
+        // One that has ended since then, or of another kind, reads nothing.
+        let Ok(described) = cluster.describe_group(&group.group_id).await else { continue };
+        let mut seen: Vec<&str> = Vec::new();
+        for tp in described.members.iter().flat_map(|member| &member.assignment) {
             let count = counts.entry(tp.topic.clone()).or_default();
             count.0 += 1;
-            if !seen.contains(&&tp.topic) {
+            if !seen.contains(&tp.topic.as_str()) {
                 count.1 += 1;
                 seen.push(&tp.topic);
             }

@@ -36,7 +36,9 @@ fn note(text: &str, variables: &mut HashMap<String, String>) {
     }
     match parser::parse_one(text, &|_| None) {
         Ok(Statement::Define { name, value }) => define(variables, &name, value),
-        Ok(Statement::Undefine { name }) => undefine(variables, &name),
+        Ok(Statement::Undefine { name }) => {
+            undefine(variables, &name);
+        }
         // A mistake is told when the statement's turn comes.
         _ => {}
     }
@@ -48,9 +50,11 @@ pub fn define(variables: &mut HashMap<String, String>, name: &str, value: String
     variables.insert(name.to_owned(), value);
 }
 
-/// `UNDEFINE`.
-pub fn undefine(variables: &mut HashMap<String, String>, name: &str) {
+/// `UNDEFINE`; whether the variable was there.
+pub fn undefine(variables: &mut HashMap<String, String>, name: &str) -> bool {
+    let before = variables.len();
     variables.retain(|known, _| !known.eq_ignore_ascii_case(name));
+    variables.len() < before
 }
 
 #[cfg(test)]

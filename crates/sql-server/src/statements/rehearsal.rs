@@ -1,0 +1,138 @@
+//! Statements of a request are executed when all of them can be: each is tried before the first is executed, on a catalog
+//! and a registry that nobody else sees.
+
+use std::sync::Arc;
+
+use milena_schema::SchemaType;
+use milena_sql::ast::Statement;
+use milena_sql::catalog::Catalog;
+use milena_sql::formats::FormatError;
+use milena_sql::formats::registry::{MemoryRegistry, RegisteredSchema, SchemaRegistry};
+use milena_sql::parser::ParsedStatement;
+
+use super::{Call, describe, insert, issue, masked, prepare, unsupported};
+use crate::command::CommandId;
+use crate::error::Result;
+use crate::session::Session;
+use crate::state::Server;
+
+/// Tries the statements in their order. What only other systems know is not asked.
+///
+/// # Errors
+/// The first statement that would be refused.
+pub async fn rehearse(server: &Arc<Server>, statements: &[ParsedStatement], session: &Session) -> Result<()> {
+    let registry: Arc<dyn SchemaRegistry> = Arc::new(Overlay::over(server.registry.clone()));
+    let mut number = server.ready().await?.log.end().await?;
+    let (mut catalog, mut session) = (server.catalog(), session.clone());
+    for parsed in statements {
+        let statement = prepare(parsed, &catalog)?;
+        let text = masked(&statement).unwrap_or_else(|| parsed.text.clone());
+        let settings = session.settings(&server.config.settings);
+        let call = Call {
+            server,
+            text: &text,
+            settings,
+            catalog: catalog.clone(),
+            registry: registry.clone(),
+            session: session.clone(),
+        };
+        let tried = if CommandId::of(&statement).is_some() {
+            number += 1;
+            changed(&call, &statement, number - 1, &mut catalog).await
+        } else {
+            unchanging(&call, &statement, &mut session).await
+        };
+        tried.map_err(|failure| failure.of(&text))?;
+    }
+    Ok(())
+}
+
+/// Tries a statement that changes the catalog.
+async fn changed(call: &Call<'_>, statement: &Statement, number: i64, catalog: &mut Arc<Catalog>) -> Result<()> {
+    // Queries of clients are in no catalog.
+    if let Statement::Terminate(Some(id)) = statement
+        && (call.server.push_queries.is_running(id) || id.to_lowercase().contains("transient_"))
+    {
+        return Ok(());
+    }
+    *catalog = Arc::new(issue::rehearsed(call, statement, number).await?);
+    Ok(())
+}
+
+/// Tries any other statement.
+async fn unchanging(call: &Call<'_>, statement: &Statement, session: &mut Session) -> Result<()> {
+    match statement {
+        Statement::InsertValues(values) => insert::made(call, values).await.map(|_| ()),
+        Statement::Set { name, value } => session.set(name, value, &call.server.config.denied_overrides, call.text),
+        Statement::Unset { name } => session.unset(name, call.text),
+        Statement::Describe { source, .. } => describe::check_source(call, source),
+        Statement::DescribeFunction { name } => describe::function(call, name).map(|_| ()),
+        Statement::ExplainStatement(explained) => describe::statement(call, explained).await.map(|_| ()),
+        other => unsupported(other, call.text).map_or(Ok(()), Err),
+    }
+}
+
+/// A registry whose new schemas are in memory.
+struct Overlay {
+    below: Arc<dyn SchemaRegistry>,
+    new: MemoryRegistry,
+}
+
+impl Overlay {
+    fn over(below: Arc<dyn SchemaRegistry>) -> Overlay {
+        Overlay { below, new: MemoryRegistry::default() }
+    }
+}
+
+impl SchemaRegistry for Overlay {
+    fn latest(&self, subject: &str) -> Result<Option<RegisteredSchema>, FormatError> {
+        match self.new.latest(subject)? {
+            Some(new) => Ok(Some(new)),
+            None => self.below.latest(subject),
+        }
+    }
+
+    fn by_id(&self, id: i32) -> Result<Option<RegisteredSchema>, FormatError> {
+        match self.new.by_id(id)? {
+            Some(new) => Ok(Some(new)),
+            None => self.below.by_id(id),
+        }
+    }
+
+    fn register(&self, subject: &str, schema_type: SchemaType, text: &str) -> Result<RegisteredSchema, FormatError> {
+        // Whether there is a registry at all.
+        self.below.latest(subject)?;
+        self.new.add(subject, schema_type, text, &[], Some(self.next_id()))
+    }
+}
+
+impl Overlay {
+    /// An id that no schema below has.
+    fn next_id(&self) -> i32 {
+        let mut id = i32::MAX;
+        while matches!(self.new.by_id(id), Ok(Some(_))) {
+            id -= 1;
+        }
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_schemas_are_seen_and_leave_no_traces() {
+        let below: Arc<dyn SchemaRegistry> = Arc::new(MemoryRegistry::default());
+        let known = below.register("a-value", SchemaType::Avro, "\"int\"").unwrap();
+        let overlay = Overlay::over(below.clone());
+        let new = overlay.register("b-value", SchemaType::Avro, "\"string\"").unwrap();
+        let newer = overlay.register("a-value", SchemaType::Avro, "\"long\"").unwrap();
+        assert!(known.id != new.id && new.id != newer.id);
+        assert_eq!(overlay.latest("a-value").unwrap().unwrap().id, newer.id);
+        assert_eq!(overlay.latest("b-value").unwrap().unwrap().id, new.id);
+        assert_eq!(overlay.by_id(known.id).unwrap().unwrap().id, known.id);
+        assert_eq!(below.latest("a-value").unwrap().unwrap().id, known.id);
+        assert!(below.latest("b-value").unwrap().is_none());
+    }
+}
