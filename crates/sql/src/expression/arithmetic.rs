@@ -74,29 +74,28 @@ fn decimal_result(operator: ArithmeticOperator, left: DecimalType, right: Decima
     }
 }
 
-/// Both operands, or `None` where one is null; the second is evaluated even if the first is null, as its errors count.
+/// Both operands. Where one is null the whole has no value: what is around sees a failure, not a null.
 fn operands(
     left: &TypedExpression,
     right: &TypedExpression,
     row: &[Value],
     context: &mut EvalContext,
-) -> Result<Option<(Value, Value)>, EvalError> {
+) -> Result<(Value, Value), EvalError> {
     let (a, b) = (left.try_evaluate(row, context)?, right.try_evaluate(row, context)?);
-    Ok(if a.is_null() || b.is_null() { None } else { Some((a, b)) })
+    if a.is_null() || b.is_null() { Err(EvalError::null_operand()) } else { Ok((a, b)) }
 }
 
+/// Texts one after the other, as Java joins them: a null is `null`.
 fn concatenation(left: TypedExpression, right: TypedExpression) -> TypedExpression {
     TypedExpression::new(Some(SqlType::String), move |row, context| {
-        Ok(match operands(&left, &right, row, context)? {
-            Some((Value::String(a), Value::String(b))) => Value::from([&*a, &*b].concat()),
-            _ => Value::Null,
-        })
+        let (a, b) = (left.view(row, context)?, right.view(row, context)?);
+        Ok(Value::from([a.as_str().unwrap_or("null"), b.as_str().unwrap_or("null")].concat()))
     })
 }
 
 fn integers(operator: ArithmeticOperator, left: TypedExpression, right: TypedExpression) -> TypedExpression {
     TypedExpression::new(Some(SqlType::Integer), move |row, context| {
-        let Some((Value::Int(a), Value::Int(b))) = operands(&left, &right, row, context)? else {
+        let (Value::Int(a), Value::Int(b)) = operands(&left, &right, row, context)? else {
             return Ok(Value::Null);
         };
         Ok(Value::Int(match operator {
@@ -112,7 +111,7 @@ fn integers(operator: ArithmeticOperator, left: TypedExpression, right: TypedExp
 
 fn bigints(operator: ArithmeticOperator, left: TypedExpression, right: TypedExpression) -> TypedExpression {
     TypedExpression::new(Some(SqlType::Bigint), move |row, context| {
-        let Some((a, b)) = operands(&left, &right, row, context)? else { return Ok(Value::Null) };
+        let (a, b) = operands(&left, &right, row, context)?;
         let (Some(a), Some(b)) = (a.as_i64(), b.as_i64()) else { return Ok(Value::Null) };
         Ok(Value::Bigint(match operator {
             ArithmeticOperator::Add => a.wrapping_add(b),
@@ -127,7 +126,7 @@ fn bigints(operator: ArithmeticOperator, left: TypedExpression, right: TypedExpr
 
 fn doubles(operator: ArithmeticOperator, left: TypedExpression, right: TypedExpression) -> TypedExpression {
     TypedExpression::new(Some(SqlType::Double), move |row, context| {
-        let Some((a, b)) = operands(&left, &right, row, context)? else { return Ok(Value::Null) };
+        let (a, b) = operands(&left, &right, row, context)?;
         let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) else { return Ok(Value::Null) };
         Ok(Value::Double(match operator {
             ArithmeticOperator::Add => a + b,
@@ -146,7 +145,7 @@ fn decimals(
     right: TypedExpression,
 ) -> TypedExpression {
     TypedExpression::new(Some(SqlType::Decimal(result)), move |row, context| {
-        let Some((a, b)) = operands(&left, &right, row, context)? else { return Ok(Value::Null) };
+        let (a, b) = operands(&left, &right, row, context)?;
         let (Some(a), Some(b)) = (a.as_decimal(), b.as_decimal()) else { return Ok(Value::Null) };
         let exact: BigDecimal = match operator {
             ArithmeticOperator::Add => a + b,
@@ -202,7 +201,7 @@ pub(super) fn sign(
             Value::Bigint(number) => Value::Bigint(number.wrapping_neg()),
             Value::Double(number) => Value::Double(-number),
             Value::Decimal(number) => Value::decimal(-&*number),
-            _ => Value::Null,
+            _ => return Err(EvalError::null_operand()),
         })
     }))
 }

@@ -108,7 +108,7 @@ impl Compiler<'_> {
 
 /// Whether an argument that fails is null by itself, and does not make the whole call fail.
 fn stands_alone(argument: &Expression) -> bool {
-    matches!(argument, Expression::Function(_) | Expression::Dereference { .. } | Expression::Cast { .. })
+    matches!(argument, Expression::Function(_) | Expression::Dereference { .. })
 }
 
 /// Why a function does not take a lambda.

@@ -4,11 +4,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bigdecimal::num_bigint::BigInt;
-use bigdecimal::{BigDecimal, ToPrimitive};
+use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero as _};
 
 use super::{EvalError, ExpressionError};
 use crate::types::{DecimalType, SqlType, StructType};
-use crate::value::{MapValue, Value, fit_decimal, parse_date_time};
+use crate::value::{MapValue, Value, decimal_text, digits_before_point, parse_date_time, round_half_up};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -20,12 +20,15 @@ pub fn cast(from: &SqlType, to: &SqlType) -> Result<Cast, ExpressionError> {
     if from == to {
         return Ok(Arc::new(|value| Ok(value.clone())));
     }
+    let part = |from_part: &SqlType, to_part: &SqlType| cast(from_part, to_part).map_err(|_| unsupported(from, to));
     let convert: Cast = match (from, to) {
-        (SqlType::Array(from), SqlType::Array(to)) => array_cast(cast(from, to)?),
+        (SqlType::Array(from), SqlType::Array(to)) => array_cast(part(from, to)?),
         (SqlType::Map(from_key, from_value), SqlType::Map(to_key, to_value)) => {
-            map_cast(cast(from_key, to_key)?, cast(from_value, to_value)?)
+            map_cast(part(from_key, to_key)?, part(from_value, to_value)?)
         }
-        (SqlType::Struct(from), SqlType::Struct(to)) => struct_cast(from, to)?,
+        (SqlType::Struct(from_fields), SqlType::Struct(to_fields)) => {
+            struct_cast(from_fields, to_fields).map_err(|_| unsupported(from, to))?
+        }
         (SqlType::Bytes, SqlType::String) => return Err(unsupported(from, to)),
         (from, SqlType::String) => {
             let from = from.clone();
@@ -107,6 +110,7 @@ fn number(value: &Value, to: &SqlType) -> Result<Value, EvalError> {
         (Value::Decimal(number), SqlType::Integer) => Value::Int(low_bits(number) as i32),
         (Value::Decimal(number), SqlType::Bigint) => Value::Bigint(low_bits(number)),
         (value, SqlType::Double) => value.as_f64().map_or(Value::Null, Value::Double),
+        (Value::Double(number), SqlType::Decimal(target)) => fit(&exact(*number, target.precision)?, *target)?,
         (value, SqlType::Decimal(target)) => match value.as_decimal() {
             Some(decimal) => fit(&decimal, *target)?,
             None => return Err(EvalError::new(format!("Cannot cast {value:?} to {to}"))),
@@ -125,18 +129,36 @@ fn low_bits(number: &BigDecimal) -> i64 {
     })
 }
 
-/// A decimal in the precision and scale asked for.
+/// The binary number that a double is, in at most so many digits.
+fn exact(number: f64, precision: u32) -> Result<BigDecimal, EvalError> {
+    let exact = BigDecimal::try_from(number).map_err(|_| EvalError::new("Infinite or NaN"))?;
+    let excess = i64::try_from(exact.digits()).unwrap_or(i64::MAX).saturating_sub(i64::from(precision));
+    let scale = exact.fractional_digit_count().saturating_sub(excess.max(0));
+    Ok(exact.with_scale_round(scale, RoundingMode::HalfUp))
+}
+
+/// A decimal in the scale asked for. What counts against the precision are the digits before it is rounded.
 fn fit(decimal: &BigDecimal, target: DecimalType) -> Result<Value, EvalError> {
-    fit_decimal(decimal, target).map(Value::decimal).ok_or_else(|| {
-        EvalError::new(format!(
+    if digits_before_point(decimal) > i64::from(target.whole_digits()) {
+        return Err(EvalError::new(format!(
             "Numeric field overflow: A field with precision {} and scale {} must round to an absolute value less than \
              10^{}. Got {}",
             target.precision,
             target.scale,
             target.whole_digits(),
-            crate::value::decimal_text(decimal)
-        ))
-    })
+            digits_text(decimal)
+        )));
+    }
+    // What is too small for the scale is zero: its digits need not be written out.
+    if decimal.is_zero() || digits_before_point(decimal) < -i64::from(target.scale) {
+        return Ok(Value::decimal(BigDecimal::new(0.into(), i64::from(target.scale))));
+    }
+    Ok(Value::decimal(round_half_up(decimal, target.scale)))
+}
+
+/// A number in a message: one of endless digits as it was written.
+fn digits_text(decimal: &BigDecimal) -> String {
+    if digits_before_point(decimal) > 1000 { decimal.to_scientific_notation() } else { decimal_text(decimal) }
 }
 
 /// A text as a value of another type.
@@ -144,21 +166,29 @@ fn parse(text: &str, to: &SqlType) -> Result<Value, EvalError> {
     let fail = |_| EvalError::new(format!("For input string: \"{text}\""));
     let trimmed = text.trim();
     Ok(match to {
-        SqlType::Boolean => Value::Boolean(parse_boolean(text).unwrap_or(false)),
+        SqlType::Boolean => Value::Boolean(parse_boolean(trimmed).unwrap_or(false)),
         SqlType::Integer => Value::Int(trimmed.parse().map_err(|_| fail(()))?),
         SqlType::Bigint => Value::Bigint(trimmed.parse().map_err(|_| fail(()))?),
-        SqlType::Double => Value::Double(trimmed.parse().map_err(|_| fail(()))?),
+        SqlType::Double => Value::Double(parse_double(trimmed).ok_or_else(|| fail(()))?),
         SqlType::Decimal(target) => fit(&BigDecimal::from_str(trimmed).map_err(|_| fail(()))?, *target)?,
         SqlType::Date => Value::Date(parse_date_time::date(trimmed).map_err(EvalError)?),
         SqlType::Time => Value::Time(parse_date_time::time(trimmed).map_err(EvalError)?),
         SqlType::Timestamp => Value::Timestamp(parse_date_time::timestamp(trimmed).map_err(EvalError)?),
         SqlType::Bytes => {
             use base64::Engine as _;
-            let decoded = base64::engine::general_purpose::STANDARD.decode(text);
+            let decoded = base64::engine::general_purpose::STANDARD.decode(trimmed);
             Value::bytes(decoded.map_err(|error| EvalError::new(format!("Illegal base64: {error}")))?)
         }
         _ => Value::from(text),
     })
+}
+
+/// A finite double of text; a `d` or `f` at its end says nothing more.
+fn parse_double(text: &str) -> Option<f64> {
+    let digits = text
+        .strip_suffix(['d', 'D', 'f', 'F'])
+        .filter(|digits| digits.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
+    digits.unwrap_or(text).parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// A boolean of text: any beginning of `true` and `yes`, of `false` and `no`, in any case.

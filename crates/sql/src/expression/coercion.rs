@@ -1,108 +1,185 @@
 //! One type for several expressions: the elements of `ARRAY[...]`, of `MAP(...)`, of `IN (...)`.
 //!
-//! Columns decide, numbers widen, structs get all fields of all, and literals follow: a text literal becomes the number,
-//! boolean or time that it spells, any literal becomes text beside texts.
+//! The first decides, and each that follows widens it: numbers become wider, structs get all fields of all, texts become
+//! the times that they spell. Literals go further: one of text becomes the number or boolean that it spells, and beside
+//! texts any literal becomes text.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::BigInt;
 
 use super::cast::parse_boolean;
-use super::compile::literal_type;
-use super::{ExpressionError, Scope};
+use super::compile::{constant, literal_type};
+use super::{ExpressionError, Scope, cast};
 use crate::ast::{Expression, Literal, Name};
 use crate::types::{SqlType, StructField, StructType};
-use crate::value::{decimal_text, parse_date_time};
+use crate::value::decimal_text;
 
-/// The type that all expressions can have; `None` where all are null.
-pub fn common_type(expressions: &[&Expression], scope: &Scope) -> Result<Option<SqlType>, ExpressionError> {
-    let typed = |expression: &&Expression| -> Result<Option<SqlType>, ExpressionError> { scope.type_of(expression) };
-    common_type_with(expressions, &typed)
-}
+/// How messages begin that tell two types without a common one.
+const NO_OPERATOR: &str = "operator does not exist: ";
 
 /// Finds the type of an expression.
 pub(super) type TypeOf<'a> = &'a dyn Fn(&&Expression) -> Result<Option<SqlType>, ExpressionError>;
 
+/// The type that all expressions can have; `None` where all are null.
 pub(super) fn common_type_with(
     expressions: &[&Expression],
     type_of: TypeOf<'_>,
 ) -> Result<Option<SqlType>, ExpressionError> {
-    let mut common: Option<SqlType> = None;
-    // Columns first, then constructors, then literals that are no text, then texts: each follows those before.
-    let mut ordered = expressions.to_vec();
-    ordered.sort_by_key(|expression| freedom(expression));
-    for expression in ordered {
-        common = unify_expression(common, expression, type_of)?;
-    }
-    Ok(common)
+    join_all(None, expressions.iter().copied(), type_of)
 }
 
-/// How much an expression's type may follow others.
-fn freedom(expression: &Expression) -> u8 {
-    match expression {
-        Expression::Literal(Literal::String(_)) => 3,
-        Expression::Literal(_) => 2,
-        Expression::Array(_) | Expression::Map(_) | Expression::Struct(_) => 1,
-        _ => 0,
-    }
-}
-
-fn unify_expression(
+/// The common type of what has `common` and of the expressions.
+fn join_all<'a>(
     common: Option<SqlType>,
-    expression: &Expression,
+    expressions: impl IntoIterator<Item = &'a Expression>,
     type_of: TypeOf<'_>,
 ) -> Result<Option<SqlType>, ExpressionError> {
-    match (expression, &common) {
-        (Expression::Literal(Literal::Null), _) => Ok(common),
-        (Expression::Literal(literal), Some(target)) => unify_literal(target, literal).map(Some),
-        (Expression::Array(elements), Some(SqlType::Array(element))) => {
-            let mut element = Some((**element).clone());
-            for item in elements {
-                element = unify_expression(element, item, type_of)?;
-            }
-            Ok(element.map(SqlType::array))
+    expressions.into_iter().try_fold(common, |common, expression| {
+        let found = type_of(&expression)?;
+        match (common, found) {
+            (Some(common), Some(found)) => join(&common, &found, expression, type_of).map(Some),
+            (common, found) => Ok(common.or(found)),
         }
-        (Expression::Map(entries), Some(SqlType::Map(key, value))) => {
-            let (mut key, mut value) = (Some((**key).clone()), Some((**value).clone()));
-            for (entry_key, entry_value) in entries {
-                key = unify_expression(key, entry_key, type_of)?;
-                value = unify_expression(value, entry_value, type_of)?;
-            }
-            Ok(key.zip(value).map(|(key, value)| SqlType::map(key, value)))
+    })
+}
+
+/// The common type of what has `common` and of an expression that has `found`.
+fn join(
+    common: &SqlType,
+    found: &SqlType,
+    expression: &Expression,
+    type_of: TypeOf<'_>,
+) -> Result<SqlType, ExpressionError> {
+    let no_operator = || {
+        ExpressionError(format!(
+            "{NO_OPERATOR}{common} = {found} ({expression})\nHint: You might need to add explicit type casts."
+        ))
+    };
+    let joined = match (expression, common) {
+        (Expression::Array(elements), SqlType::Array(element)) => {
+            join_all(Some((**element).clone()), elements, type_of).map(|element| element.map(SqlType::array))
         }
-        (Expression::Struct(fields), Some(SqlType::Struct(target))) => {
-            let mut target = StructType::clone(target);
-            for (name, value) in fields {
-                let known = target.fields.iter_mut().find(|field| field.name == *name);
-                match known {
-                    Some(field) => {
-                        let unified = unify_expression(Some(field.field_type.clone()), value, type_of)?;
-                        field.field_type = unified.unwrap_or_else(|| field.field_type.clone());
-                    }
-                    None => {
-                        if let Some(field_type) = type_of(&value)? {
-                            target.fields.push(StructField { name: name.clone(), field_type });
-                        }
-                    }
-                }
-            }
-            Ok(Some(SqlType::Struct(Arc::new(target))))
+        (Expression::Map(entries), SqlType::Map(key, value)) => join_map((key, value), entries, type_of),
+        (Expression::Struct(fields), SqlType::Struct(structure)) => {
+            join_struct(structure, fields, type_of).map(|structure| Some(SqlType::Struct(Arc::new(structure))))
         }
-        (expression, None) => type_of(&expression),
-        (expression, Some(target)) => match type_of(&expression)? {
-            None => Ok(common),
-            Some(found) => unify_types(target, &found)
-                .map(Some)
-                .ok_or_else(|| no_operator(target, &found, &expression.to_string())),
-        },
+        (Expression::Array(_) | Expression::Map(_) | Expression::Struct(_), _) => Ok(None),
+        (Expression::Literal(Literal::String(text)), target) if target.is_number() => {
+            return join_numeric_text(text, target).ok_or_else(|| invalid_syntax(text, target));
+        }
+        (Expression::Literal(Literal::String(text)), SqlType::Boolean) => {
+            return match parse_boolean(text.trim()) {
+                Some(_) => Ok(SqlType::Boolean),
+                None => Err(invalid_syntax(text, common)),
+            };
+        }
+        (expression, common) => {
+            let lax = matches!(expression, Expression::Literal(_));
+            Ok(coerced_type(found, common, lax).or_else(|| coerced_type(common, found, lax)))
+        }
+    };
+    match joined {
+        // Of two types within others messages tell the whole ones.
+        Err(error) if !error.0.starts_with(NO_OPERATOR) => Err(error),
+        Ok(Some(joined)) => Ok(joined),
+        _ => Err(no_operator()),
     }
 }
 
-fn no_operator(target: &SqlType, found: &SqlType, text: &str) -> ExpressionError {
-    ExpressionError(format!(
-        "operator does not exist: {target} = {found} ({text})\nHint: You might need to add explicit type casts."
-    ))
+fn join_map(
+    (key, value): (&SqlType, &SqlType),
+    entries: &[(Expression, Expression)],
+    type_of: TypeOf<'_>,
+) -> Result<Option<SqlType>, ExpressionError> {
+    let key = join_all(Some(key.clone()), entries.iter().map(|(key, _)| key), type_of)?;
+    let value = join_all(Some(value.clone()), entries.iter().map(|(_, value)| value), type_of)?;
+    Ok(key.zip(value).map(|(key, value)| SqlType::map(key, value)))
+}
+
+/// The fields of the constructor come first.
+fn join_struct(
+    common: &StructType,
+    fields: &[(Name, Expression)],
+    type_of: TypeOf<'_>,
+) -> Result<StructType, ExpressionError> {
+    let mut joined = StructType::default();
+    for (name, value) in fields {
+        let known = common.field(name).map(|field| field.field_type.clone());
+        if let Some(field_type) = join_all(known, [value], type_of)? {
+            joined.fields.push(StructField { name: name.clone(), field_type });
+        }
+    }
+    let others = common.fields.iter().filter(|field| !fields.iter().any(|(name, _)| *name == field.name));
+    joined.fields.extend(others.cloned());
+    Ok(joined)
+}
+
+fn invalid_syntax(text: &str, target: &SqlType) -> ExpressionError {
+    ExpressionError(format!("invalid input syntax for type {}: \"{text}\".", target.base_name()))
+}
+
+/// The type of a number and of a literal of text that spells one.
+fn join_numeric_text(text: &str, target: &SqlType) -> Option<SqlType> {
+    let found = type_of_numeric_text(text)?;
+    Some(match (&found, target) {
+        (_, SqlType::Double) => SqlType::Double,
+        (SqlType::Decimal(_), _) | (_, SqlType::Decimal(_)) => {
+            SqlType::Decimal(found.as_decimal()?.widest(target.as_decimal()?))
+        }
+        (SqlType::Integer, target) => target.clone(),
+        _ => found,
+    })
+}
+
+/// The smallest type of the number that a text spells. The bounds of INTEGER and BIGINT are the next ones.
+fn type_of_numeric_text(text: &str) -> Option<SqlType> {
+    let number = BigDecimal::from_str(text.trim()).ok()?;
+    if !text.contains(['.', 'e', 'E']) {
+        let whole = number.as_bigint_and_exponent().0;
+        let within = |bound: i64| whole < BigInt::from(bound) && whole > -BigInt::from(bound) - 1;
+        if within(i64::from(i32::MAX)) {
+            return Some(SqlType::Integer);
+        }
+        if within(i64::MAX) {
+            return Some(SqlType::Bigint);
+        }
+    }
+    literal_type(&Literal::Decimal(number))
+}
+
+/// The type that values of `from` have as values of `to`, which may become wider; with `lax`, literals of one are
+/// literals of the other.
+fn coerced_type(from: &SqlType, to: &SqlType, lax: bool) -> Option<SqlType> {
+    Some(match (from, to) {
+        (SqlType::Array(from), SqlType::Array(to)) => SqlType::array(coerced_type(from, to, lax)?),
+        (SqlType::Map(from_key, from_value), SqlType::Map(to_key, to_value)) => {
+            SqlType::map(coerced_type(from_key, to_key, lax)?, coerced_type(from_value, to_value, lax)?)
+        }
+        (SqlType::Struct(from), SqlType::Struct(to)) => {
+            let mut joined = StructType::clone(from);
+            for field in &mut joined.fields {
+                if let Some(target) = to.field(&field.name) {
+                    field.field_type = coerced_type(&field.field_type, &target.field_type, lax)?;
+                }
+            }
+            joined.fields.extend(to.fields.iter().filter(|field| from.field(&field.name).is_none()).cloned());
+            SqlType::Struct(Arc::new(joined))
+        }
+        (SqlType::Integer | SqlType::Bigint | SqlType::Decimal(_), SqlType::Decimal(target)) => {
+            SqlType::Decimal(from.as_decimal()?.widest(*target))
+        }
+        (SqlType::Integer, SqlType::Bigint | SqlType::Double)
+        | (SqlType::Bigint | SqlType::Decimal(_), SqlType::Double) => to.clone(),
+        (SqlType::String, to) if to.is_time() || *to == SqlType::Bytes => to.clone(),
+        (SqlType::String, to) if lax && (to.is_number() || *to == SqlType::Boolean) => to.clone(),
+        (from, SqlType::String) if lax && (from.is_number() || from.is_time() || *from == SqlType::Boolean) => {
+            SqlType::String
+        }
+        (from, to) => return (from == to).then(|| from.clone()),
+    })
 }
 
 /// The type that holds values of both.
@@ -132,45 +209,6 @@ fn unify_types(a: &SqlType, b: &SqlType) -> Option<SqlType> {
     })
 }
 
-/// The common type after a literal has joined.
-fn unify_literal(target: &SqlType, literal: &Literal) -> Result<SqlType, ExpressionError> {
-    let Some(own) = literal_type(literal) else { return Ok(target.clone()) };
-    if *target == SqlType::String {
-        return Ok(SqlType::String);
-    }
-    if let Some(text) = literal.as_str() {
-        let invalid = || ExpressionError(format!("invalid input syntax for type {}: \"{text}\".", target.base_name()));
-        return match target {
-            SqlType::Boolean => parse_boolean(text).map(|_| SqlType::Boolean).ok_or_else(invalid),
-            target if target.is_number() => {
-                let number = parse_number(text).ok_or_else(invalid)?;
-                let found = literal_type(&number).ok_or_else(invalid)?;
-                unify_types(target, &found).ok_or_else(invalid)
-            }
-            SqlType::Date => parse_date_time::date(text).map(|_| SqlType::Date).map_err(|_| invalid()),
-            SqlType::Time => parse_date_time::time(text).map(|_| SqlType::Time).map_err(|_| invalid()),
-            SqlType::Timestamp => parse_date_time::timestamp(text).map(|_| SqlType::Timestamp).map_err(|_| invalid()),
-            other => Err(no_operator(other, &own, &literal.to_string())),
-        };
-    }
-    unify_types(target, &own).ok_or_else(|| no_operator(target, &own, &literal.to_string()))
-}
-
-/// The number that a text spells, as a literal of the smallest type.
-fn parse_number(text: &str) -> Option<Literal> {
-    let text = text.trim();
-    if let Ok(number) = text.parse::<i32>() {
-        return Some(Literal::Integer(number));
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return Some(Literal::Bigint(number));
-    }
-    if text.contains(['e', 'E']) {
-        return text.parse().ok().filter(|number: &f64| number.is_finite()).map(Literal::Double);
-    }
-    BigDecimal::from_str(text).ok().map(Literal::Decimal)
-}
-
 /// The expression with the type asked for: literals become literals of it, the rest is cast where its type differs.
 pub fn coerce(expression: &Expression, target: &SqlType, scope: &Scope) -> Result<Expression, ExpressionError> {
     coerce_with(expression, target, &|expression| scope.type_of(expression))
@@ -188,6 +226,10 @@ pub(super) fn coerce_with(
         (Expression::Literal(literal), _) if literal_type(literal).as_ref() == Some(target) => expression.clone(),
         (Expression::Literal(Literal::Decimal(number)), SqlType::String) => {
             Expression::Literal(Literal::String(Arc::from(decimal_text(number))))
+        }
+        (Expression::Literal(literal), _) => {
+            check_spells(literal, target)?;
+            cast_to(expression)
         }
         (Expression::Array(elements), SqlType::Array(element)) => {
             let elements: Result<Vec<_>, _> = elements.iter().map(|item| coerce_with(item, element, type_of)).collect();
@@ -217,5 +259,15 @@ pub(super) fn coerce_with(
             Some(found) if found == *target => expression.clone(),
             _ => cast_to(expression),
         },
+    })
+}
+
+/// A literal is a literal of the type, too.
+fn check_spells(literal: &Literal, target: &SqlType) -> Result<(), ExpressionError> {
+    let constant = constant(literal);
+    let (Some(from), Some(value)) = (&constant.sql_type, constant.constant_value()) else { return Ok(()) };
+    cast(from, target)?(value).map(drop).map_err(|_| match literal {
+        Literal::String(text) => invalid_syntax(text, target),
+        other => invalid_syntax(&other.to_string(), target),
     })
 }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use super::{EvalContext, EvalError, ExpressionError, TypedExpression, cast};
 use crate::ast::{ComparisonOperator, Expression};
 use crate::types::SqlType;
-use crate::value::{Value, compare_doubles};
+use crate::value::Value;
 
 /// `left operator right`.
 pub(super) fn comparison(
@@ -18,7 +18,7 @@ pub(super) fn comparison(
     let base = |side: &TypedExpression| side.sql_type.as_ref().map_or("NULL", SqlType::base_name);
     let (Some(left_type), Some(right_type)) = (left.sql_type.clone(), right.sql_type.clone()) else {
         return Err(ExpressionError(format!(
-            "Comparison with NULL not supported: {} {} {}",
+            "Comparison with NULL not supported: {} {} {}\nUse 'IS NULL' or 'IS NOT NULL' instead.",
             base(&left),
             operator.symbol(),
             base(&right)
@@ -78,13 +78,13 @@ pub(super) fn compare(operator: ComparisonOperator, a: &Value, b: &Value) -> boo
     let equal = |a: &Value, b: &Value| order(a, b).is_some_and(Ordering::is_eq);
     match operator {
         ComparisonOperator::IsDistinctFrom => match (a.is_null(), b.is_null()) {
-            (false, false) => !equal(a, b),
+            (false, false) => order(a, b).is_some_and(Ordering::is_ne),
             (a, b) => a != b,
         },
         ComparisonOperator::IsNotDistinctFrom => !compare(ComparisonOperator::IsDistinctFrom, a, b),
         _ if a.is_null() || b.is_null() => false,
         ComparisonOperator::Equal => equal(a, b),
-        ComparisonOperator::NotEqual => !equal(a, b),
+        ComparisonOperator::NotEqual => order(a, b).is_some_and(Ordering::is_ne),
         ComparisonOperator::LessThan => order(a, b).is_some_and(Ordering::is_lt),
         ComparisonOperator::LessThanOrEqual => order(a, b).is_some_and(Ordering::is_le),
         ComparisonOperator::GreaterThan => order(a, b).is_some_and(Ordering::is_gt),
@@ -92,21 +92,22 @@ pub(super) fn compare(operator: ComparisonOperator, a: &Value, b: &Value) -> boo
     }
 }
 
-/// The order of two values that are not null; numbers of different types by what they are worth.
+/// The order of two values that are not null; numbers of different types by what they are worth. There is none beside a
+/// NaN.
 fn order(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Bigint(a), Value::Bigint(b)) => Some(a.cmp(b)),
         (Value::String(a), Value::String(b)) if a == b => Some(Ordering::Equal),
-        (Value::Double(a), Value::Double(b)) => Some(if a == b { Ordering::Equal } else { compare_doubles(*a, *b) }),
+        (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
         (Value::Decimal(_), other) | (other, Value::Decimal(_)) if other.as_f64().is_some() => {
             match (a.as_decimal(), b.as_decimal()) {
                 (Some(a), Some(b)) => Some(a.cmp(&b)),
-                _ => Some(compare_doubles(a.as_f64()?, b.as_f64()?)),
+                _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
             }
         }
         (Value::Double(_), other) | (other, Value::Double(_)) if other.as_f64().is_some() => {
-            Some(compare_doubles(a.as_f64()?, b.as_f64()?))
+            a.as_f64()?.partial_cmp(&b.as_f64()?)
         }
         (Value::Int(_) | Value::Bigint(_), Value::Int(_) | Value::Bigint(_)) => Some(a.as_i64()?.cmp(&b.as_i64()?)),
         (Value::Map(a), Value::Map(b)) => Some(if a == b { Ordering::Equal } else { Ordering::Less }),
@@ -139,13 +140,13 @@ pub(super) fn like(
     let ready = ready.map_err(|error| ExpressionError(error.0))?;
     Ok(TypedExpression::new(Some(SqlType::Boolean), move |row, context: &mut EvalContext| {
         let text = value.view(row, context)?;
-        let Some(text) = text.as_str() else { return Ok(Value::Boolean(false)) };
+        let Some(text) = text.as_str() else { return Err(EvalError::null_operand()) };
         if let Some(ready) = &ready {
             return Ok(Value::Boolean(ready.matches(text)));
         }
         match pattern.view(row, context)?.as_str() {
             Some(pattern) => Ok(Value::Boolean(Pattern::new(pattern, escape)?.matches(text))),
-            None => Ok(Value::Boolean(false)),
+            None => Err(EvalError::null_operand()),
         }
     }))
 }
@@ -197,7 +198,7 @@ impl Pattern {
                     continue;
                 }
                 (None, None) => return true,
-                (Some(Part::One), Some(c)) => {
+                (Some(Part::One), Some(c)) if !ends_line(c) => {
                     at += 1;
                     rest = &rest[c.len_utf8()..];
                     continue;
@@ -210,12 +211,17 @@ impl Pattern {
                 _ => {}
             }
             let Some((part, from)) = retry else { return false };
-            let Some(skipped) = from.chars().next() else { return false };
+            let Some(skipped) = from.chars().next().filter(|c| !ends_line(*c)) else { return false };
             rest = &from[skipped.len_utf8()..];
             at = part;
             retry = Some((part, rest));
         }
     }
+}
+
+/// What neither `%` nor `_` stands for.
+fn ends_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
@@ -228,6 +234,7 @@ mod tests {
         assert!(matches("%b_d%", "abcde") && matches("%", "") && matches("a%%c", "abbc"));
         assert!(!matches("b", "abc") && !matches("a_", "a") && !matches("a%c", "abcd"));
         assert!(matches("100!%", "100%") && !matches("100!%", "1000"));
+        assert!(!matches("a%", "a\nb") && !matches("a_b", "a\nb") && matches("a%\nb", "a\nb"));
         assert!(Pattern::new("x!", Some('!')).is_err());
     }
 }

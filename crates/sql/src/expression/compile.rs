@@ -10,7 +10,7 @@ use super::comparison::{comparison, like};
 use super::{EvalContext, EvalError, ExpressionError, Scope, TypedExpression, cast, type_text};
 use crate::ast::*;
 use crate::types::SqlType;
-use crate::value::{MapValue, Value};
+use crate::value::{MapValue, Value, digits_before_point};
 
 const EMPTY_HINT: &str = "(see https://github.com/confluentinc/ksql/issues/4239)";
 
@@ -29,6 +29,11 @@ const MAX_WORK: usize = 200_000;
 impl<'a> Compiler<'a> {
     pub(super) fn new(scope: &'a Scope) -> Compiler<'a> {
         Compiler { scope, locals: Vec::new(), work: Rc::default() }
+    }
+
+    /// An error of a type that only the computation needs.
+    fn late(&self, error: impl std::fmt::Display) -> ExpressionError {
+        ExpressionError(format!("{}{error}", self.scope.purpose.prefix()))
     }
 
     /// A compiler for the body of a lambda.
@@ -60,7 +65,7 @@ impl<'a> Compiler<'a> {
             Expression::Between { value, min, max } => self.between(value, min, max),
             Expression::In { value, list } => self.in_list(value, list),
             Expression::Like { value, pattern, escape } => like(self.compile(value)?, self.compile(pattern)?, *escape),
-            Expression::SearchedCase { branches, default } => self.case(expression, branches, default.as_deref()),
+            Expression::SearchedCase { branches, default } => self.case(branches, default.as_deref()),
             Expression::SimpleCase { operand, branches, default } => {
                 let searched: Vec<_> = branches
                     .iter()
@@ -73,10 +78,10 @@ impl<'a> Compiler<'a> {
                         (condition, then.clone())
                     })
                     .collect();
-                self.case(expression, &searched, default.as_deref())
+                self.case(&searched, default.as_deref())
             }
             Expression::Cast { value, target } => self.cast(value, target),
-            Expression::Subscript { base, index } => self.subscript(base, index),
+            Expression::Subscript { base, index } => self.subscript(expression, base, index),
             Expression::Dereference { base, field } => self.dereference(base, field),
             Expression::Function(call) => self.call(call),
             Expression::Array(elements) => self.array(elements),
@@ -124,10 +129,10 @@ impl<'a> Compiler<'a> {
     fn not(&self, value: &Expression) -> Result<TypedExpression, ExpressionError> {
         let value = self.compile(value)?;
         Ok(TypedExpression::new(Some(SqlType::Boolean), move |row, context| {
-            Ok(match value.try_evaluate(row, context)? {
-                Value::Boolean(truth) => Value::Boolean(!truth),
-                _ => Value::Null,
-            })
+            match value.try_evaluate(row, context)? {
+                Value::Boolean(truth) => Ok(Value::Boolean(!truth)),
+                _ => Err(EvalError::null_operand()),
+            }
         }))
     }
 
@@ -138,7 +143,7 @@ impl<'a> Compiler<'a> {
         }))
     }
 
-    /// The right side is evaluated only where the left does not decide; a null that is looked at makes the whole null.
+    /// The right side is evaluated only where the left does not decide; a null that is looked at is a failure.
     fn logical(
         &self,
         operator: LogicalOperator,
@@ -147,10 +152,16 @@ impl<'a> Compiler<'a> {
     ) -> Result<TypedExpression, ExpressionError> {
         let (left, right) = (self.compile(left)?, self.compile(right)?);
         let decides = operator == LogicalOperator::Or;
-        Ok(TypedExpression::new(Some(SqlType::Boolean), move |row, context| match left.try_evaluate(row, context)? {
-            Value::Boolean(truth) if truth == decides => Ok(Value::Boolean(decides)),
-            Value::Boolean(_) => right.try_evaluate(row, context),
-            _ => Ok(Value::Null),
+        Ok(TypedExpression::new(Some(SqlType::Boolean), move |row, context| {
+            if let Value::Boolean(truth) = left.try_evaluate(row, context)? {
+                if truth == decides {
+                    return Ok(Value::Boolean(decides));
+                }
+                if let Value::Boolean(truth) = right.try_evaluate(row, context)? {
+                    return Ok(Value::Boolean(truth));
+                }
+            }
+            Err(EvalError::null_operand())
         }))
     }
 
@@ -174,7 +185,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn in_list(&self, value: &Expression, list: &[Expression]) -> Result<TypedExpression, ExpressionError> {
-        let invalid = |error: ExpressionError| ExpressionError(format!("Invalid Predicate: {error}"));
+        let invalid = |error: ExpressionError| self.late(error);
         let all: Vec<&Expression> = std::iter::once(value).chain(list).collect();
         let Some(common) = self.common_type(&all).map_err(invalid)? else {
             return Ok(TypedExpression::constant(Some(SqlType::Boolean), Value::Boolean(false)));
@@ -207,7 +218,6 @@ impl<'a> Compiler<'a> {
 
     fn case(
         &self,
-        whole: &Expression,
         branches: &[(Expression, Expression)],
         default: Option<&Expression>,
     ) -> Result<TypedExpression, ExpressionError> {
@@ -226,7 +236,7 @@ impl<'a> Compiler<'a> {
             result = merge_branch(result, value.sql_type.as_ref()).ok_or_else(|| {
                 ExpressionError(format!(
                     "Invalid Case expression. Type for all 'THEN' clauses should be the same.\nTHEN expression \
-                     '(WHEN {when} THEN {then})' has type: {}.\nPrevious THEN expression(s) type: {previous}.",
+                     'WHEN {when} THEN {then}' has type: {}.\nPrevious THEN expression(s) type: {previous}.",
                     type_text(value.sql_type.as_ref())
                 ))
             })?;
@@ -244,15 +254,13 @@ impl<'a> Compiler<'a> {
             })?;
         }
         let Some(result) = result else {
-            return Err(ExpressionError(format!(
-                "Invalid Case expression. All case branches have a NULL type: {whole}"
-            )));
+            return Err(ExpressionError("Invalid Case expression. All case branches have NULL type".to_owned()));
         };
         Ok(TypedExpression::new(Some(result), move |row, context| {
             for (condition, value) in &compiled {
                 match condition.try_evaluate(row, context)? {
                     Value::Boolean(true) => return value.try_evaluate(row, context),
-                    Value::Null => return Ok(Value::Null),
+                    Value::Null => return Err(EvalError::null_operand()),
                     _ => {}
                 }
             }
@@ -265,17 +273,25 @@ impl<'a> Compiler<'a> {
         let Some(from) = &value.sql_type else {
             return Ok(TypedExpression::constant(Some(target.clone()), Value::Null));
         };
-        let convert = cast(from, target)?;
+        let convert = cast(from, target).map_err(|error| self.late(error))?;
         if let Some(constant) = value.constant_value()
             && let Ok(converted) = convert(constant)
         {
             return Ok(TypedExpression::constant(Some(target.clone()), converted));
         }
-        Ok(TypedExpression::new(Some(target.clone()), move |row, context| convert(&*value.view(row, context)?)))
+        Ok(TypedExpression::new(Some(target.clone()), move |row, context| {
+            let converted = value.view(row, context).and_then(|value| convert(&value));
+            context.caught(converted)
+        }))
     }
 
-    fn subscript(&self, base: &Expression, index: &Expression) -> Result<TypedExpression, ExpressionError> {
-        let (compiled, index) = (self.compile(base)?, self.compile(index)?);
+    fn subscript(
+        &self,
+        whole: &Expression,
+        base: &Expression,
+        given: &Expression,
+    ) -> Result<TypedExpression, ExpressionError> {
+        let (compiled, index) = (self.compile(base)?, self.compile(given)?);
         match compiled.sql_type.clone() {
             Some(SqlType::Array(element)) => {
                 if !matches!(index.sql_type, Some(SqlType::Integer | SqlType::Bigint)) {
@@ -302,10 +318,7 @@ impl<'a> Compiler<'a> {
                     Ok(map.as_map().and_then(|map| map.get(&key)).cloned().unwrap_or_default())
                 }))
             }
-            other => Err(ExpressionError(format!(
-                "Subscripts can only be applied to ARRAY and MAP, but {base} is {}",
-                type_text(other.as_ref())
-            ))),
+            other => Err(no_subscript(whole, base, given, other.as_ref())),
         }
     }
 
@@ -344,7 +357,7 @@ impl<'a> Compiler<'a> {
         Ok(folded(
             compiled.clone(),
             TypedExpression::new(Some(SqlType::array(element_type)), move |row, context| {
-                Ok(Value::array(compiled.iter().map(|item| item.evaluate(row, context)).collect()))
+                compiled.iter().map(|item| item.nested(row, context)).collect::<Result<_, _>>().map(Value::array)
             }),
         ))
     }
@@ -360,13 +373,13 @@ impl<'a> Compiler<'a> {
         let typed = |what: &str, found: Option<SqlType>| {
             found.ok_or_else(|| {
                 ExpressionError(format!(
-                    "Cannot construct a map with all NULL {what} {EMPTY_HINT}. As a workaround, you may cast a NULL \
-                     value to the desired type."
+                    "Cannot construct a map with all NULL {what}s {EMPTY_HINT}. As a workaround, you may cast a NULL \
+                     {what} to the desired type."
                 ))
             })
         };
-        let key_type = typed("keys", self.common_type(&keys)?)?;
-        let value_type = typed("values", self.common_type(&values)?)?;
+        let key_type = typed("key", self.common_type(&keys)?)?;
+        let value_type = typed("value", self.common_type(&values)?)?;
         let mut compiled = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             compiled.push((self.compile_as(key, &key_type)?, self.compile_as(value, &value_type)?));
@@ -377,8 +390,8 @@ impl<'a> Compiler<'a> {
             TypedExpression::new(Some(SqlType::map(key_type, value_type)), move |row, context| {
                 let mut map = MapValue::new();
                 for (key, value) in &compiled {
-                    let key = key.evaluate(row, context);
-                    map.insert(key, value.evaluate(row, context));
+                    let key = key.nested(row, context)?;
+                    map.insert(key, value.nested(row, context)?);
                 }
                 Ok(Value::map(map))
             }),
@@ -405,10 +418,19 @@ impl<'a> Compiler<'a> {
         Ok(folded(
             compiled.clone(),
             TypedExpression::new(Some(SqlType::structure(types)), move |row, context| {
-                Ok(Value::structure(compiled.iter().map(|value| value.evaluate(row, context)).collect()))
+                compiled.iter().map(|value| value.nested(row, context)).collect::<Result<_, _>>().map(Value::structure)
             }),
         ))
     }
+}
+
+/// Why something that is no array and no map has no elements.
+fn no_subscript(whole: &Expression, base: &Expression, index: &Expression, found: Option<&SqlType>) -> ExpressionError {
+    let hint = match found {
+        Some(SqlType::Struct(_)) => format!(" Use the dereference operator for STRUCTS: {base}->{index}"),
+        _ => String::new(),
+    };
+    ExpressionError(format!("Subscript expression ({whole}) do not apply to {}.{hint}", type_text(found)))
 }
 
 /// The expression, computed once if all its parts are constants.
@@ -442,8 +464,9 @@ pub(super) fn literal_type(literal: &Literal) -> Option<SqlType> {
         Literal::Double(_) => SqlType::Double,
         Literal::Decimal(number) => {
             let scale = u32::try_from(number.fractional_digit_count()).unwrap_or(0);
-            let digits = u32::try_from(number.digits()).unwrap_or(u32::MAX);
-            return SqlType::decimal(digits.max(scale).max(1), scale).ok();
+            // The zero before the point is a digit too.
+            let digits = u32::try_from(digits_before_point(number)).unwrap_or(0).max(1);
+            return SqlType::decimal(digits + scale, scale).ok();
         }
         Literal::String(_) => SqlType::String,
         Literal::Date(_) => SqlType::Date,
@@ -452,7 +475,7 @@ pub(super) fn literal_type(literal: &Literal) -> Option<SqlType> {
     })
 }
 
-fn constant(literal: &Literal) -> TypedExpression {
+pub(super) fn constant(literal: &Literal) -> TypedExpression {
     let value = match literal {
         Literal::Null => Value::Null,
         Literal::Boolean(truth) => Value::Boolean(*truth),

@@ -2,7 +2,9 @@
 //! closure over a row.
 //!
 //! The messages are those that users of the language know. A failure while a row is computed makes the expression null
-//! and leaves an entry in [`EvalContext::take_errors`], for the processing log.
+//! and leaves an entry in [`EvalContext::take_errors`], for the processing log. Casts, elements of constructors and calls
+//! within calls catch the failures of what they are made of: they become null alone, unless the whole must not be null
+//! then ([`OnFailure`]).
 
 mod arithmetic;
 mod call;
@@ -22,7 +24,7 @@ use crate::value::Value;
 
 pub use call::CompiledLambda;
 pub use cast::{Cast, cast};
-pub use coercion::{coerce, common_type};
+pub use coercion::coerce;
 pub use magic::rewrite_time_comparisons;
 pub use strict::strictly;
 
@@ -48,6 +50,26 @@ pub struct Scope {
     pub columns: Vec<ScopeColumn>,
     /// How functions behave.
     pub settings: FunctionSettings,
+    /// What expressions are for.
+    pub purpose: Purpose,
+}
+
+/// What an expression is for, which messages of types that only its computation needs begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// A column of a result.
+    #[default]
+    Select,
+    /// A condition.
+    Predicate,
+    /// A new key.
+    SelectKey,
+    /// A group.
+    GroupBy,
+    /// An argument of a table function.
+    TableFunction,
+    /// A value to insert or to look up.
+    Constant,
 }
 
 /// A column that an expression may name.
@@ -83,6 +105,17 @@ impl Default for FunctionSettings {
 pub struct EvalContext {
     locals: Vec<Value>,
     errors: Vec<EvalError>,
+    on_failure: OnFailure,
+}
+
+/// What becomes of a part of an expression that has no value for a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is null.
+    #[default]
+    Null,
+    /// The whole expression has none: a condition that cannot be computed does not hold, a group is none.
+    Whole,
 }
 
 /// Why an expression has no value for a row.
@@ -134,17 +167,26 @@ impl TypedExpression {
         })
     }
 
-    /// The expression that is null where this one fails; the error is kept in the context.
+    /// The expression as a part that may be null alone where it fails.
     fn or_null(self) -> TypedExpression {
         if self.column.is_some() || self.constant.is_some() {
             return self;
         }
-        TypedExpression::new(self.sql_type.clone(), move |row, context| Ok(self.evaluate(row, context)))
+        TypedExpression::new(self.sql_type.clone(), move |row, context| self.nested(row, context))
     }
 
     /// Whether a row satisfies the expression as a condition: null and errors do not.
     pub fn holds(&self, row: &[Value], context: &mut EvalContext) -> bool {
-        matches!(self.evaluate(row, context), Value::Boolean(true))
+        context.on_failure = OnFailure::Whole;
+        let holds = matches!(self.evaluate(row, context), Value::Boolean(true));
+        context.on_failure = OnFailure::Null;
+        holds
+    }
+
+    /// The value for a row as a part that may be null alone; an error that makes it null is kept in the context.
+    fn nested(&self, row: &[Value], context: &mut EvalContext) -> Result<Value, EvalError> {
+        let value = self.try_evaluate(row, context);
+        context.caught(value)
     }
 
     /// The value, where it is the same for all rows.
@@ -171,7 +213,7 @@ impl Scope {
             .into_iter()
             .map(|(name, column_type)| ScopeColumn { source: None, name: name.into(), column_type })
             .collect();
-        Scope { columns, settings: FunctionSettings::default() }
+        Scope { columns, ..Scope::default() }
     }
 
     /// Position and type of a column.
@@ -199,9 +241,12 @@ impl Scope {
 
     /// Makes a condition ready: the expression of a WHERE or HAVING, which must be a BOOLEAN.
     pub fn compile_condition(&self, clause: &str, condition: &Expression) -> Result<TypedExpression, ExpressionError> {
-        let compiled = self
-            .compile(condition)
-            .map_err(|error| ExpressionError(format!("Error in {clause} expression: {error}")))?;
+        let scope = Scope { purpose: Purpose::Predicate, ..self.clone() };
+        let late = Purpose::Predicate.prefix();
+        let compiled = scope.compile(condition).map_err(|error| match error.0.starts_with(late) {
+            true => error,
+            false => ExpressionError(format!("Error in {clause} expression: {error}")),
+        })?;
         match &compiled.sql_type {
             Some(SqlType::Boolean) => Ok(compiled),
             found => Err(ExpressionError(format!(
@@ -216,6 +261,27 @@ impl EvalContext {
     /// A context without errors.
     pub fn new() -> EvalContext {
         EvalContext::default()
+    }
+
+    /// A context for expressions whose parts fail as said.
+    pub fn with(on_failure: OnFailure) -> EvalContext {
+        EvalContext { on_failure, ..EvalContext::default() }
+    }
+
+    /// From now on parts fail as said.
+    pub fn set_on_failure(&mut self, on_failure: OnFailure) {
+        self.on_failure = on_failure;
+    }
+
+    /// The value of a part; an error is kept and makes the part null, if it may be null alone.
+    fn caught(&mut self, value: Result<Value, EvalError>) -> Result<Value, EvalError> {
+        match (value, self.on_failure) {
+            (Err(error), OnFailure::Null) => {
+                self.errors.push(error);
+                Ok(Value::Null)
+            }
+            (value, _) => value,
+        }
     }
 
     /// Keeps an error for the processing log.
@@ -247,6 +313,33 @@ impl EvalError {
     /// An error with this message.
     pub fn new(message: impl Into<String>) -> EvalError {
         EvalError(message.into())
+    }
+
+    /// What operators cannot do without is null.
+    fn null_operand() -> EvalError {
+        EvalError::new("an operand is null")
+    }
+}
+
+impl Purpose {
+    /// What messages begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Purpose::Select => "Invalid Select: ",
+            Purpose::Predicate => "Invalid Predicate: ",
+            Purpose::SelectKey => "Invalid SelectKey: ",
+            Purpose::GroupBy => "Invalid Group By: ",
+            Purpose::TableFunction => "Invalid Table function: ",
+            Purpose::Constant => "Invalid insert value: ",
+        }
+    }
+
+    /// What becomes of parts that fail.
+    pub fn on_failure(self) -> OnFailure {
+        match self {
+            Purpose::Select | Purpose::SelectKey | Purpose::TableFunction => OnFailure::Null,
+            Purpose::Predicate | Purpose::GroupBy | Purpose::Constant => OnFailure::Whole,
+        }
     }
 }
 

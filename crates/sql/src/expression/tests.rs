@@ -126,7 +126,10 @@ fn numbers_compare_by_worth_and_texts_become_times() {
 fn what_cannot_be_compared_is_told() {
     assert_eq!(error("I >= 'x'"), "Cannot compare I (INTEGER) to 'x' (STRING) with GREATER_THAN_OR_EQUAL.");
     assert_eq!(error("B > true"), "Cannot compare B (BOOLEAN) to true (BOOLEAN) with GREATER_THAN.");
-    assert_eq!(error("NULL <> NULL"), "Comparison with NULL not supported: NULL <> NULL");
+    assert_eq!(
+        error("NULL <> NULL"),
+        "Comparison with NULL not supported: NULL <> NULL\nUse 'IS NULL' or 'IS NOT NULL' instead."
+    );
     assert_eq!(
         error("TRUE + 1.5"),
         "Error processing expression: (true + 1.5). Unsupported arithmetic types. BOOLEAN DECIMAL"
@@ -135,10 +138,11 @@ fn what_cannot_be_compared_is_told() {
         error("5.0 / NULL"),
         "Error processing expression: (5.0 / null). Arithmetic on types DECIMAL(2, 1) and null are not supported."
     );
-    assert_eq!(error("B IN (true, 'maybe')"), "Invalid Predicate: invalid input syntax for type BOOLEAN: \"maybe\".");
-    assert!(
-        error("P IN (MAP('1' := 'x'))").starts_with("Invalid Predicate: invalid input syntax for type BIGINT: \"x\"")
-    );
+    assert_eq!(error("B IN (true, 'maybe')"), "Invalid Select: invalid input syntax for type BOOLEAN: \"maybe\".");
+    assert!(error("P IN (MAP('1' := 'x'))").starts_with("Invalid Select: invalid input syntax for type BIGINT: \"x\""));
+    let condition = parse_expression("B IN ('maybe')", &|_| None).unwrap();
+    let condition = scope().compile_condition("WHERE", &condition).unwrap_err().0;
+    assert_eq!(condition, "Invalid Predicate: invalid input syntax for type BOOLEAN: \"maybe\".");
     assert!(error("I LIKE 'x'").contains("must be VARCHAR. The column type is INTEGER"));
     assert!(error("UNKNOWN").contains("column 'UNKNOWN' cannot be resolved."));
     assert!(error("MAP()").starts_with("Map constructor cannot be empty."));
@@ -154,7 +158,7 @@ fn containers_are_built_and_opened() {
     assert_eq!(value("P['k']"), "5");
     assert_eq!(value("ST->Y"), "y");
     assert_eq!(evaluate("ARRAY[I, '3', 2.5]"), ("[7.0, 3.0, 2.5]".into(), "ARRAY<DECIMAL(11, 1)>".into()));
-    assert_eq!(evaluate("ARRAY[NULL, STRUCT(A := 1), STRUCT(B := L)]").1, "ARRAY<STRUCT<`A` INTEGER, `B` BIGINT>>");
+    assert_eq!(evaluate("ARRAY[NULL, STRUCT(A := 1), STRUCT(B := L)]").1, "ARRAY<STRUCT<`B` BIGINT, `A` INTEGER>>");
     assert_eq!(evaluate("MAP('a' := I, 'b' := NULL)").1, "MAP<STRING, INTEGER>");
     assert_eq!(value("CASE I WHEN 1 THEN 'one' WHEN 7 THEN 'seven' END"), "seven");
 }
@@ -169,7 +173,69 @@ fn casts_go_as_java_does() {
     assert_eq!(value("CAST(DT AS TIMESTAMP)"), "1970-01-11T00:00:00.000");
     assert_eq!(value("CAST(A AS ARRAY<STRING>)"), "[1, 2, null]");
     assert_eq!(value("CAST(ST AS STRUCT<Y STRING, Q INT>)"), "Struct{Y=y}");
-    assert_eq!(error("CAST(I AS BOOLEAN)"), "Cast of INTEGER to BOOLEAN is not supported");
+    assert_eq!(value("CAST(' YES ' AS BOOLEAN)"), "true");
+    assert_eq!(value("CAST('NaN' AS DOUBLE)"), "null");
+    assert_eq!(value("CAST(CAST('10:00:01.5' AS TIME) AS STRING)"), "10:00:01");
+    assert_eq!(value("CAST(2.675E0 AS DECIMAL(4, 2))"), "2.68");
+    assert_eq!(value("CAST(2.675E0 AS DECIMAL(20, 2))"), "2.67");
+    assert_eq!(value("CAST(9.99 AS DECIMAL(1, 0))"), "10");
+    assert_eq!(error("CAST(I AS BOOLEAN)"), "Invalid Select: Cast of INTEGER to BOOLEAN is not supported");
+    assert_eq!(
+        error("CAST(A AS ARRAY<BOOLEAN>)"),
+        "Invalid Select: Cast of ARRAY<INTEGER> to ARRAY<BOOLEAN> is not supported"
+    );
+}
+
+#[test]
+fn parts_that_fail_are_null_alone_and_nulls_fail_the_whole() {
+    assert_eq!(value("COALESCE(CAST('x' AS INT), 5)"), "5");
+    assert_eq!(value("CAST('x' AS INT) IS NULL"), "true");
+    assert_eq!(value("COALESCE(CAST(N + 1 AS BIGINT), 5)"), "5");
+    assert_eq!(value("COALESCE(SUBSTRING(REGEXP_EXTRACT('(', S), 1), 'none')"), "none");
+    for whole in ["COALESCE(N + 1, 5)", "(N + 1) IS NULL", "(-N) IS NULL", "(NOT NB) IS NULL", "(NB OR true) IS NULL"] {
+        assert_eq!(value(whole), "null", "{whole}");
+    }
+    assert_eq!(value("CASE WHEN N + 1 > 0 THEN 'more' ELSE 'less' END"), "null");
+    assert_eq!(value("S + CAST(NULL AS STRING)"), "textnull");
+    let holds = |text: &str| {
+        let condition = scope().compile_condition("WHERE", &parse_expression(text, &|_| None).unwrap()).unwrap();
+        condition.holds(&row(), &mut EvalContext::new())
+    };
+    assert!(holds("N IS NULL") && !holds("CAST('x' AS INT) IS NULL"));
+    assert!(!holds("CAST(NULL AS STRING) LIKE 'a%'") && !holds("NOT (CAST(N AS STRING) LIKE 'a%')"));
+}
+
+#[test]
+fn the_first_of_a_list_decides_on_its_type() {
+    assert_eq!(evaluate("ARRAY[S, 5]"), ("[text, 5]".into(), "ARRAY<STRING>".into()));
+    assert_eq!(
+        error("ARRAY[5, S]"),
+        "operator does not exist: INTEGER = STRING (S)\nHint: You might need to add explicit type casts."
+    );
+    assert_eq!(evaluate("ARRAY[I, '2147483647']").1, "ARRAY<BIGINT>");
+    assert_eq!(evaluate("ARRAY[I, '1e2']"), ("[7, 100]".into(), "ARRAY<DECIMAL(10, 0)>".into()));
+    assert_eq!(evaluate("ARRAY[0.5]").1, "ARRAY<DECIMAL(2, 1)>");
+    assert_eq!(evaluate("ARRAY[DT, '1970-01-02']"), ("[1970-01-11, 1970-01-02]".into(), "ARRAY<DATE>".into()));
+    assert!(error("ARRAY[A, ARRAY['x', B]]").starts_with("operator does not exist"));
+    assert_eq!(
+        error("I IN (1, A)"),
+        "Invalid Select: operator does not exist: INTEGER = ARRAY<INTEGER> (A)\nHint: You might need to add explicit \
+         type casts."
+    );
+    assert_eq!(error("CASE WHEN B THEN NULL END"), "Invalid Case expression. All case branches have NULL type");
+    assert_eq!(
+        error("ST['X']"),
+        "Subscript expression (ST['X']) do not apply to STRUCT<`X` INTEGER, `Y` STRING>. Use the dereference operator for \
+         STRUCTS: ST->'X'"
+    );
+}
+
+#[test]
+fn nothing_equals_nan_and_bytes_have_a_sign() {
+    for condition in ["D / 0 * 0 = D / 0 * 0", "D / 0 * 0 <> 1.0E0", "D / 0 * 0 > 1"] {
+        assert_eq!(value(condition), "false", "{condition}");
+    }
+    assert_eq!(value("CAST('gA==' AS BYTES) < CAST('fw==' AS BYTES)"), "true");
 }
 
 #[test]

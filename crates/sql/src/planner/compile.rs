@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::ast::{Expression, FunctionCall};
 use crate::catalog::{Settings, StatementError};
 use crate::expression::{
-    EvalContext, ExpressionError, FunctionSettings, Scope, ScopeColumn, TypedExpression, coerce,
+    EvalContext, ExpressionError, FunctionSettings, OnFailure, Purpose, Scope, ScopeColumn, TypedExpression, coerce,
     rewrite_time_comparisons, strictly,
 };
 use crate::functions::{AggregateArgument, Aggregator, date_format, registry};
@@ -40,23 +40,37 @@ pub fn function_settings(settings: &Settings) -> FunctionSettings {
     }
 }
 
-fn scope(row: &[StepColumn], settings: &Settings) -> Scope {
+fn scope(row: &[StepColumn], purpose: Purpose, settings: &Settings) -> Scope {
     let column = |column: &StepColumn| ScopeColumn {
         source: None,
         name: column.name.clone(),
         column_type: column.column_type.clone(),
     };
-    Scope { columns: row.iter().map(column).collect(), settings: function_settings(settings) }
+    Scope { columns: row.iter().map(column).collect(), settings: function_settings(settings), purpose }
+}
+
+/// Makes an expression over rows of `row` ready that is a column of a result.
+///
+/// # Errors
+/// Columns that rows do not have, types that do not fit.
+pub fn compile(expression: &Expression, row: &[StepColumn], settings: &Settings) -> Result<Evaluator, StatementError> {
+    compile_for(Purpose::Select, expression, row, settings)
 }
 
 /// Makes an expression over rows of `row` ready.
 ///
 /// # Errors
-/// Columns that rows do not have, types that do not fit.
-pub fn compile(expression: &Expression, row: &[StepColumn], settings: &Settings) -> Result<Evaluator, StatementError> {
-    let scope = scope(row, settings);
+/// As [`compile`].
+pub fn compile_for(
+    purpose: Purpose,
+    expression: &Expression,
+    row: &[StepColumn],
+    settings: &Settings,
+) -> Result<Evaluator, StatementError> {
+    let scope = scope(row, purpose, settings);
     let compiled = scope.compile(expression)?;
-    Ok(evaluator(compiled, &expression.to_string()).reading(columns(expression, &scope)))
+    let evaluator = evaluator(compiled, &expression.to_string(), purpose.on_failure());
+    Ok(evaluator.reading(columns(expression, &scope)))
 }
 
 /// Makes a predicate ready; `ROWTIME` and the bounds of windows may be compared with text.
@@ -70,9 +84,10 @@ pub fn compile_condition(
     settings: &Settings,
 ) -> Result<Evaluator, StatementError> {
     let condition = rewrite_time_comparisons(expression)?;
-    let scope = scope(row, settings);
+    let scope = scope(row, Purpose::Predicate, settings);
     let compiled = scope.compile_condition(clause, &condition)?;
-    Ok(evaluator(compiled, &expression.to_string()).reading(columns(&condition, &scope)))
+    let evaluator = evaluator(compiled, &expression.to_string(), Purpose::Predicate.on_failure());
+    Ok(evaluator.reading(columns(&condition, &scope)))
 }
 
 /// The positions of the columns that an expression names. Parameters of lambdas may be taken for columns.
@@ -86,7 +101,7 @@ fn columns(expression: &Expression, scope: &Scope) -> Vec<usize> {
     columns
 }
 
-fn evaluator(compiled: TypedExpression, text: &str) -> Evaluator {
+fn evaluator(compiled: TypedExpression, text: &str, on_failure: OnFailure) -> Evaluator {
     if let Some(position) = compiled.column_index()
         && let Some(value_type) = compiled.sql_type.clone()
     {
@@ -95,6 +110,7 @@ fn evaluator(compiled: TypedExpression, text: &str) -> Evaluator {
     let value_type = compiled.sql_type.clone();
     let evaluate = move |row: &[Value]| {
         CONTEXT.with_borrow_mut(|context| {
+            context.set_on_failure(on_failure);
             let value = compiled.try_evaluate(row, context).map_err(|error| error.0);
             // What became null within the expression is part of its value.
             context.take_errors();
@@ -140,7 +156,7 @@ pub fn aggregation(
     row: &[StepColumn],
     settings: &Settings,
 ) -> Result<ResolvedAggregate, StatementError> {
-    let scope = scope(row, settings);
+    let scope = scope(row, Purpose::Select, settings);
     let mut evaluators = Vec::new();
     let mut arguments = Vec::new();
     for argument in &call.arguments {
@@ -148,7 +164,7 @@ pub fn aggregation(
         let constant = compiled.constant_value().filter(|_| matches!(argument, Expression::Literal(_))).cloned();
         let text = argument.to_string();
         arguments.push(AggregateArgument { sql_type: compiled.sql_type.clone(), constant, text: text.clone() });
-        evaluators.push(evaluator(compiled, &text).reading(columns(argument, &scope)));
+        evaluators.push(evaluator(compiled, &text, OnFailure::Null).reading(columns(argument, &scope)));
     }
     let aggregator = registry().aggregator(&call.name, &arguments, &scope.settings).map_err(StatementError)?;
     Ok(ResolvedAggregate {
@@ -200,15 +216,17 @@ pub fn table_function(
     row: &[StepColumn],
     settings: &Settings,
 ) -> Result<(Evaluator, SqlType), StatementError> {
-    let arguments = call.arguments.iter().map(|argument| compile(argument, row, settings));
+    let compiled = |argument: &Expression| compile_for(Purpose::TableFunction, argument, row, settings);
+    let arguments = call.arguments.iter().map(compiled);
     let arguments: Vec<Evaluator> = arguments.collect::<Result<_, _>>()?;
     let types: Vec<_> = arguments.iter().map(|argument| argument.value_type.clone()).collect();
     let function = registry().table_function(&call.name, &types).map_err(StatementError)?;
     let row_type = function.return_type.clone();
     let whole = Expression::Function(call.clone());
-    let (text, reads) = (whole.to_string(), columns(&whole, &scope(row, settings)));
+    let (text, reads) = (whole.to_string(), columns(&whole, &scope(row, Purpose::TableFunction, settings)));
     let evaluate = move |row: &[Value]| {
-        let values: Vec<Value> = arguments.iter().map(|argument| argument.try_value(row)).collect::<Result<_, _>>()?;
+        // The function decides what it makes of an argument that cannot be computed.
+        let values: Vec<Value> = arguments.iter().map(|argument| argument.try_value(row).unwrap_or_default()).collect();
         function.call(&values).map(Value::array).map_err(|error| error.0)
     };
     let evaluator = Evaluator::new(Some(SqlType::array(row_type.clone())), &text, Arc::new(evaluate));
@@ -228,7 +246,7 @@ pub fn constant(
     if expression.is_null_literal() {
         return Ok(Value::Null);
     }
-    let scope = scope(&[], settings);
+    let scope = scope(&[], Purpose::Constant, settings);
     let coerced = coerce(expression, target, &scope).map_err(|error| {
         let found = scope.type_of(expression).ok().flatten();
         let found = found.map_or_else(|| "null".to_owned(), |found| found.to_string());
@@ -241,7 +259,8 @@ pub fn constant(
             "Expected type {target} for field `{column}` but got {found} ({expression})"
         )));
     }
-    let value = compiled.try_evaluate(&[], &mut EvalContext::new()).map_err(|error| StatementError(error.0))?;
+    let mut context = EvalContext::with(OnFailure::Whole);
+    let value = compiled.try_evaluate(&[], &mut context).map_err(|error| StatementError(error.0))?;
     Ok(value)
 }
 
@@ -263,7 +282,7 @@ pub fn strict_constant(
     if !free_columns(expression).is_empty() {
         return Err(StatementError(format!("Unsupported column reference in {operation}: {expression}")));
     }
-    let evaluator = compile(expression, &[], settings)?;
+    let evaluator = compile_for(Purpose::Constant, expression, &[], settings)?;
     let Some(found) = &evaluator.value_type else { return Ok(Value::Null) };
     let value = evaluator.try_value(&[]).map_err(StatementError)?;
     strictly(&value, found, target).ok_or_else(|| {

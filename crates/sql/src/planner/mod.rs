@@ -6,7 +6,7 @@
 
 use crate::ast::{Emit, Expression, GroupBy, Literal, Location, Query, SelectItem, SourceKind};
 use crate::catalog::{Catalog, Settings, StatementError};
-use crate::expression::rewrite_time_comparisons;
+use crate::expression::{Purpose, rewrite_time_comparisons};
 use crate::operators::evaluator::Evaluator;
 
 pub mod build;
@@ -28,7 +28,7 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
-use compile::{compile, compile_condition, is_aggregate, is_table_function, table_function};
+use compile::{compile, compile_condition, compile_for, is_aggregate, is_table_function, table_function};
 use joins::KeyOrigin;
 use scope::{Scope, ScopeSource};
 use select::{Item, NameGenerator};
@@ -295,7 +295,8 @@ fn partitioned(
     for expression in if to_null { &[][..] } else { expressions } {
         let qualified = scope.qualify(expression, "PARTITION BY")?;
         grouping::check_plain(&qualified, "PARTITION BY")?;
-        let evaluator = compile(&scope.flatten(&qualified), &step.schema.row, settings)?;
+        let flat = scope.flatten(&qualified);
+        let evaluator = compile_for(Purpose::SelectKey, &flat, &step.schema.row, settings)?;
         let column_type = evaluator
             .value_type
             .clone()

@@ -231,7 +231,8 @@ impl Hash for Value {
     }
 }
 
-/// The order that MIN, MAX, TOPK and sorting use: as Java's `compareTo` within one type; nulls first; types that have
+/// The order that MIN, MAX, TOPK and sorting use: as Java's `compareTo` within one type, where bytes have a sign; nulls
+/// first; types that have
 /// no order of their own element by element.
 impl Ord for Value {
     fn cmp(&self, other: &Value) -> std::cmp::Ordering {
