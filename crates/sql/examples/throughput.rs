@@ -141,11 +141,11 @@ impl Pipeline {
         let readers = task.entries.iter().map(|entry| entry.reader(settings, registry));
         let writer_of = |name: &str| {
             let source = catalog.source(name).ok_or("no source")?;
-            Ok::<_, Failure>(SinkWriter::new(source, settings, registry)?)
+            Ok::<_, Failure>(SinkWriter::new(source, registry)?)
         };
         Ok(Pipeline {
             readers: readers.collect::<Result<_, _>>()?,
-            writer: SinkWriter::new(&sink, settings, registry)?,
+            writer: SinkWriter::new(&sink, registry)?,
             orders: writer_of("ORDERS")?,
             people: writer_of("PEOPLE")?,
             json: format == "json",

@@ -15,7 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
 use milena_http::{ChunkSender, chunks};
-use milena_sql::catalog::{Settings, Source};
+use milena_sql::catalog::Source;
 use milena_sql::operators::{Change, NoLog};
 use milena_sql::planner::scope;
 use milena_sql::runtime::RawRecord;
@@ -42,7 +42,7 @@ const PASS_OVER_MAX: Duration = Duration::from_secs(5);
 pub async fn inserts_stream(server: &Arc<Server>, body: Body, headers: &HeaderMap) -> Result<Response<Body>> {
     let connected = server.ready().await?;
     let mut lines = Lines::new(body, server.config.request_bytes_max);
-    let (source, settings) = match target(server, &mut lines).await {
+    let source = match target(server, &mut lines).await {
         Ok(target) => target,
         Err(failure) => {
             tokio::spawn(lines.pass_over());
@@ -51,7 +51,7 @@ pub async fn inserts_stream(server: &Arc<Server>, body: Body, headers: &HeaderMa
     };
     let (made, registry) = (source.clone(), server.registry.clone());
     // The registry may be asked, which blocks.
-    let opened = tokio::task::spawn_blocking(move || SinkWriter::new(&made, &settings, &registry)).await;
+    let opened = tokio::task::spawn_blocking(move || SinkWriter::new(&made, &registry)).await;
     let writer = opened
         .map_err(|error| Failure::new(Failure::SERVER, error.to_string()))?
         .map_err(|error| Failure::new(Failure::BAD_STATEMENT, error.0))?;
@@ -65,13 +65,13 @@ pub async fn inserts_stream(server: &Arc<Server>, body: Body, headers: &HeaderMa
 }
 
 /// What the first line says.
-async fn target(server: &Server, lines: &mut Lines) -> Result<(Source, Settings)> {
+async fn target(server: &Server, lines: &mut Lines) -> Result<Source> {
     let head = lines.next().await?.pop().unwrap_or_default();
     let malformed = |error: String| Failure::new(Failure::BAD_REQUEST, format!("Invalid JSON in request: {error}"));
     let head: Value = serde_json::from_slice(&head).map_err(|error| malformed(error.to_string()))?;
     let head = head.as_object().ok_or_else(|| malformed("the first line must be an object".to_owned()))?;
     let target = name_of(text_of(head, &["target"])?);
-    let settings = session_of(server, head)?.settings(&server.config.settings);
+    session_of(server, head)?;
     if !server.config.settings.is_true("ksql.insert.into.values.enabled", true) {
         return Err(Failure::new(
             Failure::BAD_REQUEST,
@@ -95,7 +95,7 @@ async fn target(server: &Server, lines: &mut Lines) -> Result<(Source, Settings)
         let kind = source.kind.text().to_lowercase();
         return Err(refused(format!("Cannot insert values into read-only {kind}: {}", source.name)));
     }
-    Ok((source.clone(), settings))
+    Ok(source.clone())
 }
 
 /// The lines of a body as they come.

@@ -29,6 +29,8 @@ pub struct LogTopic {
     entries: mpsc::Sender<Value>,
     left_out: AtomicU64,
     rows: bool,
+    /// Whether there is a topic that entries are written to.
+    is_written: bool,
 }
 
 /// The log's side that writes.
@@ -42,7 +44,11 @@ pub fn open(config: &SqlConfig) -> (Arc<LogTopic>, LogWriter) {
     let (sender, entries) = mpsc::channel(WAITING_MAX);
     let rows = config.settings.is_true("ksql.logging.processing.rows.include", false);
     let topic = topic(config);
-    (Arc::new(LogTopic { entries: sender, left_out: AtomicU64::new(0), rows }), LogWriter { entries, topic })
+    let is_written = topic.is_some();
+    (
+        Arc::new(LogTopic { entries: sender, left_out: AtomicU64::new(0), rows, is_written }),
+        LogWriter { entries, topic },
+    )
 }
 
 /// The topic, where there is to be one.
@@ -104,7 +110,11 @@ impl LogWriter {
 
 impl LogTopic {
     /// Hands an entry over, unless too many wait.
-    fn add(&self, logger: &str, kind: usize, error: Value) {
+    fn add(&self, logger: &str, kind: usize, error: impl FnOnce() -> Value) {
+        if !self.is_written {
+            return;
+        }
+        let error = error();
         const KINDS: [&str; 5] = [
             "deserializationError",
             "recordProcessingError",
@@ -140,14 +150,14 @@ impl QueryLog {
 
     /// The query has failed.
     pub fn failed(&self, failure: &QueryFailure) {
-        let error = json!({ "errorMessage": failure.message, "threadName": self.query, "cause": [] });
+        let error = || json!({ "errorMessage": failure.message, "threadName": self.query, "cause": [] });
         self.topic.add(&self.logger("thread"), 4, error);
     }
 
     /// A record of the result cannot be written.
     pub fn unwritten(&self, message: &str) {
         self.status.statistics.unprocessed();
-        self.topic.add(&self.logger("producer"), 2, json!({ "errorMessage": message }));
+        self.topic.add(&self.logger("producer"), 2, || json!({ "errorMessage": message }));
     }
 }
 
@@ -155,7 +165,7 @@ impl ProcessingLog for QueryLog {
     fn record(&self, logger: &str, message: &str) {
         self.status.statistics.unprocessed();
         tracing::debug!(query = self.query, logger, "{message}");
-        let error = json!({ "errorMessage": message, "record": null, "cause": [] });
+        let error = || json!({ "errorMessage": message, "record": null, "cause": [] });
         self.topic.add(&self.logger(logger), 1, error);
     }
 
@@ -163,9 +173,12 @@ impl ProcessingLog for QueryLog {
         let Undecodable { topic, target, message, cause, bytes } = record;
         self.status.statistics.failed(topic);
         tracing::debug!(query = self.query, "{target} of {topic}: {cause}");
-        let bytes = bytes.filter(|_| self.topic.rows).map(|bytes| STANDARD.encode(bytes));
-        let error =
-            json!({ "target": target, "errorMessage": message, "recordB64": bytes, "cause": [cause], "topic": topic });
+        let bytes = || bytes.filter(|_| self.topic.rows).map(|bytes| STANDARD.encode(bytes));
+        let error = || {
+            json!({
+                "target": target, "errorMessage": message, "recordB64": bytes(), "cause": [cause], "topic": topic,
+            })
+        };
         self.topic.add(&self.logger("KsqlTopic.Source.deserializer"), 0, error);
     }
 }
@@ -178,7 +191,7 @@ mod tests {
     fn entries_have_one_error_and_rows_only_where_they_may() {
         for (rows, shown) in [(true, json!("/w==")), (false, Value::Null)] {
             let (entries, mut written) = mpsc::channel(1);
-            let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows });
+            let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows, is_written: true });
             let log = QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic };
             let bytes: &[u8] = &[0xff];
             log.undecodable(&Undecodable {

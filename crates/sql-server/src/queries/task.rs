@@ -108,7 +108,7 @@ impl Task {
         let writer = match (&laid.part.output, &laid.channel) {
             (Output::Channel(channel), Some(topic)) => Writer::Channel(ChannelWriter::new(channel, topic, registry)?),
             (Output::Nowhere, _) => Writer::Nowhere,
-            _ => Writer::Sink(Box::new(SinkWriter::new(sink, settings, registry)?)),
+            _ => Writer::Sink(Box::new(SinkWriter::new(sink, registry)?)),
         };
         let waiting = readers.keys().map(|topic| (topic.clone(), VecDeque::new())).collect();
         Ok(Task { operators, readers, writer, stores, view, readable: None, waiting, idle_since: None })

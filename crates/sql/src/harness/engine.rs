@@ -328,7 +328,7 @@ impl MemoryEngine {
         let registry = self.registry();
         let readers = task.entries.iter().map(|entry| entry.reader(&self.settings, &registry));
         let readers = readers.collect::<Result<_, _>>()?;
-        let writer = SinkWriter::new(&sink, &self.settings, &registry)?;
+        let writer = SinkWriter::new(&sink, &registry)?;
         let mut sources: Vec<Name> = Vec::new();
         for source in step.sources() {
             if !sources.contains(&source.name) {

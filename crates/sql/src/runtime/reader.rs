@@ -94,7 +94,7 @@ impl SourceReader {
                 )));
             }
             Err(message) => {
-                log.record("timestamp", &message);
+                log.record("timestamp", &format!("Failed to extract timestamp from row: {message}"));
                 return Ok(None);
             }
         };
@@ -183,11 +183,12 @@ impl SourceReader {
         row.into()
     }
 
+    /// The time of a record: of its own, or of a column. A record with a null value has no columns beside its key.
     fn time(&self, record: &RawRecord, key: &Key, values: Option<&[Value]>) -> Result<i64, String> {
-        let (Some(timestamp), Some(values)) = (&self.source.timestamp, values) else { return Ok(record.timestamp) };
+        let Some(timestamp) = &self.source.timestamp else { return Ok(record.timestamp) };
         let value = match &self.time_from {
             Some(TimeFrom::Key(position)) => key.columns.as_ref().and_then(|columns| columns.get(*position)),
-            Some(TimeFrom::Value(position)) => values.get(*position),
+            Some(TimeFrom::Value(position)) => values.and_then(|values| values.get(*position)),
             _ => None,
         };
         column_time(value.unwrap_or(&Value::Null), timestamp)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{RawRecord, RecordError};
-use crate::catalog::{Settings, Source, TimestampColumn};
+use crate::catalog::{Source, TimestampColumn};
 use crate::formats::registry::SchemaRegistry;
 use crate::formats::{self, CodecContext, FormatError, RowCodec, Side};
 use crate::operators::{Change, Key, ProcessingLog};
@@ -17,7 +17,6 @@ pub struct SinkWriter {
     sink: Source,
     key: Box<dyn RowCodec>,
     value: Box<dyn RowCodec>,
-    throw_on_invalid_time: bool,
 }
 
 impl SinkWriter {
@@ -25,12 +24,11 @@ impl SinkWriter {
     ///
     /// # Errors
     /// Formats that cannot hold the columns.
-    pub fn new(sink: &Source, settings: &Settings, registry: &Arc<dyn SchemaRegistry>) -> Result<Self, FormatError> {
+    pub fn new(sink: &Source, registry: &Arc<dyn SchemaRegistry>) -> Result<Self, FormatError> {
         let context = |side| CodecContext { topic: sink.topic.clone(), side, registry: registry.clone() };
         Ok(SinkWriter {
             key: formats::open(&sink.key_format, sink.key_fields(), &context(Side::Key))?,
             value: formats::open(&sink.value_format, sink.value_fields(), &context(Side::Value))?,
-            throw_on_invalid_time: settings.is_true("ksql.timestamp.throw.on.invalid", false),
             sink: sink.clone(),
         })
     }
@@ -38,25 +36,19 @@ impl SinkWriter {
     /// The record of a change; `None` for one whose time cannot be read, which is logged.
     ///
     /// # Errors
-    /// Values that the format cannot hold; a time that cannot be read, when that is to end the query.
+    /// Values that the format cannot hold.
     pub fn write(&self, change: &Change, log: &dyn ProcessingLog) -> Result<Option<RawRecord>, RecordError> {
         let timestamp = match self.time(change) {
-            Ok(timestamp) => timestamp,
-            Err(message) if self.throw_on_invalid_time => {
-                return Err(RecordError(format!(
-                    "Fatal error in the timestamp of a record of {}: {message}",
-                    self.sink.topic
-                )));
+            Ok(timestamp) if timestamp >= 0 => timestamp,
+            Ok(timestamp) => {
+                log.record("timestamp", &unwritten(&format!("Malformed Record timestamp {timestamp}")));
+                return Ok(None);
             }
             Err(message) => {
-                log.record("timestamp", &message);
+                log.record("timestamp", &unwritten(&message));
                 return Ok(None);
             }
         };
-        if timestamp < 0 {
-            log.record("timestamp", "Skipping record with a negative timestamp");
-            return Ok(None);
-        }
         let failed = |error: FormatError| {
             RecordError(format!("Error serializing message to topic: {}. {error}", self.sink.topic))
         };
@@ -92,6 +84,10 @@ impl SinkWriter {
         };
         column_time(value.unwrap_or(&Value::Null), timestamp)
     }
+}
+
+fn unwritten(reason: &str) -> String {
+    format!("Error writing row with extracted timestamp: {reason}")
 }
 
 /// The time that a column holds.
