@@ -182,33 +182,6 @@ fn coerced_type(from: &SqlType, to: &SqlType, lax: bool) -> Option<SqlType> {
     })
 }
 
-/// The type that holds values of both.
-fn unify_types(a: &SqlType, b: &SqlType) -> Option<SqlType> {
-    Some(match (a, b) {
-        (a, b) if a == b => a.clone(),
-        (SqlType::Array(a), SqlType::Array(b)) => SqlType::array(unify_types(a, b)?),
-        (SqlType::Map(a_key, a_value), SqlType::Map(b_key, b_value)) => {
-            SqlType::map(unify_types(a_key, b_key)?, unify_types(a_value, b_value)?)
-        }
-        (SqlType::Struct(a), SqlType::Struct(b)) => {
-            let mut fields = a.fields.clone();
-            for field in &b.fields {
-                match fields.iter_mut().find(|known| known.name == field.name) {
-                    Some(known) => known.field_type = unify_types(&known.field_type, &field.field_type)?,
-                    None => fields.push(field.clone()),
-                }
-            }
-            SqlType::Struct(Arc::new(StructType { fields }))
-        }
-        (a, b) if a.is_number() && b.is_number() => match (a, b) {
-            (SqlType::Double, _) | (_, SqlType::Double) => SqlType::Double,
-            (SqlType::Integer | SqlType::Bigint, SqlType::Integer | SqlType::Bigint) => SqlType::Bigint,
-            _ => SqlType::Decimal(a.as_decimal()?.widest(b.as_decimal()?)),
-        },
-        _ => return None,
-    })
-}
-
 /// The expression with the type asked for: literals become literals of it, the rest is cast where its type differs.
 pub fn coerce(expression: &Expression, target: &SqlType, scope: &Scope) -> Result<Expression, ExpressionError> {
     coerce_with(expression, target, &|expression| scope.type_of(expression))

@@ -95,6 +95,53 @@ fn a_record_between_two_sessions_makes_one_of_them() {
 }
 
 #[test]
+fn a_record_within_a_session_takes_it_back_first() {
+    let statements = format!(
+        "{PAGES} CREATE TABLE visits AS SELECT k, COUNT(*) AS c FROM pages WINDOW SESSION (10 MILLISECONDS) GROUP BY k;"
+    );
+    let rows = Scenario::new(&statements)
+        .with("pages", "a", Some("{\"n\":1}"), 3)
+        .with("pages", "a", Some("{\"n\":1}"), 3)
+        .with("pages", "a", Some("{\"n\":1}"), 7)
+        .with("pages", "a", Some("{\"n\":1}"), 5)
+        .gives("VISITS");
+    assert_eq!(
+        rows,
+        ["a {\"C\":1} @3", "a {\"C\":2} @3", "a gone @3", "a {\"C\":3} @7", "a gone @7", "a {\"C\":4} @7"]
+    );
+}
+
+#[test]
+fn a_group_that_holds_before_its_first_record_and_not_after_it_is_gone() {
+    for window in ["", "WINDOW TUMBLING (SIZE 10 MILLISECONDS)"] {
+        let statements = format!(
+            "{PAGES} CREATE TABLE few AS SELECT k, COUNT(*) AS c FROM pages {window} GROUP BY k HAVING SUM(n) < 5;"
+        );
+        let rows = Scenario::new(&statements)
+            .with("pages", "a", Some("{\"n\":7}"), 1)
+            .with("pages", "a", Some("{\"n\":1}"), 2)
+            .with("pages", "b", Some("{\"n\":1}"), 3)
+            .gives("FEW");
+        assert_eq!(rows, ["a gone @1", "b {\"C\":1} @3"], "{window}");
+    }
+}
+
+#[test]
+fn the_time_of_a_column_is_not_there_when_the_row_is_gone() {
+    let rows = |column: &str| {
+        let statements = format!(
+            "CREATE TABLE input (k BIGINT PRIMARY KEY, n BIGINT)
+             WITH (kafka_topic='input', value_format='JSON', key_format='JSON', timestamp='{column}');
+             CREATE TABLE output AS SELECT * FROM input;"
+        );
+        let row = Scenario::new(&statements).with("input", "7", Some("{\"n\":5}"), 1);
+        row.with("input", "7", None, 2).gives("OUTPUT")
+    };
+    assert_eq!(rows("n"), ["7 {\"N\":5} @5"]);
+    assert_eq!(rows("k"), ["7 {\"N\":5} @7", "7 gone @7"]);
+}
+
+#[test]
 fn final_windows_come_out_once_when_they_close() {
     let statements = format!(
         "SET 'ksql.streams.__emit.interval.ms.kstreams.windowed.aggregation__'='0';
@@ -111,6 +158,35 @@ fn final_windows_come_out_once_when_they_close() {
 
 const SIDES: &str = "CREATE STREAM l (k STRING KEY, a INT) WITH (kafka_topic='l', value_format='JSON');
     CREATE STREAM r (k STRING KEY, b INT) WITH (kafka_topic='r', value_format='JSON');";
+
+#[test]
+fn late_rows_of_both_sides_meet() {
+    let statements = format!(
+        "{SIDES} CREATE STREAM j AS SELECT l.k, a, b FROM l JOIN r WITHIN 5 MILLISECONDS GRACE PERIOD 1 MILLISECONDS
+         ON l.k = r.k;"
+    );
+    let rows = Scenario::new(&statements)
+        .with("l", "x", Some("{\"a\":1}"), 10)
+        .with("l", "x", Some("{\"a\":2}"), 100)
+        .with("r", "x", Some("{\"b\":1}"), 10)
+        .with("l", "x", Some("{\"a\":3}"), 11)
+        .gives("J");
+    assert_eq!(rows, ["x {\"A\":3,\"B\":1} @11"]);
+}
+
+#[test]
+fn lone_rows_of_the_right_come_before_those_of_the_left() {
+    let statements = format!(
+        "{SIDES} CREATE STREAM j AS SELECT ROWKEY, a, b FROM l FULL OUTER JOIN r WITHIN 5 MILLISECONDS
+         GRACE PERIOD 0 MILLISECONDS ON l.k = r.k;"
+    );
+    let rows = Scenario::new(&statements)
+        .with("l", "x", Some("{\"a\":1}"), 10)
+        .with("r", "y", Some("{\"b\":2}"), 10)
+        .with("l", "z", Some("{\"a\":3}"), 100)
+        .gives("J");
+    assert_eq!(rows, ["y {\"A\":null,\"B\":2} @10", "x {\"A\":1,\"B\":null} @10"]);
+}
 
 #[test]
 fn lone_rows_come_out_at_once_without_a_grace_period_and_late_with_one() {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::evaluator::Evaluator;
-use super::{Change, Context, Key, Operator, OperatorError, ProcessingLog, Row};
+use super::{Change, Context, Key, Operator, OperatorError, ProcessingLog, Row, WindowBounds};
 use crate::state::{StateStore, codec};
 use crate::value::Value;
 
@@ -84,8 +84,17 @@ impl GroupState {
 impl Aggregates {
     /// The group of a row; `None` for rows of which a grouping expression is null.
     pub(super) fn group(&self, row: &[Value], log: &dyn ProcessingLog) -> Option<Row> {
-        let key: Row = self.key.iter().map(|column| column.value(row, log)).collect();
-        (!key.iter().any(Value::is_null)).then_some(key)
+        let column = |(index, column): (usize, &Evaluator)| {
+            let (fault, reason) = match column.try_value(row) {
+                Ok(Value::Null) => (format!("Group-by column with index {index} resolved to null."), String::new()),
+                Ok(value) => return value,
+                Err(reason) => (format!("Error calculating group-by column with index {index}."), format!(" {reason}")),
+            };
+            log.record("aggregate", &format!("{fault} The source row will be excluded from the table.{reason}"));
+            Value::Null
+        };
+        let group: Row = self.key.iter().enumerate().map(column).collect();
+        (!group.iter().any(Value::is_null)).then_some(group)
     }
 
     pub(super) fn initial(&self) -> Vec<Value> {
@@ -120,6 +129,12 @@ impl Aggregates {
             *state = change(call, std::mem::take(state)).map_err(OperatorError::Function)?;
         }
         Ok(states)
+    }
+
+    /// What the row of a group is said to have been before its first record: nothing but what the functions begin with.
+    pub(super) fn initial_row(&self, window: Option<WindowBounds>) -> Row {
+        let key = Key { columns: Some(vec![Value::Null; self.key.len()].into()), window };
+        self.row(&key, &self.initial())
     }
 
     /// The row of a group: its key, then what its functions show; then the window's bounds, if there is one.
@@ -167,7 +182,10 @@ impl Operator for StreamAggregate {
         let key = Key::of(group);
         let bytes = key.bytes(false);
         let before = self.store.get(&bytes)?.map(|bytes| GroupState::read(&bytes)).transpose()?;
-        let old = before.as_ref().map(|before| self.aggregates.row(&key, &before.states));
+        let old = match &before {
+            Some(before) => self.aggregates.row(&key, &before.states),
+            None => self.aggregates.initial_row(None),
+        };
         let (timestamp, states) = match before {
             Some(before) => (before.timestamp.max(change.timestamp), before.states),
             None => (change.timestamp, self.aggregates.initial()),
@@ -175,7 +193,7 @@ impl Operator for StreamAggregate {
         let states = self.aggregates.add(states, row, context.log)?;
         let new = self.aggregates.row(&key, &states);
         self.store.put(&bytes, &GroupState { timestamp, states }.bytes())?;
-        output.push(Change { key, new: Some(new), old, timestamp, headers: change.headers });
+        output.push(Change { key, new: Some(new), old: Some(old), timestamp, headers: change.headers });
         Ok(())
     }
 }
@@ -223,7 +241,8 @@ impl Operator for TableAggregate {
         context: &mut Context<'_>,
         output: &mut Vec<Change>,
     ) -> Result<(), OperatorError> {
-        let group = |row: &Option<Row>| row.as_ref().and_then(|row| self.aggregates.group(row, context.log));
+        let group =
+            |row: &Option<Row>| row.as_ref().and_then(|row| self.aggregates.group(row, context.log));
         match (group(&change.old), group(&change.new)) {
             (Some(old), Some(new)) if old == new => output.extend(self.update(new, &change, context)?),
             (old, new) => {

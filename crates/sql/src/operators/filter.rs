@@ -9,6 +9,9 @@ pub struct Filter {
     pub predicate: Evaluator,
     /// Whether the input is a table.
     pub table: bool,
+    /// Whether the input tells what rows were before. Of one that does not, every row that is not let through is gone,
+    /// also one that was not there.
+    pub knows_old: bool,
 }
 
 impl Operator for Filter {
@@ -21,7 +24,7 @@ impl Operator for Filter {
     ) -> Result<(), OperatorError> {
         let new = change.new.filter(|row| self.predicate.holds(row, context.log));
         let old = change.old.filter(|row| self.predicate.holds(row, context.log));
-        if new.is_some() || (self.table && old.is_some()) {
+        if new.is_some() || (self.table && (old.is_some() || !self.knows_old)) {
             output.push(Change { new, old, ..change });
         }
         Ok(())

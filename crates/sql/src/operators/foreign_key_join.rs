@@ -63,16 +63,16 @@ impl ForeignKeyJoin {
                 self.subscriptions.put(&subscription(foreign_key, &change.key), &[])?;
             }
         }
-        // An inner join knows no rows without foreign key, and does not take back what a row with one brought.
-        if !self.outer && change.new.is_some() && new_key.is_none() {
+        // An inner join knows no rows without foreign key.
+        if !self.outer && new_key.is_none() && old_key.is_none() {
             return Ok(());
         }
         let partner = self.partner(new_key.as_ref())?;
         let old_partner = self.partner(old_key.as_ref())?;
         let new = self.row(change.new.as_ref(), partner.as_ref().map(|(_, row)| row));
         let old = self.row(change.old.as_ref(), old_partner.as_ref().map(|(_, row)| row));
-        let had_key = change.old.is_some() && (self.outer || old_key.is_some());
-        if new.is_some() || old.is_some() || had_key {
+        // What the row before brought is taken back, whether it brought anything or not.
+        if new.is_some() || change.old.is_some() {
             let timestamp = partner.map_or(change.timestamp, |(timestamp, _)| timestamp.max(change.timestamp));
             output.push(Change { timestamp, ..change.with_row(new, old) });
         }

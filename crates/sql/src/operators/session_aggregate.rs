@@ -1,7 +1,8 @@
 //! `GROUP BY` with session windows.
 //!
-//! A record joins all sessions of its group that are at most the gap away; they become one. Of each session that is
-//! absorbed its key is taken back first. It is deleted when there are records that are later than its end by the retention.
+//! A record joins all sessions of its group that are at most the gap away; they become one. Each session that is absorbed
+//! is taken back first, also one with the bounds of the new one; only a record between whose bounds there is nothing else
+//! takes nothing back. A session is deleted when there are records that are later than its end by the retention.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +10,7 @@ use super::aggregate::{Aggregates, GroupState};
 use super::retention::{DELETED_TOGETHER, Retention};
 use super::stream_time::StreamTime;
 use super::window_aggregate::Emission;
-use super::{Change, Context, Key, Operator, OperatorError, WindowBounds};
+use super::{Change, Context, Headers, Key, Operator, OperatorError, WindowBounds};
 use crate::state::{StateStore, codec, entries, prefix_end};
 
 /// Groups the rows of a stream by sessions.
@@ -86,7 +87,12 @@ impl SessionAggregate {
         bytes
     }
 
-    fn emit_closed(&mut self, context: &Context<'_>, output: &mut Vec<Change>) -> Result<(), OperatorError> {
+    fn emit_closed(
+        &mut self,
+        headers: &Headers,
+        context: &Context<'_>,
+        output: &mut Vec<Change>,
+    ) -> Result<(), OperatorError> {
         let Emission::Final { interval_ms } = self.emission else { return Ok(()) };
         let next = *self.next_look_ms.get_or_insert(context.wall_clock_ms);
         if context.wall_clock_ms < next {
@@ -112,7 +118,7 @@ impl SessionAggregate {
             if let Some(bytes) = self.store.get(&key.bytes(true))? {
                 let state = GroupState::read(&bytes)?;
                 let new = Some(self.aggregates.row(&key, &state.states));
-                output.push(Change { key, new, old: None, timestamp: end, headers: [].into() });
+                output.push(Change { key, new, old: None, timestamp: end, headers: headers.clone() });
             }
         }
         Ok(())
@@ -171,21 +177,16 @@ impl Operator for SessionAggregate {
         }
         if merged.end < self.close_time() {
             context.log.record("aggregate", "Skipping record for expired window");
-            return self.emit_closed(context, output);
+            return self.emit_closed(&change.headers, context, output);
         }
         let changes = self.emission == Emission::Changes;
-        let mut old_row = None;
-        for (window, state) in absorbed {
+        for (window, state) in absorbed.into_iter().filter(|_| merged != alone) {
             let key = Key { window: Some(window), ..group.clone() };
-            let old = Some(self.aggregates.row(&key, &state.states));
-            if window == merged {
-                old_row = old;
-                continue;
-            }
             self.store.delete(&key.bytes(true))?;
             if !changes {
                 self.by_time.delete(&Self::time_key(&key, window))?;
             } else {
+                let old = Some(self.aggregates.row(&key, &state.states));
                 output.push(Change { key, new: None, old, timestamp: window.end, headers: change.headers.clone() });
             }
         }
@@ -195,11 +196,12 @@ impl Operator for SessionAggregate {
         let new = Some(self.aggregates.row(&key, &states));
         self.store.put(&key.bytes(true), &GroupState { timestamp: merged.end, states }.bytes())?;
         if changes {
-            output.push(Change { key, new, old: old_row, timestamp: merged.end, headers: change.headers });
+            let headers = change.headers.clone();
+            output.push(Change { key, new, old: None, timestamp: merged.end, headers });
         } else {
             self.by_time.put(&Self::time_key(&key, merged), &[])?;
         }
-        self.emit_closed(context, output)?;
+        self.emit_closed(&change.headers, context, output)?;
         self.sweep()
     }
 

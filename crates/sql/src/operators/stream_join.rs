@@ -1,19 +1,22 @@
 //! Stream-stream joins: rows of both sides meet when their times are close enough.
 //!
 //! Without a grace period the lone rows of outer joins come out at once, and again with each partner that comes later
-//! (what users of older versions know). With one they come out when no partner can come any more. Rows are deleted when no
-//! row that may still come can reach them.
+//! (what users of older versions know). With one they come out when no partner can come any more. Rows of a side are deleted
+//! when there are later ones of the same side by the retention: late rows of both sides still meet.
 
 use super::retention::{DELETED_TOGETHER, Retention, delete_range};
 use super::stream_table_join::joined;
 use super::stream_time::StreamTime;
 use super::table_source::{read_row, row_bytes};
 use super::{Change, Context, Key, Operator, OperatorError, Row, WindowBounds};
-use crate::state::{StateStore, codec, entries};
+use crate::state::{Entry, StateStore, codec, entries};
+
+/// The input with the left side.
+const LEFT: usize = 0;
 
 /// One side of the join.
 pub struct StreamSide {
-    /// Rows by key, then by time and number. Beside that, what the retention lists, and on the left the stream time.
+    /// Rows by key, then by time and number. Beside that, what the retention lists, and the time of the side's rows.
     pub store: Box<dyn StateStore>,
     /// How many columns it has.
     pub width: usize,
@@ -28,7 +31,8 @@ pub struct StreamSide {
 /// The join; input 0 is the left side.
 pub struct StreamJoin {
     sides: [StreamSide; 2],
-    /// Lone rows by time, side, key and number, until no partner can come; none when they come out at once.
+    /// Lone rows by time, side (the right before the left) and key, until no partner can come; none when they come out
+    /// at once.
     lone: Option<Box<dyn StateStore>>,
     /// No lone row is earlier.
     lone_from: i64,
@@ -36,7 +40,10 @@ pub struct StreamJoin {
     retention: [Retention; 2],
     grace_ms: i64,
     session: bool,
-    stream_time: StreamTime,
+    /// Of the records of both sides.
+    stream_time: i64,
+    /// Of the rows of each side.
+    side_times: [StreamTime; 2],
     next_number: u64,
 }
 
@@ -51,7 +58,8 @@ impl StreamJoin {
             retention: [Retention::new(retention_ms), Retention::new(retention_ms)],
             grace_ms,
             session,
-            stream_time: StreamTime::new(),
+            stream_time: i64::MIN,
+            side_times: [StreamTime::new(), StreamTime::new()],
             next_number: 0,
         }
     }
@@ -64,7 +72,7 @@ impl StreamJoin {
 
     fn lone_key(timestamp: i64, input: usize, key: &Key, session: bool) -> Vec<u8> {
         let mut bytes = codec::time_bytes(timestamp).to_vec();
-        bytes.push(input as u8);
+        bytes.push(u8::from(input == LEFT));
         bytes.extend(key.bytes(session));
         bytes
     }
@@ -73,7 +81,7 @@ impl StreamJoin {
     fn emit_lone(&mut self, headers: &super::Headers, output: &mut Vec<Change>) -> Result<(), OperatorError> {
         let Some(lone) = &mut self.lone else { return Ok(()) };
         let waits = self.sides[0].before_ms.max(self.sides[0].after_ms).max(0).saturating_add(self.grace_ms);
-        let until = self.stream_time.now().saturating_sub(waits);
+        let until = self.stream_time.saturating_sub(waits);
         if until <= self.lone_from {
             return Ok(());
         }
@@ -84,10 +92,10 @@ impl StreamJoin {
             let corrupt = || OperatorError::Corrupt("stream join");
             let mut rest = &entry[..];
             let timestamp = codec::read_time(&mut rest).ok_or_else(corrupt)?;
-            let (input, rest) = rest.split_first().ok_or_else(corrupt)?;
-            let input = usize::from(*input);
+            let (is_left, rest) = rest.split_first().ok_or_else(corrupt)?;
+            let input = if *is_left == 1 { LEFT } else { 1 - LEFT };
             let side = &self.sides[input];
-            if timestamp.saturating_add(side.after_ms).saturating_add(self.grace_ms) >= self.stream_time.now() {
+            if timestamp.saturating_add(side.after_ms).saturating_add(self.grace_ms) >= self.stream_time {
                 self.lone_from = self.lone_from.min(timestamp);
                 continue;
             }
@@ -130,9 +138,34 @@ impl StreamJoin {
         Ok(())
     }
 
-    /// The time of the records has come to where it was, or further.
-    fn time_has_come(&mut self) {
-        self.retention.iter_mut().for_each(|retention| retention.advance(self.stream_time.now()));
+    /// Keeps a row for partners that come later; not one that has expired already.
+    fn keep(&mut self, input: usize, timestamp: i64, key: &[u8], row: &Row) -> Result<(), OperatorError> {
+        self.side_times[input].advance(timestamp);
+        self.retention[input].advance(timestamp);
+        if timestamp <= self.retention[input].expired() {
+            return Ok(());
+        }
+        let mut entry = key.to_vec();
+        entry.extend(codec::time_bytes(timestamp));
+        entry.extend(self.next_number.to_be_bytes());
+        self.next_number += 1;
+        let store = &mut self.sides[input].store;
+        store.put(&entry, &row_bytes(row))?;
+        self.retention[input].list(store.as_mut(), timestamp, key)?;
+        Ok(())
+    }
+
+    /// The rows of the other side that are near enough to one of `input`, with their keys in the store.
+    fn partners(&self, input: usize, timestamp: i64, key: &[u8]) -> Result<Vec<Entry>, OperatorError> {
+        let (side, other) = (&self.sides[input], 1 - input);
+        let expired = self.retention[other].expired();
+        let from = timestamp.saturating_sub(side.before_ms).max(0).max(expired.saturating_add(1));
+        let until = timestamp.saturating_add(side.after_ms);
+        if until < from {
+            return Ok(Vec::new());
+        }
+        let bound = |time: i64| [key, &codec::time_bytes(time)[..]].concat();
+        Ok(entries(self.sides[other].store.as_ref(), &bound(from), &bound(until.saturating_add(1)))?)
     }
 }
 
@@ -148,6 +181,7 @@ impl Operator for StreamJoin {
             // Rows of an earlier run with the same key and time stay beside those of this one.
             self.next_number = u64::try_from(context.wall_clock_ms).unwrap_or_default() << 20;
         }
+        self.stream_time = self.stream_time.max(change.timestamp);
         let Some(row) = change.new.clone() else { return Ok(()) };
         let other = 1 - input;
         if change.key.is_null() {
@@ -156,30 +190,12 @@ impl Operator for StreamJoin {
             }
             return Ok(());
         }
-        self.stream_time.advance(change.timestamp);
-        self.time_has_come();
         let key = change.key.bytes(self.session);
-        let expired = self.retention[input].expired();
-        if change.timestamp > expired {
-            let mut entry = key.clone();
-            entry.extend(codec::time_bytes(change.timestamp));
-            entry.extend(self.next_number.to_be_bytes());
-            self.next_number += 1;
-            let store = &mut self.sides[input].store;
-            store.put(&entry, &row_bytes(&row))?;
-            self.retention[input].list(store.as_mut(), change.timestamp, &key)?;
-        }
-        if self.lone.is_some() {
+        self.keep(input, change.timestamp, &key, &row)?;
+        if change.timestamp == self.stream_time {
             self.emit_lone(&change.headers, output)?;
         }
-        let side = &self.sides[input];
-        let from = change.timestamp.saturating_sub(side.before_ms).max(0).max(expired.saturating_add(1));
-        let until = change.timestamp.saturating_add(side.after_ms);
-        let bound = |time: i64| [&key[..], &codec::time_bytes(time)[..]].concat();
-        let partners = match until < from {
-            true => Vec::new(),
-            false => entries(self.sides[other].store.as_ref(), &bound(from), &bound(until.saturating_add(1)))?,
-        };
+        let partners = self.partners(input, change.timestamp, &key)?;
         for (entry, partner) in &partners {
             let time = codec::read_time(&mut &entry[key.len()..]).ok_or(OperatorError::Corrupt("stream join"))?;
             let partner = read_row(partner)?;
@@ -191,7 +207,7 @@ impl Operator for StreamJoin {
         }
         if partners.is_empty() && self.sides[input].outer {
             // A late row waits for nothing: the records that its partners would be had their time.
-            let closed = change.timestamp.saturating_add(self.sides[input].after_ms) < self.stream_time.now();
+            let closed = change.timestamp.saturating_add(self.sides[input].after_ms) < self.stream_time;
             match &mut self.lone {
                 Some(lone) if !closed => {
                     let entry = Self::lone_key(change.timestamp, input, &change.key, self.session);
@@ -208,12 +224,16 @@ impl Operator for StreamJoin {
     }
 
     fn resume(&mut self) -> Result<(), OperatorError> {
-        self.stream_time.restore(self.sides[0].store.as_ref())?;
-        self.time_has_come();
+        for ((side, time), retention) in self.sides.iter().zip(&mut self.side_times).zip(&mut self.retention) {
+            time.restore(side.store.as_ref())?;
+            retention.advance(time.now());
+            self.stream_time = self.stream_time.max(time.now());
+        }
         Ok(())
     }
 
     fn leave(&mut self) -> Result<(), OperatorError> {
-        self.stream_time.leave(self.sides[0].store.as_mut())
+        let mut sides = self.sides.iter_mut().zip(&mut self.side_times);
+        sides.try_for_each(|(side, time)| time.leave(side.store.as_mut()))
     }
 }

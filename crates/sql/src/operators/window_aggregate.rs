@@ -6,7 +6,7 @@
 use super::aggregate::{Aggregates, GroupState};
 use super::retention::{DELETED_TOGETHER, Retention, delete_range};
 use super::stream_time::StreamTime;
-use super::{Change, Context, Key, Operator, OperatorError, WindowBounds};
+use super::{Change, Context, Headers, Key, Operator, OperatorError, WindowBounds};
 use crate::state::{StateStore, codec, entries};
 
 /// When windows of an aggregation come out.
@@ -83,7 +83,12 @@ impl WindowAggregate {
     }
 
     /// Brings out the windows that have closed since the last time.
-    fn emit_closed(&mut self, context: &Context<'_>, output: &mut Vec<Change>) -> Result<(), OperatorError> {
+    fn emit_closed(
+        &mut self,
+        headers: &Headers,
+        context: &Context<'_>,
+        output: &mut Vec<Change>,
+    ) -> Result<(), OperatorError> {
         let Emission::Final { interval_ms } = self.emission else { return Ok(()) };
         let next = *self.next_look_ms.get_or_insert(context.wall_clock_ms);
         if context.wall_clock_ms < next {
@@ -119,7 +124,7 @@ impl WindowAggregate {
             if let Some(bytes) = self.store.get(&key.bytes(false))? {
                 let state = GroupState::read(&bytes)?;
                 let new = Some(self.aggregates.row(&key, &state.states));
-                output.push(Change { key, new, old: None, timestamp: state.timestamp, headers: [].into() });
+                output.push(Change { key, new, old: None, timestamp: state.timestamp, headers: headers.clone() });
             }
         }
         Ok(())
@@ -174,7 +179,10 @@ impl Operator for WindowAggregate {
             }
             self.retention.advance(start);
             let changes = self.emission == Emission::Changes;
-            let old = before.as_ref().filter(|_| changes).map(|before| self.aggregates.row(&key, &before.states));
+            let old = changes.then(|| match &before {
+                Some(before) => self.aggregates.row(&key, &before.states),
+                None => self.aggregates.initial_row(key.window),
+            });
             let (timestamp, states) = match before {
                 Some(before) => (before.timestamp.max(change.timestamp), before.states),
                 None => (change.timestamp, self.aggregates.initial()),
@@ -190,7 +198,7 @@ impl Operator for WindowAggregate {
                 self.by_time.put(&by_time, &[])?;
             }
         }
-        self.emit_closed(context, output)?;
+        self.emit_closed(&change.headers, context, output)?;
         self.sweep()
     }
 

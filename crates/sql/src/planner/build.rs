@@ -150,7 +150,8 @@ impl<'a> Builder<'a> {
             StepKind::Filter { input, predicate } => {
                 let table = input.schema.kind == SourceKind::Table;
                 let wanted = read_by([predicate], wanted);
-                self.single(Filter { predicate: predicate.clone(), table }, input, consumer, wanted)
+                let knows_old = !matches!(input.kind, StepKind::ForeignKeyJoin { .. } | StepKind::LatestResult { .. });
+                self.single(Filter { predicate: predicate.clone(), table, knows_old }, input, consumer, wanted)
             }
             StepKind::Project { input, columns } => {
                 let wanted = read_by(columns, Some(BTreeSet::new()));

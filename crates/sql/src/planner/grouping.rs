@@ -6,9 +6,12 @@
 use crate::ast::{Duration, Emit, Expression, FunctionCall, Name, Query, SourceKind, WindowKind};
 use crate::catalog::define::WINDOW_BOUNDS;
 use crate::catalog::{Settings, StatementError, WindowInfo, WindowShape};
+use crate::expression::Purpose;
 use crate::formats::Format;
 use crate::operators::aggregate::Aggregates;
-use crate::planner::compile::{aggregation, compile, compile_condition, is_aggregate, is_function, is_table_function};
+use crate::planner::compile::{
+    aggregation, compile_condition, compile_for, is_aggregate, is_function, is_table_function,
+};
 use crate::planner::projection::ProjectedColumn;
 use crate::planner::scope::{Scope, enumerated, free_columns};
 use crate::planner::select::{Item, NameGenerator};
@@ -311,7 +314,7 @@ fn aggregate_step(
     let table = step.schema.kind == SourceKind::Table;
     let (mut key, mut evaluators, mut row) = (Vec::new(), Vec::new(), Vec::new());
     for group in &groups {
-        let evaluator = compile(&scope.flatten(&group.expression), input_row, settings)?;
+        let evaluator = compile_for(Purpose::GroupBy, &scope.flatten(&group.expression), input_row, settings)?;
         let column_type = evaluator.value_type.clone().ok_or_else(|| StatementError::new("Cannot GROUP BY null."))?;
         row.push(StepColumn { name: group.name.clone(), column_type: column_type.clone() });
         key.push(KeyColumn { names: vec![group.name.clone()], column_type });

@@ -4,9 +4,10 @@ use std::fmt;
 
 use crate::ast::{ColumnReference, ComparisonOperator, Expression, Join, JoinKind, Name, Relation, SourceKind};
 use crate::catalog::{Settings, StatementError};
+use crate::expression::Purpose;
 use crate::formats::Format;
 use crate::operators::evaluator::Evaluator;
-use crate::planner::compile::compile;
+use crate::planner::compile::compile_for;
 use crate::planner::scope::{Scope, ScopeSource, free_columns, unresolved};
 use crate::planner::step::{JoinWindow, KeyColumn, Step, StepColumn, StepKind, StepSchema};
 use crate::types::SqlType;
@@ -132,8 +133,11 @@ impl Joiner<'_> {
         let condition = self.condition(&left)?;
         let right = source_step(self.right, self.scope);
         self.check_kinds(left.step.schema.kind, &condition)?;
-        let left_on = compile(&self.scope.flatten(&condition.left), &left.step.schema.row, self.settings)?;
-        let right_on = compile(&self.scope.flatten(&condition.right), &right.schema.row, self.settings)?;
+        let key = |side: &Expression, row: &[StepColumn]| {
+            compile_for(Purpose::SelectKey, &self.scope.flatten(side), row, self.settings)
+        };
+        let left_on = key(&condition.left, &left.step.schema.row)?;
+        let right_on = key(&condition.right, &right.schema.row)?;
         match (left.step.schema.kind, right.schema.kind) {
             (SourceKind::Table, SourceKind::Table) => self.tables(left, right, condition, left_on, right_on),
             _ => self.with_stream(left, right, condition, left_on, right_on),
@@ -535,7 +539,7 @@ impl Joiner<'_> {
         let (before_ms, after_ms) = (ms(within.before)?, ms(within.after)?);
         let grace_ms = match within.grace {
             Some(grace) => ms(grace)?,
-            None => (DAY_MS - (before_ms + after_ms)).max(0),
+            None => DAY_MS.saturating_sub(before_ms.saturating_mul(2)).max(0),
         };
         Ok(JoinWindow { before_ms, after_ms, grace_ms, wait: within.grace.is_some() })
     }
