@@ -241,8 +241,7 @@ impl Operator for TableAggregate {
         context: &mut Context<'_>,
         output: &mut Vec<Change>,
     ) -> Result<(), OperatorError> {
-        let group =
-            |row: &Option<Row>| row.as_ref().and_then(|row| self.aggregates.group(row, context.log));
+        let group = |row: &Option<Row>| row.as_ref().and_then(|row| self.aggregates.group(row, context.log));
         match (group(&change.old), group(&change.new)) {
             (Some(old), Some(new)) if old == new => output.extend(self.update(new, &change, context)?),
             (old, new) => {
