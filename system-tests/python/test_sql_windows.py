@@ -137,8 +137,8 @@ def test_a_query_is_replaced_only_by_one_that_its_state_is_good_for(sql, kafka):
     sql.ksql("CREATE STREAM joined AS SELECT s.k, s.n FROM s JOIN people ON s.k = people.k;"
              "CREATE STREAM copy AS SELECT * FROM s;")
     for replacement, message in [
-        ("TABLE totals AS SELECT n, COUNT(*) AS total, MAX(k) AS most FROM s GROUP BY n", "matching aggregationFunctions"),
-        ("TABLE totals AS SELECT n, COUNT(k) AS total FROM s GROUP BY n", "matching aggregationFunctions"),
+        ("TABLE totals AS SELECT n, COUNT(*) AS total, MAX(k) AS most FROM s GROUP BY n", "matching aggregate functions"),
+        ("TABLE totals AS SELECT n, COUNT(k) AS total FROM s GROUP BY n", "matching aggregate functions"),
         ("STREAM joined AS SELECT s.k, s.n FROM s LEFT JOIN people ON s.k = people.k", "matching joinType"),
         ("STREAM copy AS SELECT k, n + 1 AS more FROM s", "Cannot upgrade data source"),
         ("STREAM copy (k STRING KEY, n BIGINT) WITH (kafka_topic='COPY', value_format='JSON')", "Cannot upgrade data source"),

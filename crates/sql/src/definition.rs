@@ -170,6 +170,7 @@ fn create_as_select(
     let Circumstances { settings, registry, number, partitions } = circumstances;
     sink::check_limit(create)?;
     let planned = planner::plan(&create.query, Some(&create.name), catalog, settings)?;
+    sink::check_writers(&create.name, catalog)?;
     let mut source = sink::create(create, &planned, text, settings, registry)?;
     check_free(&source, create.or_replace, catalog)?;
     let kind = if create.kind == SourceKind::Stream { "CSAS" } else { "CTAS" };

@@ -104,6 +104,9 @@ pub async fn start(
     let is_push = query.emit.is_some();
     if !is_push {
         pull::check_clauses(query, &environment.settings)?;
+        if let Some(source) = query.from.sources().first().and_then(|source| catalog.source(&source.name)) {
+            pull::check_columns(query, source)?;
+        }
     }
     let planned = planner::plan(query, None, catalog, &environment.settings)?;
     if !is_push {

@@ -289,6 +289,7 @@ impl MemoryEngine {
         }
         sink::check_limit(create)?;
         let planned = planner::plan(&create.query, Some(&create.name), &self.catalog, &self.settings)?;
+        sink::check_writers(&create.name, &self.catalog)?;
         let mut source = sink::create(create, &planned, text, &self.settings, &self.registry())?;
         self.check_free(&source, create.or_replace)?;
         let kind = if create.kind == crate::ast::SourceKind::Stream { "CSAS" } else { "CTAS" };

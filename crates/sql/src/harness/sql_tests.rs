@@ -359,7 +359,7 @@ mod tests {
                 "TABLE counts AS SELECT id, COUNT(*) AS n FROM clicks WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY id",
             ),
             (
-                "StreamAggregate must have matching aggregationFunctions",
+                "StreamAggregate must have matching aggregate functions",
                 "TABLE counts AS SELECT id, COUNT(*) AS n, MAX(page) AS m FROM clicks GROUP BY id",
             ),
             (

@@ -138,8 +138,11 @@ fn with_condition(error: StatementError, query: &Query) -> StatementError {
     StatementError(format!("{}\nStatement: {}", error.0, blamed.unwrap_or_else(|| filter.to_string())))
 }
 
-/// Columns that only records have, and bounds of windows that are not there.
-fn check_columns(query: &Query, source: &Source) -> Result<(), StatementError> {
+/// Refuses columns that only records have, and bounds of windows that are not there.
+///
+/// # Errors
+/// The first of them.
+pub fn check_columns(query: &Query, source: &Source) -> Result<(), StatementError> {
     let selected = query.select.iter().filter_map(|item| match item {
         SelectItem::Expression { expression, .. } => Some(expression),
         SelectItem::StructAll { base, .. } => Some(base),

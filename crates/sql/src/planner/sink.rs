@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
-use crate::ast::{CreateAsSelect, Expression, InsertInto, Literal, Name, Properties, Query, SelectItem, SourceKind};
+use crate::ast::{CreateAsSelect, Expression, InsertInto, Literal, Name, PartitionBy, Properties, Query, SelectItem, SourceKind};
 use crate::catalog::define::{timestamp_column, wrapping};
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
@@ -35,6 +35,12 @@ pub fn create(
 ) -> Result<Source, StatementError> {
     check_kind(statement.kind, planned.step.schema.kind)?;
     let with = With::read_for_query(&statement.properties)?;
+    let to_null = |partition_by: &PartitionBy| matches!(&*partition_by.expressions, [only] if only.is_null_literal());
+    if statement.query.partition_by.as_ref().is_some_and(to_null)
+        && with.key_format.is_some_and(|format| format != Format::None)
+    {
+        return Err(StatementError::new("Key format specified for stream without key columns."));
+    }
     let left = &planned.scope.sources[0].source;
     let schema = planned.schema.clone();
     let topic = with.topic.clone().unwrap_or_else(|| format!("{}{}", settings.topic_prefix(), statement.name));
@@ -141,6 +147,22 @@ fn check_physical(
         changed.join(", "),
         list.join(", ")
     )))
+}
+
+/// Checks that a source that is to be made anew is filled by one query.
+///
+/// # Errors
+/// Several queries that write into it.
+pub fn check_writers(name: &str, catalog: &Catalog) -> Result<(), StatementError> {
+    let writers: Vec<_> =
+        catalog.queries().filter(|query| &*query.sink == name).map(|query| query.id.as_str()).collect();
+    match writers.as_slice() {
+        [] | [_] => Ok(()),
+        several => Err(StatementError(format!(
+            "REPLACE for sink `{name}` is not supported because there are multiple queries writing into it: [{}]",
+            several.join(", ")
+        ))),
+    }
 }
 
 /// Checks that all rows are written.

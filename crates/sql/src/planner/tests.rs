@@ -87,6 +87,14 @@ fn decimals_of_streams_take_literals_and_smaller_decimals() {
 }
 
 #[test]
+fn a_stream_that_several_queries_fill_is_not_made_anew() {
+    let mut engine = engine();
+    engine.execute("CREATE STREAM o AS SELECT k, n FROM s; INSERT INTO o SELECT k, n FROM r;").unwrap();
+    let error = engine.execute("CREATE OR REPLACE STREAM o AS SELECT k, n FROM s WHERE n > 1;").unwrap_err();
+    assert!(error.0.contains("multiple queries writing into it: [CSAS_O_0, INSERTQUERY_1]"), "{error}");
+}
+
+#[test]
 fn joins_that_cannot_be_are_refused() {
     refused(&[
         (
@@ -196,6 +204,10 @@ fn projections_that_cannot_be_are_refused() {
             "PARTITION BY column 'X' cannot be resolved. 'X' must be a column in the source schema since PARTITION BY is applied",
         ),
         ("CREATE TABLE o AS SELECT * FROM t PARTITION BY n;", "the TABLE's key column K instead of [N]"),
+        (
+            "CREATE STREAM o WITH (format='JSON') AS SELECT * FROM s PARTITION BY NULL;",
+            "Key format specified for stream without key columns.",
+        ),
         ("CREATE STREAM o AS SELECT * FROM s PARTITION BY n, n;", "Duplicate PARTITION BY expression: N"),
     ]);
 }

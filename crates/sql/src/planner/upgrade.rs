@@ -39,9 +39,9 @@ pub fn check_upgrade(old: &Step, new: &Step) -> Result<(), StatementError> {
             StepKind::Aggregate { aggregates: one, window: old_window, .. },
             StepKind::Aggregate { aggregates: other, window: new_window, .. },
         ) => {
-            same("groupByExpressions", texts(&one.key), texts(&other.key))?;
+            same("group by clause", texts(&one.key), texts(&other.key))?;
             same("windowExpression", format!("{old_window:?}"), format!("{new_window:?}"))?;
-            same("aggregationFunctions", calls(one), calls(other))?;
+            same("aggregate functions", calls(one), calls(other))?;
         }
         (
             StepKind::StreamJoin { outer: one, window: old_window, .. },
@@ -182,8 +182,8 @@ mod tests {
                 "TABLE foreign AS SELECT t.k, u.a FROM t JOIN u ON t.f = u.k",
                 "not yet supported for ForeignKeyTableTableJoin",
             ),
-            ("TABLE counts AS SELECT k, COUNT(*) AS n, MAX(a) AS m FROM s GROUP BY k", "matching aggregationFunctions"),
-            ("TABLE counts AS SELECT k, COUNT(a) AS n FROM s GROUP BY k", "matching aggregationFunctions"),
+            ("TABLE counts AS SELECT k, COUNT(*) AS n, MAX(a) AS m FROM s GROUP BY k", "matching aggregate functions"),
+            ("TABLE counts AS SELECT k, COUNT(a) AS n FROM s GROUP BY k", "matching aggregate functions"),
         ] {
             let error = replace(query).unwrap_err();
             assert!(error.contains(message), "{query}: {error}");
