@@ -113,6 +113,9 @@ pub async fn start(
         check_pulled(&environment.settings)?;
     }
     let writer = writer_of(query, catalog, &environment.settings);
+    if writer.is_some() {
+        pull::check_scalable(query, catalog, &environment.settings)?;
+    }
     let id = id_of(&planned, writer.is_some());
     let place = queries.take(Listed { id: id.clone(), statement: text.to_owned(), is_push })?;
     if let Some(writer) = writer {

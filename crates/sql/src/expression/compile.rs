@@ -116,7 +116,7 @@ impl<'a> Compiler<'a> {
             return Ok(TypedExpression::new(sql_type, move |_, context| Ok(context.local(slot))));
         }
         let Some((index, column_type)) = self.scope.resolve(column) else {
-            return Err(ExpressionError(format!("{}column '{column}' cannot be resolved.", column.location.prefix())));
+            return Err(ExpressionError(format!("{}Column '{column}' cannot be resolved.", column.location.prefix())));
         };
         let mut compiled =
             TypedExpression::new(Some(column_type.clone()), move |row: &[Value], _: &mut EvalContext| {

@@ -144,7 +144,7 @@ fn what_cannot_be_compared_is_told() {
     let condition = scope().compile_condition("WHERE", &condition).unwrap_err().0;
     assert_eq!(condition, "Invalid Predicate: invalid input syntax for type BOOLEAN: \"maybe\".");
     assert!(error("I LIKE 'x'").contains("must be VARCHAR. The column type is INTEGER"));
-    assert!(error("UNKNOWN").contains("column 'UNKNOWN' cannot be resolved."));
+    assert!(error("UNKNOWN").contains("Column 'UNKNOWN' cannot be resolved."));
     assert!(error("MAP()").starts_with("Map constructor cannot be empty."));
     assert!(error("ST->Z").contains("Could not find field 'Z' in 'ST'."));
     assert!(error("CASE WHEN B THEN 1 ELSE 'x' END").contains("default clause should be the same"));

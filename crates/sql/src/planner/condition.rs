@@ -55,8 +55,7 @@ pub fn lookup(
         let all = (Lookup::Scan, WindowStarts::ALL);
         return if scans { Ok(all) } else { Err(refused("Missing WHERE clause", source.window.is_some())) };
     };
-    let filter = scope.flatten(&scope.qualify(filter, "WHERE")?);
-    let filter = without_negations(&spelled_out(&rewrite_time_comparisons(&filter)?), false);
+    let filter = taken_apart(filter, scope)?;
     let analysis = Analysis { source, settings, scans };
     let Some(disjuncts) = disjuncts(&filter) else { return analysis.search(&[]) };
     for disjunct in &disjuncts {
@@ -75,6 +74,32 @@ pub fn lookup(
     let mut seen = HashSet::new();
     keys.retain(|key| seen.insert(View::key_prefix(key)));
     Ok((Lookup::Keys(keys), starts))
+}
+
+/// Checks that a condition is made of comparisons, as where rows are looked up, and of nothing else.
+///
+/// # Errors
+/// The first part that is something else.
+pub fn check(
+    filter: &Expression,
+    scope: &Scope,
+    source: &Source,
+    settings: &Settings,
+) -> Result<(), StatementError> {
+    let filter = taken_apart(filter, scope)?;
+    let analysis = Analysis { source, settings, scans: true };
+    for disjunct in disjuncts(&filter).unwrap_or_default() {
+        if analysis.needs_scan(&disjunct)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The condition as comparisons, and what else there is.
+fn taken_apart(filter: &Expression, scope: &Scope) -> Result<Expression, StatementError> {
+    let filter = scope.flatten(&scope.qualify(filter, "WHERE")?);
+    Ok(without_negations(&spelled_out(&rewrite_time_comparisons(&filter)?), false))
 }
 
 fn refused(message: &str, is_windowed: bool) -> StatementError {

@@ -28,8 +28,8 @@ pub struct Grouped {
     pub columns: Vec<ProjectedColumn>,
     /// The grouping expressions as messages show them.
     pub texts: Vec<String>,
-    /// The aggregates as messages show them.
-    pub calls: Vec<String>,
+    /// The aggregates.
+    pub calls: Vec<FunctionCall>,
 }
 
 /// Plans the groups of a query.
@@ -87,18 +87,27 @@ pub fn grouped(
         }
     }
     let calls = std::mem::take(&mut collector.calls);
-    let shown = calls.iter().map(|call| shown(call, scope)).collect();
-    let mut step = aggregate_step(step, query, scope, groups, calls, settings)?;
+    let mut step = aggregate_step(step, query, scope, groups, &calls, settings)?;
     if let Some(having) = having {
-        let predicate = compile_condition(&having, "HAVING", &step.schema.row, settings)?;
+        let predicate = compile_condition(&having, "HAVING", &step.schema.row, settings);
+        let predicate = predicate.map_err(|error| with_calls(error, &calls))?;
         let schema = step.schema.clone();
         step = Step { schema, kind: StepKind::Filter { input: Box::new(step), predicate } };
     }
-    Ok(Grouped { step, columns, texts, calls: shown })
+    Ok(Grouped { step, columns, texts, calls })
+}
+
+/// What is wrong, with the aggregates in the place of the columns that hold their results.
+pub fn with_calls(error: StatementError, calls: &[FunctionCall]) -> StatementError {
+    let named = |message: String, (position, call): (usize, &FunctionCall)| {
+        message.replace(&format!("KSQL_AGG_VARIABLE_{position}"), &Expression::Function(call.clone()).to_string())
+    };
+    // From the last, since the first numbers begin later ones.
+    StatementError(calls.iter().enumerate().rev().fold(error.0, named))
 }
 
 /// An aggregate; of rows as such it is one of their times.
-fn shown(call: &FunctionCall, scope: &Scope) -> String {
+pub fn shown(call: &FunctionCall, scope: &Scope) -> String {
     let mut call = call.clone();
     if call.arguments.is_empty() {
         let first = scope.sources.first().map(|source| scope.flat_name(&source.alias, "ROWTIME"));
@@ -307,7 +316,7 @@ fn aggregate_step(
     query: &Query,
     scope: &Scope,
     groups: Vec<Group>,
-    calls: Vec<FunctionCall>,
+    calls: &[FunctionCall],
     settings: &Settings,
 ) -> Result<Step, StatementError> {
     let input_row = &step.schema.row;

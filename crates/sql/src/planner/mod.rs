@@ -95,21 +95,25 @@ pub fn plan(
     if query.partition_by.is_some() {
         (step, origin) = partitioned(step, query, &scope, settings)?;
     }
+    let mut calls = Vec::new();
     let (step, columns) = if query.group_by.is_some() {
         let grouped = grouping::grouped(step, query, &items, &scope, &mut names, settings)?;
         if is_whole && sink.is_some() {
+            let calls: Vec<_> = grouped.calls.iter().map(|call| grouping::shown(call, &scope)).collect();
             return Err(StatementError(format!(
                 "CREATE TABLE AS SELECT statement does not support aggregate function [{}] without a GROUP BY clause.",
-                grouped.calls.join(", ")
+                calls.join(", ")
             )));
         }
         origin = KeyOrigin::Group(grouped.texts);
+        calls = grouped.calls;
         (grouped.step, grouped.columns)
     } else {
         let columns = projection::expand(&items, &step, &scope, query.partition_by.is_some(), sink.is_some());
         table_functions(step, columns, settings)?
     };
-    let projected = projection::project(step, columns, &origin, sink, &scope, settings)?;
+    let projected = projection::project(step, columns, &origin, sink, &scope, settings);
+    let projected = projected.map_err(|error| grouping::with_calls(error, &calls))?;
     let projection::Projected { step, schema, selected, key_error } = projected;
     Ok(PlannedQuery { step, schema, scope, selected, key_error })
 }

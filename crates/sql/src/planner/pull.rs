@@ -8,7 +8,7 @@ use crate::catalog::schema::Column;
 use crate::catalog::{Catalog, Settings, Source, StatementError};
 use crate::operators::evaluator::Evaluator;
 use crate::operators::{ProcessingLog, Row};
-use crate::planner::condition::lookup;
+use crate::planner::condition::{self, lookup};
 use crate::planner::lookup::{Lookup, WindowStarts};
 use crate::planner::scope::{Scope, free_columns};
 use crate::planner::step::{Step, StepKind};
@@ -94,13 +94,29 @@ pub fn plan(query: &Query, catalog: &Catalog, settings: &Settings) -> Result<Pul
         .collect();
     let (columns, filter) = evaluators(&planned.step)?;
     let (lookup, starts) = lookup(query.filter.as_ref(), &scope, &source, settings)?;
-    if query.select.len() > 1 && query.select.iter().any(|item| matches!(item, SelectItem::All { .. })) {
-        return Err(StatementError::new(
-            "Pull queries only support wildcards in the projects if they are the only expression",
-        ));
-    }
+    check_star(query, "Pull")?;
     let limit = query.limit.map(|limit| usize::try_from(limit).unwrap_or(0));
     Ok(PullQuery { source, lookup, starts, limit, schema, filter, columns })
+}
+
+/// Refuses what push queries cannot have that only see the new rows of another query's result.
+///
+/// # Errors
+/// A star beside other columns, a condition that is not made of comparisons.
+pub fn check_scalable(query: &Query, catalog: &Catalog, settings: &Settings) -> Result<(), StatementError> {
+    let scope = Scope::new(&query.from, catalog)?;
+    if let (Some(filter), Some(source)) = (&query.filter, scope.sources.first()) {
+        condition::check(filter, &scope, &source.source, settings)?;
+    }
+    check_star(query, "Scalable push")
+}
+
+fn check_star(query: &Query, kind: &str) -> Result<(), StatementError> {
+    let is_star = |item: &SelectItem| matches!(item, SelectItem::All { .. });
+    if query.select.len() < 2 || !query.select.iter().any(is_star) {
+        return Ok(());
+    }
+    Err(StatementError(format!("{kind} queries only support wildcards in the projects if they are the only expression")))
 }
 
 impl PullQuery {

@@ -144,6 +144,10 @@ fn joins_that_cannot_be_are_refused() {
             "Unsupported join expression: ((S.K = R.K) AND (S.N > 1))",
         ),
         (
+            "CREATE STREAM o AS SELECT ROWKEY, s.k FROM s JOIN r WITHIN 1 HOUR ON s.k = r.k;",
+            "Line: 1, Col: 27: Column 'ROWKEY' cannot be resolved.",
+        ),
+        (
             "CREATE STREAM o AS SELECT s.k, n FROM s JOIN r WITHIN 1 HOUR ON s.k = r.k;",
             "Column 'N' is ambiguous. Could be R.N or S.N.",
         ),
@@ -234,6 +238,10 @@ fn groups_that_cannot_be_are_refused() {
         (
             "CREATE TABLE o AS SELECT n, COUNT(*) FROM s WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY n HAVING windowstart > 1;",
             "Window bounds column WINDOWSTART can only be used in the SELECT clause of windowed aggregations",
+        ),
+        (
+            "CREATE TABLE o AS SELECT n, COUNT(*) FROM s GROUP BY n HAVING COUNT(*);",
+            "Type error in HAVING expression: Should evaluate to boolean but is COUNT(*) (BIGINT) instead.",
         ),
         (
             "CREATE TABLE o AS SELECT n, SUM(COUNT(n)) FROM s GROUP BY n;",
