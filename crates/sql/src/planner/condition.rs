@@ -80,12 +80,7 @@ pub fn lookup(
 ///
 /// # Errors
 /// The first part that is something else.
-pub fn check(
-    filter: &Expression,
-    scope: &Scope,
-    source: &Source,
-    settings: &Settings,
-) -> Result<(), StatementError> {
+pub fn check(filter: &Expression, scope: &Scope, source: &Source, settings: &Settings) -> Result<(), StatementError> {
     let filter = taken_apart(filter, scope)?;
     let analysis = Analysis { source, settings, scans: true };
     for disjunct in disjuncts(&filter).unwrap_or_default() {

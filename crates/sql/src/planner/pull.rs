@@ -116,7 +116,9 @@ fn check_star(query: &Query, kind: &str) -> Result<(), StatementError> {
     if query.select.len() < 2 || !query.select.iter().any(is_star) {
         return Ok(());
     }
-    Err(StatementError(format!("{kind} queries only support wildcards in the projects if they are the only expression")))
+    Err(StatementError(format!(
+        "{kind} queries only support wildcards in the projects if they are the only expression"
+    )))
 }
 
 impl PullQuery {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
-use crate::ast::{CreateAsSelect, Expression, InsertInto, Literal, Name, PartitionBy, Properties, Query, SelectItem, SourceKind};
+use crate::ast::{
+    CreateAsSelect, Expression, InsertInto, Literal, Name, PartitionBy, Properties, Query, SelectItem, SourceKind,
+};
 use crate::catalog::define::{timestamp_column, wrapping};
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
