@@ -22,7 +22,7 @@ pub(super) fn register(registry: &mut Registry) {
                 return Ok(Value::Null);
             }
             let mut output = MapValue::new();
-            for (key, value) in c.map(0).iter() {
+            for (key, value) in c.map(0).in_hash_order() {
                 let entry = [key.clone(), value.clone()];
                 let new_key = c.lambda(0, &entry)?;
                 let new_value = no_null(c.lambda(1, &entry)?)?;
@@ -51,7 +51,7 @@ pub(super) fn register(registry: &mut Registry) {
                 return Ok(Value::Null);
             }
             let mut output = MapValue::new();
-            for (key, value) in c.map(0).iter() {
+            for (key, value) in c.map(0).in_hash_order() {
                 if no_null(c.lambda(0, &[key.clone(), value.clone()])?)? == Value::Boolean(true) {
                     output.insert(key.clone(), no_null(value.clone())?);
                 }
@@ -79,7 +79,7 @@ pub(super) fn register(registry: &mut Registry) {
             if state.is_null() {
                 return Ok(Value::Null);
             }
-            for (key, value) in c.map(0).iter() {
+            for (key, value) in c.map(0).in_hash_order() {
                 state = c.lambda(0, &[state, key.clone(), value.clone()])?;
             }
             Ok(state)

@@ -49,10 +49,10 @@ impl MapValue {
         self.entries.iter()
     }
 
-    /// Entries in the order in which Java's `HashMap` of this size gives them.
+    /// Entries in the order in which Java's `HashMap` gives them, made for as many entries as it has.
     pub fn in_hash_order(&self) -> Vec<(&Value, &Value)> {
-        let mut capacity: u32 = 16;
-        while self.len() as f64 > f64::from(capacity) * 0.75 {
+        let mut capacity: u32 = 1;
+        while self.len() as f64 > (f64::from(capacity) * 0.75).floor() {
             capacity = capacity.saturating_mul(2);
         }
         let mut entries: Vec<_> = self.entries.iter().collect();
