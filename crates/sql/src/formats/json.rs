@@ -1,7 +1,7 @@
 //! `JSON`: an object with a member per column, or the single column alone.
 //!
-//! Members are found whatever their case. What is missing is null; numbers in strings are numbers; a string column takes
-//! whatever is there.
+//! Members are found by the name of the column, or when that is theirs in upper case. What is missing is null; numbers in
+//! strings are numbers; a string column takes whatever is there.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

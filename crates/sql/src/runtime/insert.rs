@@ -81,7 +81,8 @@ impl Insertion {
         // Clients know these words without anything between them.
         let failed = |side: &str, error: FormatError| {
             StatementError(format!(
-                "Could not serialize {side}Error serializing message to topic: {}. {error}",
+                "Could not serialize {side}Error serializing message to topic: {}. {error}\nHint: You probably forgot to add \
+                 VALUE_SCHEMA_ID when creating the source.",
                 source.topic
             ))
         };

@@ -114,10 +114,14 @@ impl SourceReader {
         log: &dyn ProcessingLog,
     ) -> Result<Option<Change>, RecordError> {
         let topic = &self.source.topic;
-        if self.fail_on_error {
-            return Err(RecordError(format!("Failed to deserialize {target} from topic: {topic}. {error}")));
-        }
         let message = self.failure(target, error);
+        if self.fail_on_error {
+            return Err(RecordError(format!(
+                "Deserialization exception handler is set to fail upon a deserialization error. If you would rather have the \
+                 streaming pipeline continue after a deserialization error, please set the \
+                 default.deserialization.exception.handler appropriately. {message}: {error}"
+            )));
+        }
         log.undecodable(&Undecodable { topic, target, message: &message, cause: &error.0, bytes });
         Ok(None)
     }

@@ -21,7 +21,7 @@ use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec, Side};
 use crate::types::{SqlType, StructField};
 use crate::value::Value;
 use reader::{Reader, bytes_value};
-use writer::Writer;
+use writer::{Writer, plain_bytes};
 pub(crate) use writer::first_choice;
 
 /// The codec.
@@ -153,7 +153,11 @@ impl RowCodec for AvroCodec {
                 if value.is_null() {
                     return Ok(None);
                 }
-                Writer { schema, output: &mut output }.value(schema.root_type(), value, &field.field_type)?;
+                match (&schema.root_type().kind, plain_bytes(schema.root_type(), value)) {
+                    // A schema of plain bytes is written without a length.
+                    (Kind::Bytes, Some(bytes)) => output.extend(bytes),
+                    _ => Writer { schema, output: &mut output }.value(schema.root_type(), value, &field.field_type)?,
+                }
             }
             (Kind::Record(record), fields, row) => {
                 let mut writer = Writer { schema, output: &mut output };
@@ -178,7 +182,7 @@ impl RowCodec for AvroCodec {
         match (&root.kind, self.fields.as_slice()) {
             (_, [field]) if self.unwrapped => {
                 let value = match &root.kind {
-                    // A schema of plain bytes is written without a length.
+                    // As it is written: without a length.
                     Kind::Bytes => bytes_value(framed.rest, root, &field.field_type)?,
                     _ => reader.value(root, Some(&field.field_type))?,
                 };

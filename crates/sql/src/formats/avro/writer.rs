@@ -10,6 +10,18 @@ use crate::formats::avro_schema::map_entry;
 use crate::types::SqlType;
 use crate::value::Value;
 
+/// How words about a field without a value begin.
+const MISSING: &str = "Missing default value for required Avro field: ";
+
+/// Words about a field that must have a value, of a column that is null or of no column.
+fn missing(name: &str, has_column: bool, kind: &Kind) -> FormatError {
+    if has_column {
+        let kind = required_name(kind);
+        return FormatError(format!("Invalid value: null used for required field: \"{name}\", schema type: {kind}"));
+    }
+    FormatError(format!("{MISSING}[{name}]. This field appears in Avro schema in Schema Registry"))
+}
+
 /// Writes values behind each other.
 pub(super) struct Writer<'a> {
     pub(super) schema: &'a AvroSchema,
@@ -34,16 +46,12 @@ impl Writer<'_> {
         // Nulls become what the schema says where it has no place for them.
         let default = field.default.as_ref().filter(|_| value.is_null()).and_then(simple_default);
         let is_required = !matches!(self.schema.type_of(field.type_id).kind, Kind::Null | Kind::Union(_));
-        let value = default.as_ref().filter(|_| is_required).unwrap_or(value);
+        let value = default.as_ref().filter(|_| is_required || column.is_none()).unwrap_or(value);
         if is_required && value.is_null() {
-            let kind = required_name(&self.schema.type_of(field.type_id).kind);
-            return Err(FormatError(format!(
-                "Invalid value: null used for required field: \"{}\", schema type: {kind}",
-                field.name
-            )));
+            return Err(missing(&field.name, column.is_some(), &self.schema.type_of(field.type_id).kind));
         }
         self.value(self.schema.type_of(field.type_id), value, field_type).map_err(|error| {
-            match error.0.starts_with("Invalid value: ") {
+            match error.0.starts_with("Invalid value: ") || error.0.starts_with(MISSING) {
                 true => error,
                 false => FormatError(format!("{}: {error}", field.name)),
             }
@@ -179,6 +187,15 @@ pub(crate) fn first_choice(schema: &AvroSchema, field: &str) -> Option<String> {
 /// What the field of a branch of a union is called.
 pub(super) fn branch_name(avro: &Type) -> &str {
     avro.kind.naming().map_or(avro.kind.name(), |naming| naming.name.simple())
+}
+
+/// The bytes of a value that is written as bytes.
+pub(super) fn plain_bytes(avro: &Type, value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes.to_vec()),
+        Value::Decimal(number) => Some(unscaled(avro, number)),
+        _ => None,
+    }
 }
 
 /// The digits of a decimal at the scale of the schema.
