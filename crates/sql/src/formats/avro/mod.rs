@@ -21,8 +21,8 @@ use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec, Side};
 use crate::types::{SqlType, StructField};
 use crate::value::Value;
 use reader::{Reader, bytes_value};
-use writer::{Writer, plain_bytes};
 pub(crate) use writer::first_choice;
+use writer::{Writer, plain_bytes};
 
 /// The codec.
 pub struct AvroCodec {
