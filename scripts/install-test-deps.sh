@@ -57,12 +57,14 @@ venv() {
 }
 
 # apt_install_databases: servers that the tests start themselves, on ports and in directories of their own. While the
-# packages are installed, policy-rc.d keeps Debian from starting services of the machine.
+# packages are installed, policy-rc.d keeps Debian from starting services of the machine. `my_print_defaults`, which
+# mariadb-install-db calls, is among the clients.
 apt_install_databases() {
   local policy=/usr/sbin/policy-rc.d
-  if dpkg -s mariadb-server-core postgresql >/dev/null 2>&1; then return; fi
+  local packages=(mariadb-server-core mariadb-client-core postgresql)
+  if dpkg -s "${packages[@]}" >/dev/null 2>&1; then return; fi
   if [[ -e $policy ]]; then policy=""; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
-  apt_install mariadb-server-core postgresql
+  apt_install "${packages[@]}"
   if [[ -n $policy ]]; then rm -f "$policy"; fi
 }
 
