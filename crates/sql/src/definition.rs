@@ -84,12 +84,7 @@ pub fn define(
         Statement::CreateAsSelect(create) => create_as_select(create, text, catalog, circumstances),
         Statement::InsertInto(insert) => insert_into(insert, text, catalog, circumstances),
         Statement::DropSource(drop) => {
-            let source = catalog.source(&drop.name);
-            if drop.delete_topic && source.is_some_and(|source| source.read_only) {
-                return Some(Err(StatementError(format!("Cannot delete topic for read-only source: {}", drop.name))));
-            }
-            let dropped = catalog.drop_source(&drop.name, drop.kind, drop.if_exists);
-            dropped.map(|source| Defined::Dropped { source: source.map(Box::new) })
+            catalog.drop_source(drop).map(|source| Defined::Dropped { source: source.map(Box::new) })
         }
         Statement::AlterSource(alter) => alter::altered(catalog.source(&alter.name), alter).map(|altered| {
             catalog.put_source(altered.clone());
@@ -98,7 +93,7 @@ pub fn define(
         Statement::CreateType { name, definition, if_not_exists } => {
             catalog.add_type(name.clone(), definition.clone(), *if_not_exists).map(|new| match new {
                 true => Defined::Type(name.clone()),
-                false => Defined::Nothing(format!("{name} is already registered")),
+                false => Defined::Nothing(already_registered(name, catalog)),
             })
         }
         Statement::DropType { name, if_exists } => {
@@ -118,13 +113,14 @@ fn create_source(
     catalog: &mut Catalog,
     circumstances: &Circumstances,
 ) -> Result<Defined, StatementError> {
+    sources::prepared(create)?;
     if create.if_not_exists
         && let Some(known) = catalog.source(&create.name)
     {
         return Ok(Defined::Nothing(exists(&create.name, create.kind, known)));
     }
     let source = sources::define(create, text, &circumstances.settings, &circumstances.registry)?;
-    check_free(&source, create.or_replace, catalog)?;
+    alter::check_free(&source, create.or_replace, catalog)?;
     let source = Source { partitions: circumstances.partitions.or(source.partitions), ..source };
     if source.read_only
         && source.kind == SourceKind::Table
@@ -162,20 +158,20 @@ fn create_as_select(
     catalog: &mut Catalog,
     circumstances: &Circumstances,
 ) -> Result<Defined, StatementError> {
+    sink::prepared(create)?;
     if create.if_not_exists
         && let Some(known) = catalog.source(&create.name)
     {
         return Ok(Defined::Nothing(exists(&create.name, create.kind, known)));
     }
     let Circumstances { settings, registry, number, partitions } = circumstances;
-    sink::check_limit(create)?;
     let planned = planner::plan(&create.query, Some(&create.name), catalog, settings)?;
     sink::check_writers(&create.name, catalog)?;
     let mut source = sink::create(create, &planned, text, settings, registry)?;
-    check_free(&source, create.or_replace, catalog)?;
     let kind = if create.kind == SourceKind::Stream { "CSAS" } else { "CTAS" };
     let replaces = catalog.source(&create.name).and_then(|old| old.created_by.clone());
     let replaced = replaces.as_ref().and_then(|old| catalog.queries().find(|query| query.id == *old));
+    alter::check_sink(&source, create.or_replace, catalog)?;
     if let Some(replaced) = replaced {
         planner::upgrade::check_replacement(&replaced.statement, &planned.step, catalog, settings)?;
     }
@@ -270,18 +266,9 @@ fn exists(name: &Name, kind: SourceKind, known: &Source) -> String {
     )
 }
 
-/// A new name, or one that may be replaced.
-fn check_free(source: &Source, or_replace: bool, catalog: &Catalog) -> Result<(), StatementError> {
-    match catalog.source(&source.name) {
-        None => Ok(()),
-        Some(known) if or_replace => alter::check_replacement(known, source),
-        Some(known) => Err(StatementError(format!(
-            "Cannot add {} '{}': A {} with the same name already exists",
-            source.kind.text().to_lowercase(),
-            source.name,
-            known.kind.text().to_lowercase()
-        ))),
-    }
+fn already_registered(name: &Name, catalog: &Catalog) -> String {
+    let known = catalog.custom_type(name).map(ToString::to_string).unwrap_or_default();
+    format!("{name} is already registered with type {known}")
 }
 
 /// Registers the schemas of a source: `always` those of a sink, else only where the topic has none yet.

@@ -180,7 +180,8 @@ impl Lexer<'_> {
             }
             return TokenKind::Float(self.text[start..self.at].to_owned());
         }
-        if self.text[start..self.at].ends_with(|c: char| c.is_ascii_digit()) && self.peek().is_some_and(is_word_part) {
+        let is_whole = self.text[start..self.at].chars().all(|c| c.is_ascii_digit());
+        if is_whole && self.peek().is_some_and(is_word_part) {
             self.advance_while(is_word_part);
             return TokenKind::DigitWord(self.text[start..self.at].to_owned());
         }

@@ -20,7 +20,7 @@ pub enum Expression {
     IsNull(Box<Expression>),
     /// `value IS NOT NULL`.
     IsNotNull(Box<Expression>),
-    /// `left + right`; `||` is `+` too.
+    /// `left + right` and the like.
     Arithmetic {
         /// What to compute.
         operator: ArithmeticOperator,

@@ -27,7 +27,6 @@ const RESERVED: &[&str] = &[
     "CAST",
     "CONNECTOR",
     "CREATE",
-    "CROSS",
     "DECIMAL",
     "DELETE",
     "DESCRIBE",
@@ -71,13 +70,44 @@ const RESERVED: &[&str] = &[
     "TO",
     "TRUE",
     "UNSET",
-    "USING",
     "VALUES",
     "WHEN",
     "WHERE",
     "WINDOW",
     "WITH",
     "WITHIN",
+];
+
+/// Words that the parser takes as names where nothing else can be meant. ksqlDB does not, so that texts quote them.
+const QUOTED: &[&str] = &[
+    "ADVANCE",
+    "CATALOG",
+    "CONNECTORS",
+    "DAYS",
+    "EXPORT",
+    "HOPPING",
+    "HOURS",
+    "LOAD",
+    "MATERIALIZED",
+    "MILLISECOND",
+    "MILLISECONDS",
+    "MINUTES",
+    "MONTHS",
+    "NAMESPACE",
+    "PAUSE",
+    "PROPERTIES",
+    "QUERIES",
+    "QUERY",
+    "RESUME",
+    "RETENTION",
+    "SECONDS",
+    "SIZE",
+    "STREAMS",
+    "TOPIC",
+    "TOPICS",
+    "TUMBLING",
+    "VIEW",
+    "YEARS",
 ];
 
 /// Whether an upper-case word is a name only in quotes.
@@ -92,10 +122,17 @@ pub fn reserved_words() -> &'static [&'static str] {
 
 /// The name as the parser reads it back: in back-ticks where needed.
 pub fn quote_identifier(name: &str) -> String {
-    let mut characters = name.chars();
-    let plain = characters.next().is_some_and(|first| first.is_ascii_uppercase() || first == '_')
-        && characters.all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '@');
-    if plain && !is_reserved_word(name) { name.to_owned() } else { format!("`{}`", name.replace('`', "``")) }
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '@';
+    let is_word = match name.chars().next() {
+        Some('@') | None => false,
+        // Digits alone, or with an exponent, are a number.
+        Some(first) if first.is_ascii_digit() => !name.chars().all(|c| c.is_ascii_digit() || c == 'E'),
+        Some(_) => true,
+    };
+    if is_word && name.chars().all(is_part) && !is_reserved_word(name) && !QUOTED.contains(&name) {
+        return name.to_owned();
+    }
+    format!("`{}`", name.replace('`', "``"))
 }
 
 impl FormatOptions {
@@ -291,7 +328,8 @@ fn with_clause(properties: &Properties) -> String {
     if properties.is_empty() {
         return String::new();
     }
-    let properties: Vec<_> = properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut properties: Vec<_> = properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    properties.sort();
     format!(" WITH ({})", properties.join(", "))
 }
 
@@ -325,10 +363,10 @@ impl Display for Query {
             write!(f, "\nWHERE {}", filter.format(FormatOptions::Quoted))?;
         }
         if let Some(group_by) = &self.group_by {
-            write!(f, "\nGROUP BY {}", list(&group_by.expressions))?;
+            write!(f, "\nGROUP BY {}", joined(&group_by.expressions, FormatOptions::Quoted))?;
         }
         if let Some(partition_by) = &self.partition_by {
-            write!(f, "\nPARTITION BY {}", list(&partition_by.expressions))?;
+            write!(f, "\nPARTITION BY {}", joined(&partition_by.expressions, FormatOptions::Quoted))?;
         }
         if let Some(having) = &self.having {
             write!(f, "\nHAVING {}", having.format(FormatOptions::Quoted))?;
@@ -343,12 +381,6 @@ impl Display for Query {
             None => Ok(()),
         }
     }
-}
-
-/// One expression bare, several in parentheses.
-fn list(expressions: &[Expression]) -> String {
-    let text = joined(expressions, FormatOptions::Quoted);
-    if expressions.len() == 1 { text } else { format!("({text})") }
 }
 
 impl Display for SelectItem {

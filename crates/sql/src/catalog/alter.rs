@@ -1,102 +1,141 @@
 //! `CREATE OR REPLACE` and `ALTER`: what may change of a source that exists.
 
 use crate::ast::{AlterSource, SourceKind};
-use crate::catalog::StatementError;
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
+use crate::catalog::{Catalog, StatementError};
 use crate::formats::{Format, FormatSpec, Side};
 
-/// Checks that `new` may take the place of `old`.
+/// Checks that the name of `new` is free, or that it may take the place of what has the name.
 ///
 /// # Errors
-/// What is not compatible.
-pub fn check_replacement(old: &Source, new: &Source) -> Result<(), StatementError> {
+/// A name that is taken; what is not compatible.
+pub fn check_free(new: &Source, or_replace: bool, catalog: &Catalog) -> Result<(), StatementError> {
+    let known = catalog.source(&new.name);
     let kind = |source: &Source| source.kind.text().to_lowercase();
-    if old.read_only || new.read_only {
+    if or_replace && (new.read_only || known.is_some_and(|known| known.read_only)) {
         return Err(StatementError(format!(
-            "Cannot add {} '{}': CREATE OR REPLACE is not supported on source {}s.",
+            "Cannot add {0} '{1}': CREATE OR REPLACE is not supported on source {0}s.",
             kind(new),
-            new.name,
-            kind(old)
+            new.name
         )));
     }
-    let refused =
-        |why: String| Err(StatementError(format!("Cannot upgrade data source: DataSource '{}' ({why})", new.name)));
-    if old.kind != new.kind {
-        let kind = |source: &Source| if source.kind == SourceKind::Stream { "KSTREAM" } else { "KTABLE" };
-        return refused(format!("has type = {} which is not upgradeable to {}", kind(old), kind(new)));
+    match known {
+        None => Ok(()),
+        Some(known) if or_replace => check_replacement(known, new),
+        Some(known) => Err(StatementError(format!(
+            "Cannot add {} '{}': A {} with the same name already exists",
+            kind(new),
+            new.name,
+            kind(known)
+        ))),
     }
-    let same_topic = old.topic == new.topic
-        && old.key_format == new.key_format
-        && old.window == new.window
-        && old.value_format.format == new.value_format.format
-        && old.value_format.delimiter == new.value_format.delimiter;
-    if !same_topic {
-        return refused(format!("has topic = {} which is not upgradeable to {}", topic_text(old), topic_text(new)));
+}
+
+/// [`check_free`] for what a query fills.
+///
+/// # Errors
+/// A name that is taken; what is not compatible.
+pub fn check_sink(new: &Source, or_replace: bool, catalog: &Catalog) -> Result<(), StatementError> {
+    match catalog.source(&new.name).filter(|known| or_replace && known.read_only) {
+        Some(known) => Err(StatementError(format!(
+            "Cannot insert into read-only {}: {}",
+            known.kind.text().to_lowercase(),
+            known.name
+        ))),
+        None => check_free(new, or_replace, catalog),
     }
-    check_schema(old, &new.schema)
+}
+
+/// Checks that `new` may take the place of `old`: everything that may not change is told.
+fn check_replacement(old: &Source, new: &Source) -> Result<(), StatementError> {
+    let mut issues = Vec::new();
+    let mut compare = |property: &str, text: fn(&Source) -> String| {
+        if text(old) != text(new) {
+            issues.push(issue(old, property, &text(old), &text(new)));
+        }
+    };
+    compare("type", |source| if source.kind == SourceKind::Stream { "KSTREAM" } else { "KTABLE" }.to_owned());
+    compare("topic", topic_text);
+    compare("timestampColumn", timestamp_text);
+    if let Some(why) = changed_columns(&old.schema, &new.schema) {
+        let issue = issue(old, "schema", &old.schema.to_string(), &new.schema.to_string());
+        issues.push(format!("{issue}. ({why})"));
+    }
+    if issues.is_empty() {
+        return Ok(());
+    }
+    Err(StatementError(format!("Cannot upgrade data source: {}", issues.join("\n\tAND "))))
+}
+
+fn issue(source: &Source, property: &str, old: &str, new: &str) -> String {
+    format!("DataSource '`{}`' has {property} = {old} which is not upgradeable to {new}", source.name)
 }
 
 /// The topic of a source with how it is written, as messages show it.
 fn topic_text(source: &Source) -> String {
-    let spec_text = |spec: &FormatSpec| {
-        let mut properties = Vec::new();
-        if let Some(name) = &spec.full_name {
-            properties.push(format!("fullSchemaName={name}"));
-        }
-        if let Some(delimiter) = spec.delimiter {
-            properties.push(format!("delimiter={delimiter}"));
-        }
-        if spec.format == Format::Protobuf {
-            properties.push("unwrapPrimitives=true".to_owned());
-        }
-        if let Some(nullable) = spec.nullable {
-            properties.push(format!("nullableRepresentation={}", nullable.name()));
-        }
-        if let Some(id) = spec.schema_id {
-            properties.push(format!("schemaId={id}"));
-        }
-        format!("FormatInfo{{format={}, properties={{{}}}}}", spec.format, properties.join(", "))
-    };
-    let features = |spec: &FormatSpec, side: Side, columns: usize| {
-        format!("[{}]", spec.feature(side, columns).unwrap_or_default())
-    };
+    let features = |spec: &FormatSpec, side, columns| spec.feature(side, columns).unwrap_or_default();
     let window = match source.window {
         None => "Optional.empty".to_owned(),
         Some(window) => {
-            let size = window.size_ms.map_or("Optional.empty".to_owned(), |size| format!("Optional[{size} ms]"));
-            format!("Optional[WindowInfo{{type={}, size={size}}}]", window.shape.name())
+            let size = window.size_ms.map_or("Optional.empty".to_owned(), |size| format!("Optional[{size}]"));
+            format!("Optional[WindowInfo{{type={}, size={size}, emitStrategy=CHANGES}}]", window.shape.name())
         }
     };
     format!(
-        "KsqlTopic{{kafkaTopicName='{}', keyFormat=KeyFormat{{format={}, features={}, window={window}}}, \
-         valueFormat=ValueFormat{{format={}, features={}}}}}",
+        "KsqlTopic{{kafkaTopicName='{}', keyFormat=KeyFormat{{format={}, features=[{}], window={window}}}, \
+         valueFormat=ValueFormat{{format={}, features=[{}]}}}}",
         source.topic,
-        spec_text(&source.key_format),
+        format_text(&source.key_format),
         features(&source.key_format, Side::Key, source.schema.keys().len()),
-        spec_text(&source.value_format),
+        format_text(&source.value_format),
         features(&source.value_format, Side::Value, source.schema.values().count()),
     )
 }
 
-fn check_schema(old: &Source, new: &Schema) -> Result<(), StatementError> {
-    let changed: Vec<String> = old
-        .schema
-        .columns()
-        .iter()
-        .filter(|column| new.find(&column.name) != Some(column))
-        .map(ToString::to_string)
-        .collect();
-    if changed.is_empty() && old.schema.keys() == new.keys() {
-        return Ok(());
+fn format_text(spec: &FormatSpec) -> String {
+    let mut properties = Vec::new();
+    if let Some(name) = &spec.full_name {
+        properties.push(format!("fullSchemaName={name}"));
     }
-    Err(StatementError(format!(
-        "Cannot upgrade data source: DataSource '{}' has schema = {} which is not upgradeable to {new}. (The following \
-         columns are changed, missing or reordered: [{}])",
-        old.name,
-        old.schema,
-        changed.join(", ")
-    )))
+    if let Some(delimiter) = spec.delimiter {
+        properties.push(format!("delimiter={delimiter}"));
+    }
+    if spec.format == Format::Protobuf {
+        properties.push("unwrapPrimitives=true".to_owned());
+    }
+    if let Some(nullable) = spec.nullable {
+        properties.push(format!("nullableRepresentation={}", nullable.name()));
+    }
+    if let Some(id) = spec.schema_id {
+        properties.push(format!("schemaId={id}"));
+    }
+    format!("FormatInfo{{format={}, properties={{{}}}}}", spec.format, properties.join(", "))
+}
+
+fn timestamp_text(source: &Source) -> String {
+    let Some(timestamp) = &source.timestamp else { return "Optional.empty".to_owned() };
+    let format = timestamp.format.as_ref().map_or("Optional.empty".to_owned(), |format| format!("Optional[{format}]"));
+    format!("Optional[TimestampColumn{{column=`{}`, format={format}}}]", timestamp.column)
+}
+
+/// What is said of columns that are not there any more, or not at their places.
+fn changed_columns(old: &Schema, new: &Schema) -> Option<String> {
+    let lost = |old: Vec<&Column>, new: Vec<&Column>| {
+        let lost = old.into_iter().enumerate().filter(move |(position, column)| new.get(*position) != Some(column));
+        lost.map(|(_, column)| column.to_string()).collect::<Vec<_>>()
+    };
+    let told = |which: &str, lost: &[String]| {
+        let list = lost.join(", ");
+        Some(format!("The following {which}columns are changed, missing or reordered: [{list}]"))
+    };
+    let keys = lost(old.keys().iter().collect(), new.keys().iter().collect());
+    if !keys.is_empty() {
+        return told("key ", &keys).map(|why| format!("Key columns must be identical. {why}"));
+    }
+    let mut others = lost(old.values().collect(), new.values().collect());
+    others.extend(lost(old.headers().collect(), new.headers().collect()));
+    if others.is_empty() { None } else { told("", &others) }
 }
 
 /// The source with the columns that `ALTER ... ADD` adds.
@@ -105,6 +144,13 @@ fn check_schema(old: &Source, new: &Schema) -> Result<(), StatementError> {
 /// A source that cannot be altered; columns that are there already.
 pub fn altered(source: Option<&Source>, statement: &AlterSource) -> Result<Source, StatementError> {
     let source = source.ok_or_else(|| StatementError(format!("Source {} does not exist.", statement.name)))?;
+    if source.read_only {
+        return Err(StatementError(format!(
+            "Cannot alter {0} '{1}': ALTER operations are not supported on source {0}s.",
+            statement.kind.text().to_lowercase(),
+            source.name
+        )));
+    }
     if source.kind != statement.kind {
         return Err(StatementError(format!(
             "Incompatible data source type is {}, but statement was ALTER {}",
@@ -112,15 +158,8 @@ pub fn altered(source: Option<&Source>, statement: &AlterSource) -> Result<Sourc
             statement.kind.text()
         )));
     }
-    let what = if source.kind == SourceKind::Stream { "stream" } else { "table" };
     if source.created_by.is_some() {
         return Err(StatementError::new("ALTER command is not supported for CREATE ... AS statements."));
-    }
-    if source.read_only {
-        return Err(StatementError(format!(
-            "Cannot alter {what} '{}': ALTER operations are not supported on source {what}s.",
-            source.name
-        )));
     }
     let mut columns = source.schema.columns().to_vec();
     for (name, column_type) in &statement.additions {

@@ -8,7 +8,7 @@ use crate::catalog::source::{Source, TimestampColumn};
 use crate::catalog::with::With;
 use crate::catalog::{Settings, StatementError};
 use crate::formats::registry::SchemaRegistry;
-use crate::formats::{CodecContext, Field, Format, FormatSpec, Side, avro_schema, inference, support};
+use crate::formats::{CodecContext, Field, Format, FormatSpec, Side, avro_schema, inference, inference::Inferred, support};
 use crate::types::SqlType;
 
 /// Columns that every source has besides its own.
@@ -31,11 +31,8 @@ pub fn define(
     settings: &Settings,
     registry: &Arc<dyn SchemaRegistry>,
 ) -> Result<Source, StatementError> {
-    let with = With::read(&statement.properties)?;
-    let topic = with
-        .topic
-        .clone()
-        .ok_or_else(|| StatementError::new("Missing required property \"KAFKA_TOPIC\" which has no default value."))?;
+    let with = prepared(statement)?;
+    let topic = with.topic.clone().unwrap_or_default();
     let mut key_format = with.key_spec(None, settings)?;
     let mut value_format = with.value_spec(None, settings)?;
     let columns = columns(statement, (&mut key_format, &mut value_format), &topic, registry)?;
@@ -43,7 +40,9 @@ pub fn define(
         key_format.full_name = Some(avro_schema::key_record(&statement.name));
     }
     let schema = Schema::new(columns);
-    check_columns(statement, &schema)?;
+    with.check_cleanup(statement.kind == SourceKind::Table)?;
+    check_columns(statement, &with, &schema)?;
+    let timestamp = timestamp_column(&with, &schema)?;
     value_format.wrap = wrapping(value_format.wrap, &schema, &value_format, settings)?;
     support::check_schema(&schema, &key_format, &value_format)?;
     if with.window.is_some() && schema.keys().is_empty() {
@@ -52,7 +51,7 @@ pub fn define(
     Ok(Source {
         name: statement.name.clone(),
         kind: statement.kind,
-        timestamp: timestamp_column(&with, &schema)?,
+        timestamp,
         schema,
         topic,
         partitions: with.partitions,
@@ -66,6 +65,21 @@ pub fn define(
     })
 }
 
+/// The properties, after what can be said of the statement without knowing anything else.
+///
+/// # Errors
+/// Columns or properties that no source has.
+pub fn prepared(statement: &CreateSource) -> Result<With, StatementError> {
+    for element in &statement.elements {
+        check_header_type(&column(element))?;
+    }
+    let names = statement.elements.iter().map(|element| &element.name);
+    check_names(names).map_err(|error| StatementError(format!("Failed to prepare statement: {error}")))?;
+    let with = With::read(&statement.properties)?;
+    check_constraints(statement)?;
+    Ok(with)
+}
+
 /// The columns stated, and those of the registry for the sides of which none is stated. A schema that is given by its id
 /// gives its name as well.
 fn columns(
@@ -74,49 +88,66 @@ fn columns(
     topic: &str,
     registry: &Arc<dyn SchemaRegistry>,
 ) -> Result<Vec<Column>, StatementError> {
-    let mut columns: Vec<Column> = statement.elements.iter().map(column).collect();
-    let mut found = Vec::new();
-    for (side, spec) in [(Side::Key, key_format), (Side::Value, value_format)] {
+    let stated = |side: Side| {
         let namespace = if side == Side::Key { Namespace::Key } else { Namespace::Value };
-        let is_stated = statement.elements.iter().map(column).any(|column| column.namespace == namespace);
-        if spec.schema_id.is_some() {
-            check_schema_id(side, spec, is_stated)?;
-        }
-        if is_stated || !spec.format.has_registry() {
-            continue;
+        let of_side = statement.elements.iter().map(column).filter(move |column| column.namespace == namespace);
+        of_side.collect::<Vec<_>>()
+    };
+    let infer = |side: Side, spec: &FormatSpec| {
+        if !is_inferred(spec, side, !stated(side).is_empty())? {
+            return Ok(None);
         }
         let context = CodecContext { topic: topic.to_owned(), side, registry: registry.clone() };
-        found.push((side, inference::infer(spec, &context)?, spec));
-    }
-    for (side, inferred, spec) in found {
+        Ok::<_, StatementError>(Some(inference::infer(spec, &context)?))
+    };
+    let named = |side: Side, spec: &mut FormatSpec, inferred: Option<Inferred>| {
+        let Some(inferred) = inferred else { return Ok(None) };
         if spec.full_name.is_none() {
             inference::check_definitions(&inferred.schema.schema, side)?;
             spec.full_name = spec.schema_id.and_then(|_| inferred.schema.schema.record_name());
         }
-        columns.extend(inferred.fields.into_iter().map(|field| inferred_column(side, field)));
+        Ok::<_, StatementError>(Some(inferred.fields))
+    };
+    let (keys, values) = (infer(Side::Key, key_format)?, infer(Side::Value, value_format)?);
+    let (keys, values) = (named(Side::Key, key_format, keys)?, named(Side::Value, value_format, values)?);
+    if keys.is_none() && values.is_none() {
+        if statement.elements.is_empty() {
+            return Err(StatementError::new("The statement does not define any columns."));
+        }
+        return Ok(statement.elements.iter().map(column).collect());
     }
-    if columns.is_empty() {
-        return Err(StatementError::new("The statement does not define any columns."));
+    let is_header = |column: &Column| matches!(column.namespace, Namespace::Headers | Namespace::Header(_));
+    let mut columns: Vec<Column> = statement.elements.iter().map(column).filter(is_header).collect();
+    for (side, inferred) in [(Side::Key, keys), (Side::Value, values)] {
+        match inferred {
+            Some(fields) => columns.extend(fields.into_iter().map(|field| inferred_column(side, field))),
+            None => columns.extend(stated(side)),
+        }
     }
+    check_names(columns.iter().map(|column| &column.name))?;
     Ok(columns)
 }
 
-/// Checks that the side for which a schema is given takes its columns from there.
-fn check_schema_id(side: Side, spec: &FormatSpec, has_columns: bool) -> Result<(), StatementError> {
+/// Whether the columns of a side come from a registered schema.
+///
+/// # Errors
+/// A schema id that cannot be used, or that contradicts columns that are stated.
+fn is_inferred(spec: &FormatSpec, side: Side, has_columns: bool) -> Result<bool, StatementError> {
+    let has_id = spec.schema_id.is_some();
     let (property, format) = match side {
         Side::Key => ("KEY_SCHEMA_ID", "KEY_FORMAT"),
         Side::Value => ("VALUE_SCHEMA_ID", "VALUE_FORMAT"),
     };
-    if !spec.format.has_registry() {
+    if has_id && !spec.format.has_registry() {
         return Err(StatementError(format!(
             "{format} should support schema inference when {property} is provided. Current format is {}.",
             spec.format
         )));
     }
-    if has_columns {
+    if has_id && has_columns {
         return Err(StatementError(format!("Table elements and {property} cannot both exist for create statement.")));
     }
-    Ok(())
+    Ok(!has_columns && spec.format.has_registry())
 }
 
 fn inferred_column(side: Side, field: Field) -> Column {
@@ -137,60 +168,68 @@ pub(crate) fn column(element: &TableElement) -> Column {
     Column { name: element.name.clone(), column_type: element.column_type.clone(), namespace }
 }
 
-fn check_columns(statement: &CreateSource, schema: &Schema) -> Result<(), StatementError> {
-    for element in &statement.elements {
-        let place = element.location.prefix();
-        match (statement.kind, &element.constraint) {
-            (SourceKind::Table, ColumnConstraint::Key) => {
-                return Err(StatementError(format!(
-                    "{place}Column `{}` is a 'KEY' column: please use 'PRIMARY KEY' for tables.\nTables have PRIMARY \
-                     KEYs, which are unique and NON NULL.\nStreams have KEYs, which have no uniqueness or NON NULL \
-                     constraints.",
-                    element.name
-                )));
-            }
-            (SourceKind::Stream, ColumnConstraint::PrimaryKey) => {
-                return Err(StatementError(format!(
-                    "{place}Column `{}` is a 'PRIMARY KEY' column: please use 'KEY' for streams.\nTables have PRIMARY \
-                     KEYs, which are unique and NON NULL.\nStreams have KEYs, which have no uniqueness or NON NULL \
-                     constraints.",
-                    element.name
-                )));
-            }
-            _ => {}
-        }
-    }
+/// Checks that no two columns have one name.
+fn check_names<'n>(names: impl Iterator<Item = &'n Name>) -> Result<(), StatementError> {
     let mut seen: Vec<&Name> = Vec::new();
-    for column in schema.columns() {
-        if is_reserved(&column.name) {
-            return Err(StatementError(format!(
-                "'{}' is a reserved column name. You cannot use it as a name for a column.",
-                column.name
-            )));
+    let mut twice: Vec<String> = Vec::new();
+    for name in names {
+        let quoted = format!("`{name}`");
+        if seen.contains(&name) && !twice.contains(&quoted) {
+            twice.push(quoted);
         }
-        if seen.contains(&&column.name) {
-            return Err(StatementError(format!("Duplicate column names: {}", column.name)));
-        }
-        seen.push(&column.name);
-        check_header_type(column)?;
+        seen.push(name);
+    }
+    if twice.is_empty() { Ok(()) } else { Err(StatementError(format!("Duplicate column names: {}", twice.join(", ")))) }
+}
+
+/// Checks that tables have `PRIMARY KEY`s and streams have `KEY`s.
+fn check_constraints(statement: &CreateSource) -> Result<(), StatementError> {
+    let (wrong, is, should_be) = match statement.kind {
+        SourceKind::Table => (ColumnConstraint::Key, "KEY", "'PRIMARY KEY' for tables"),
+        SourceKind::Stream => (ColumnConstraint::PrimaryKey, "PRIMARY KEY", "'KEY' for streams"),
+    };
+    match statement.elements.iter().find(|element| element.constraint == wrong) {
+        None => Ok(()),
+        Some(element) => Err(StatementError(format!(
+            "{}Column `{}` is a '{is}' column: please use {should_be}.\nTables have PRIMARY KEYs, which are unique and \
+             NON NULL.\nStreams have KEYs, which have no uniqueness or NON NULL constraints.",
+            element.location.prefix(),
+            element.name
+        ))),
+    }
+}
+
+fn check_columns(statement: &CreateSource, with: &With, schema: &Schema) -> Result<(), StatementError> {
+    if let Some(column) = schema.columns().iter().find(|column| is_reserved(&column.name)) {
+        return Err(StatementError(format!(
+            "'{}' is a reserved column name. You cannot use it as a name for a column.",
+            column.name
+        )));
     }
     check_headers_once(schema)?;
     if statement.kind == SourceKind::Table && schema.keys().is_empty() {
-        return Err(StatementError::new("Tables require a PRIMARY KEY. Please define the PRIMARY KEY."));
+        let partial = format!(
+            "\nUse a partial schema to define the primary key and still load the value columns from the Schema Registry, \
+             for example:\n\tCREATE TABLE {} (ID INT PRIMARY KEY) WITH (...);",
+            statement.name
+        );
+        return Err(StatementError(format!(
+            "Tables require a PRIMARY KEY. Please define the PRIMARY KEY.{}",
+            if with.value_schema_id.is_some() { &partial } else { "" }
+        )));
     }
     Ok(())
 }
 
-/// All headers once, and each header once.
+/// No header twice, and none behind the column of all headers.
 fn check_headers_once(schema: &Schema) -> Result<(), StatementError> {
     let mut seen: Vec<&Namespace> = Vec::new();
     for column in schema.headers() {
-        if seen.contains(&&column.namespace) {
-            let what = match &column.namespace {
-                Namespace::Header(name) => format!("HEADER('{name}')"),
-                _ => "HEADERS".to_owned(),
-            };
-            return Err(StatementError(format!("Schema already contains a {what} column.")));
+        if seen.contains(&&Namespace::Headers) {
+            return Err(StatementError::new("Schema already contains a HEADERS column."));
+        }
+        if let (Namespace::Header(name), true) = (&column.namespace, seen.contains(&&column.namespace)) {
+            return Err(StatementError(format!("Schema already contains a HEADER('{name}') column.")));
         }
         seen.push(&column.namespace);
     }
@@ -209,7 +248,10 @@ fn check_header_type(column: &Column) -> Result<(), StatementError> {
     if column.column_type == expected {
         return Ok(());
     }
-    Err(StatementError(format!("Invalid type for {what} column: expected {expected}, got {}", column.column_type)))
+    Err(StatementError(format!(
+        "Failed to prepare statement: Invalid type for {what} column: expected {expected}, got {}",
+        column.column_type
+    )))
 }
 
 /// Whether a single value column is wrapped, when anybody says so.
@@ -256,21 +298,19 @@ pub fn timestamp_column(with: &With, schema: &Schema) -> Result<Option<Timestamp
     match (&column.column_type, &format) {
         (SqlType::String, Some(_)) | (SqlType::Bigint | SqlType::Timestamp, None) => {}
         (SqlType::String, None) => {
-            return Err(StatementError(format!(
-                "A String timestamp field has been specified without also specifying the timestamp_format: '{name}'. \
-                 Timestamp column, `{name}`, should be LONG(INT64), TIMESTAMP, or a String with a timestamp_format \
-                 specified."
-            )));
+            return Err(StatementError::new(
+                "A String timestamp field has been specified without also specifying the timestamp_format",
+            ));
         }
-        (other, Some(_)) => {
-            return Err(StatementError(format!(
-                "'TIMESTAMP_FORMAT' set, but the TIMESTAMP column `{name}` is {other}, not STRING"
-            )));
+        (_, Some(_)) => {
+            return Err(StatementError::new(
+                "'TIMESTAMP_FORMAT' set in the WITH clause can only be used when the timestamp column is of type STRING.",
+            ));
         }
-        (other, None) => {
+        (_, None) => {
             return Err(StatementError(format!(
                 "Timestamp column, `{name}`, should be LONG(INT64), TIMESTAMP, or a String with a timestamp_format \
-                 specified, but is {other}"
+                 specified."
             )));
         }
     }

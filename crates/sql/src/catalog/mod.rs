@@ -5,12 +5,14 @@
 
 use indexmap::IndexMap;
 
-use crate::ast::{Name, SourceKind, Statement};
+use crate::ast::{DropSource, Name, Statement};
 use crate::formats::FormatError;
+use crate::planner::scope;
 use crate::types::SqlType;
 
 pub mod alter;
 pub mod define;
+mod property;
 pub mod schema;
 pub mod settings;
 pub mod source;
@@ -77,34 +79,35 @@ impl Catalog {
     ///
     /// # Errors
     /// No such source, one of the other kind, or one that queries use.
-    pub fn drop_source(
-        &mut self,
-        name: &str,
-        kind: SourceKind,
-        if_exists: bool,
-    ) -> Result<Option<Source>, StatementError> {
+    pub fn drop_source(&mut self, drop: &DropSource) -> Result<Option<Source>, StatementError> {
+        let name = &drop.name;
         let Some(source) = self.sources.get(name) else {
-            if if_exists {
+            if drop.if_exists {
                 return Ok(None);
             }
-            return Err(StatementError(format!("{} {name} does not exist.", kind.title())));
+            let hint = scope::hint_of_kind(name, drop.kind, self);
+            return Err(StatementError(format!("{} {name} does not exist.{hint}", drop.kind.title())));
         };
-        if source.kind != kind {
+        if source.kind != drop.kind {
             return Err(StatementError(format!(
                 "Incompatible data source type is {}, but statement was DROP {}",
-                source.kind.text(),
-                kind.text()
+                source.kind.text().to_lowercase(),
+                drop.kind.text().to_lowercase()
             )));
+        }
+        if drop.delete_topic && source.read_only {
+            return Err(StatementError(format!("Cannot delete topic for read-only source: {name}")));
         }
         let own = source.created_by.clone();
         let readers: Vec<_> = self
             .queries
             .values()
-            .filter(|query| query.sources.iter().any(|read| &**read == name) && Some(&query.id) != own.as_ref())
+            .filter(|query| query.sources.contains(name) && Some(&query.id) != own.as_ref())
             .collect();
         let writers: Vec<_> =
-            self.queries.values().filter(|query| &*query.sink == name && Some(&query.id) != own.as_ref()).collect();
-        let dependents = self.made_of(name);
+            self.queries.values().filter(|query| query.sink == *name && Some(&query.id) != own.as_ref()).collect();
+        let mut dependents = self.made_of(name);
+        dependents.sort();
         if !dependents.is_empty() {
             return Err(StatementError(format!(
                 "Cannot drop {name}.\nThe following streams and/or tables read from this source: [{}].\nYou need to drop \
@@ -131,7 +134,7 @@ impl Catalog {
     /// The streams and tables that `CREATE ... AS SELECT` made of a source, whether their queries still run or not.
     fn made_of(&self, name: &str) -> Vec<String> {
         let reads = |source: &&Source| {
-            let types = |name: &str| self.types.get(name).cloned();
+            let types = |name: &str| self.custom_type(name).cloned();
             let statement = crate::parser::parse_one(&source.statement, &types);
             let Ok(Statement::CreateAsSelect(create)) = statement else { return false };
             source.created_by.is_some() && create.query.from.sources().iter().any(|read| &*read.name == name)
@@ -139,9 +142,9 @@ impl Catalog {
         self.sources.values().filter(reads).map(|source| source.name.to_string()).collect()
     }
 
-    /// The custom type called `name`.
+    /// The custom type called `name`, in any case.
     pub fn custom_type(&self, name: &str) -> Option<&SqlType> {
-        self.types.get(name)
+        self.types.get(name.to_uppercase().as_str())
     }
 
     /// All custom types by name.
@@ -154,7 +157,7 @@ impl Catalog {
     /// # Errors
     /// A name that is taken, without `IF NOT EXISTS`.
     pub fn add_type(&mut self, name: Name, definition: SqlType, if_not_exists: bool) -> Result<bool, StatementError> {
-        if let Some(known) = self.types.get(&name) {
+        if let Some(known) = self.custom_type(&name) {
             if if_not_exists {
                 return Ok(false);
             }
@@ -162,7 +165,7 @@ impl Catalog {
                 "Cannot register custom type '{name}' since it is already registered with type: {known}"
             )));
         }
-        self.types.insert(name, definition);
+        self.types.insert(name.to_uppercase().into(), definition);
         Ok(true)
     }
 
@@ -171,7 +174,7 @@ impl Catalog {
     /// # Errors
     /// No such type, without `IF EXISTS`.
     pub fn drop_type(&mut self, name: &str, if_exists: bool) -> Result<bool, StatementError> {
-        match self.types.shift_remove(name) {
+        match self.types.shift_remove(name.to_uppercase().as_str()) {
             Some(_) => Ok(true),
             None if if_exists => Ok(false),
             None => Err(StatementError(format!("Type {name} does not exist."))),

@@ -1,10 +1,10 @@
 //! `WITH (...)`: the properties of a source or sink, read and checked.
 
-use crate::ast::{Literal, Properties, TimeUnit};
-use crate::catalog::source::{WindowInfo, WindowShape};
+use crate::ast::Properties;
+use crate::catalog::property::{self, Reader};
+use crate::catalog::source::WindowInfo;
 use crate::catalog::{Settings, StatementError};
 use crate::formats::{Format, FormatSpec, NullableRepresentation};
-use crate::functions::date_format::Pattern;
 
 /// What `WITH (...)` says. Everything is optional here; who needs what is decided by the statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct With {
     pub key_nullable: Option<NullableRepresentation>,
     /// `VALUE_PROTOBUF_NULLABLE_REPRESENTATION`.
     pub value_nullable: Option<NullableRepresentation>,
+    /// `CLEANUP_POLICY`.
+    pub cleanup_policy: Option<String>,
     /// `QUERY_ID`.
     pub query_id: Option<String>,
 }
@@ -55,7 +57,7 @@ pub const PROPERTIES: &[(&str, &str)] = &[
     ("PARTITIONS", "partitions of a topic that is to be created"),
     ("REPLICAS", "replicas of a topic that is to be created"),
     ("RETENTION_MS", "how long a topic that is to be created keeps records"),
-    ("CLEANUP_POLICY", "`delete` or `compact`, of a topic that is to be created"),
+    ("CLEANUP_POLICY", "refused: tables are compacted, streams are not"),
     ("FORMAT", "the format of keys and values"),
     ("KEY_FORMAT", "the format of keys"),
     ("VALUE_FORMAT", "the format of values"),
@@ -73,61 +75,35 @@ pub const PROPERTIES: &[(&str, &str)] = &[
     ("VALUE_AVRO_SCHEMA_FULL_NAME", "an older name of VALUE_SCHEMA_FULL_NAME"),
     ("KEY_PROTOBUF_NULLABLE_REPRESENTATION", "`OPTIONAL` or `WRAPPER`: how Protobuf keys tell null from a default"),
     ("VALUE_PROTOBUF_NULLABLE_REPRESENTATION", "the same of values"),
+    ("SOURCE_CONNECTOR", "an older name of SOURCED_BY_CONNECTOR"),
     ("SOURCED_BY_CONNECTOR", "the connector that writes the topic; for information"),
     ("QUERY_ID", "the id of the query that the statement starts"),
 ];
 
+fn is_property(name: &str) -> bool {
+    PROPERTIES.iter().any(|(known, _)| *known == name)
+}
+
+/// Properties that only `CREATE STREAM|TABLE` without a query has.
+const SOURCE_ONLY: [&str; 4] = ["WINDOW_TYPE", "WINDOW_SIZE", "SOURCE_CONNECTOR", "SOURCED_BY_CONNECTOR"];
+
 impl With {
-    /// Reads the properties of a statement.
+    /// Reads the properties of `CREATE STREAM|TABLE`.
     ///
     /// # Errors
     /// Names that nobody knows, values of the wrong type, and combinations that contradict each other.
     pub fn read(properties: &Properties) -> Result<With, StatementError> {
-        if let Some(unknown) =
-            properties.keys().find(|name| !PROPERTIES.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)))
-        {
-            return Err(invalid_property(unknown));
+        let reader = Reader::new(properties);
+        let windows = (reader.one_of("WINDOW_TYPE", &property::WINDOW_TYPES)?, reader.duration_ms("WINDOW_SIZE")?);
+        if reader.get("KAFKA_TOPIC").is_none() {
+            let missing = "Missing required property \"KAFKA_TOPIC\" which has no default value.";
+            return Err(property::refused(missing));
         }
-        let reader = Reader { properties };
-        for side in ["KEY_FORMAT", "VALUE_FORMAT"] {
-            if reader.get("FORMAT").is_some() && reader.get(side).is_some() {
-                return Err(StatementError(format!(
-                    "Cannot supply both '{side}' and 'FORMAT' properties, as 'FORMAT' sets both key and value formats. \
-                     Either use just 'FORMAT', or use 'KEY_FORMAT' and 'VALUE_FORMAT'."
-                )));
-            }
-        }
-        if reader.get("VALUE_AVRO_SCHEMA_FULL_NAME").is_some() && reader.get("VALUE_SCHEMA_FULL_NAME").is_some() {
-            return Err(StatementError::new(
-                "Cannot supply both 'VALUE_AVRO_SCHEMA_FULL_NAME' and 'VALUE_SCHEMA_FULL_NAME' properties. Please only set \
-                 'VALUE_SCHEMA_FULL_NAME'.",
-            ));
-        }
-        let format = reader.format("FORMAT")?;
-        Ok(With {
-            topic: reader.text("KAFKA_TOPIC"),
-            partitions: reader.integer("PARTITIONS")?,
-            replicas: reader.integer("REPLICAS")?,
-            retention_ms: reader.integer("RETENTION_MS")?,
-            key_format: reader.format("KEY_FORMAT")?.or(format),
-            value_format: reader.format("VALUE_FORMAT")?.or(format),
-            key_delimiter: reader.delimiter("KEY_DELIMITER")?,
-            value_delimiter: reader.delimiter("VALUE_DELIMITER")?,
-            wrap: reader.boolean("WRAP_SINGLE_VALUE")?,
-            timestamp: reader.text("TIMESTAMP").map(|name| identifier(&name)),
-            timestamp_format: reader.time_pattern("TIMESTAMP_FORMAT")?,
-            window: reader.window()?,
-            key_schema_id: reader.integer("KEY_SCHEMA_ID")?,
-            value_schema_id: reader.integer("VALUE_SCHEMA_ID")?,
-            key_full_name: reader.full_name("KEY_SCHEMA_FULL_NAME")?,
-            value_full_name: match reader.full_name("VALUE_SCHEMA_FULL_NAME")? {
-                Some(name) => Some(name),
-                None => reader.full_name("VALUE_AVRO_SCHEMA_FULL_NAME")?,
-            },
-            key_nullable: reader.nullable("KEY_PROTOBUF_NULLABLE_REPRESENTATION")?,
-            value_nullable: reader.nullable("VALUE_PROTOBUF_NULLABLE_REPRESENTATION")?,
-            query_id: reader.text("QUERY_ID").map(|id| id.to_uppercase()),
-        })
+        let with = With::common(&reader)?;
+        property::check_known(properties, |name| name != "QUERY_ID" && is_property(name))?;
+        reader.check_contradictions()?;
+        let with = With { window: property::window(windows)?, ..with };
+        with.formats(&reader, |name| name.to_uppercase())
     }
 
     /// Reads the properties of `CREATE ... AS SELECT`: windows come from the query, not from them.
@@ -135,9 +111,79 @@ impl With {
     /// # Errors
     /// As [`With::read`]; a property that only sources have.
     pub fn read_for_query(properties: &Properties) -> Result<With, StatementError> {
-        const SOURCE_ONLY: [&str; 3] = ["WINDOW_TYPE", "WINDOW_SIZE", "SOURCED_BY_CONNECTOR"];
-        let foreign = properties.keys().find(|name| SOURCE_ONLY.iter().any(|known| known.eq_ignore_ascii_case(name)));
-        foreign.map_or_else(|| With::read(properties), |name| Err(invalid_property(name)))
+        let reader = Reader::new(properties);
+        let with = With::common(&reader)?;
+        property::check_known(properties, |name| {
+            name != "QUERY_ID" && !SOURCE_ONLY.contains(&name) && is_property(name)
+        })?;
+        reader.check_contradictions()?;
+        with.formats(&reader, str::to_owned)
+    }
+
+    /// Reads the properties of `INSERT INTO ... SELECT`, which may name its query.
+    ///
+    /// # Errors
+    /// Any other property.
+    pub fn read_for_insert(properties: &Properties) -> Result<With, StatementError> {
+        let query_id = Reader::new(properties).text("QUERY_ID")?.map(|id| id.to_uppercase());
+        property::check_known(properties, |name| name == "QUERY_ID")?;
+        Ok(With { query_id, ..With::default() })
+    }
+
+    /// The properties that statements with and without a query have. What is wrong first in this order is told.
+    fn common(reader: &Reader<'_>) -> Result<With, StatementError> {
+        Ok(With {
+            topic: reader.topic()?,
+            partitions: reader.integer("PARTITIONS")?,
+            replicas: reader.small_integer("REPLICAS")?,
+            retention_ms: reader.long("RETENTION_MS")?,
+            timestamp: reader.column("TIMESTAMP")?,
+            timestamp_format: reader.time_pattern("TIMESTAMP_FORMAT")?,
+            wrap: reader.boolean("WRAP_SINGLE_VALUE")?,
+            key_nullable: reader.nullable("KEY_PROTOBUF_NULLABLE_REPRESENTATION")?,
+            value_nullable: reader.nullable("VALUE_PROTOBUF_NULLABLE_REPRESENTATION")?,
+            key_full_name: reader.text("KEY_SCHEMA_FULL_NAME")?,
+            value_full_name: match reader.text("VALUE_AVRO_SCHEMA_FULL_NAME")? {
+                Some(name) => Some(name),
+                None => reader.text("VALUE_SCHEMA_FULL_NAME")?,
+            },
+            key_delimiter: reader.delimiter("KEY_DELIMITER")?,
+            value_delimiter: reader.delimiter("VALUE_DELIMITER")?,
+            key_schema_id: reader.integer("KEY_SCHEMA_ID")?,
+            value_schema_id: reader.integer("VALUE_SCHEMA_ID")?,
+            cleanup_policy: reader.text("CLEANUP_POLICY")?,
+            ..With::default()
+        })
+    }
+
+    /// With the formats; `shown` is how the name of one that nobody knows is told.
+    fn formats(self, reader: &Reader<'_>, shown: impl Fn(&str) -> String) -> Result<With, StatementError> {
+        let read = |name: &str| -> Result<Option<Format>, StatementError> {
+            let Some(text) = reader.text(name)? else { return Ok(None) };
+            text.parse().map(Some).map_err(|_| StatementError(format!("Unknown format: {}", shown(&text))))
+        };
+        let both = read("FORMAT")?;
+        Ok(With { key_format: read("KEY_FORMAT")?.or(both), value_format: read("VALUE_FORMAT")?.or(both), ..self })
+    }
+
+    /// Checks that nothing is said of how the topic is cleaned up: what it holds decides that.
+    ///
+    /// # Errors
+    /// `CLEANUP_POLICY`; `RETENTION_MS` of a topic that is compacted.
+    pub fn check_cleanup(&self, is_compacted: bool) -> Result<(), StatementError> {
+        if self.cleanup_policy.is_some() {
+            return Err(StatementError::new(
+                "Invalid config variable in the WITH clause: CLEANUP_POLICY.\nThe CLEANUP_POLICY config is \
+                 automatically inferred based on the type of source (STREAM or TABLE).\nUsers can't set the \
+                 CLEANUP_POLICY config manually.",
+            ));
+        }
+        if is_compacted && self.retention_ms.is_some() {
+            return Err(StatementError::new(
+                "Invalid config variable in the WITH clause: RETENTION_MS. Non-windowed tables do not support retention.",
+            ));
+        }
+        Ok(())
     }
 
     /// How keys are written, where the statement or `inherited` say so.
@@ -156,6 +202,7 @@ impl With {
         ];
         check_nullable("KEY_PROTOBUF_NULLABLE_REPRESENTATION", self.key_nullable, format)?;
         check_stated(format, &stated)?;
+        check_name(format, self.key_full_name.as_deref())?;
         let same = Inherited::of(same);
         Ok(FormatSpec {
             format,
@@ -196,6 +243,7 @@ impl With {
         ];
         check_nullable("VALUE_PROTOBUF_NULLABLE_REPRESENTATION", self.value_nullable, format)?;
         check_stated(format, &stated)?;
+        check_name(format, self.value_full_name.as_deref())?;
         let same = Inherited::of(same);
         Ok(FormatSpec {
             format,
@@ -206,13 +254,6 @@ impl With {
             wrap: self.wrap,
         })
     }
-}
-
-fn invalid_property(name: &str) -> StatementError {
-    StatementError(format!(
-        "Failed to prepare statement: Invalid config variable(s) in the WITH clause: {}",
-        name.to_ascii_uppercase()
-    ))
 }
 
 /// What a sink takes from a source of the same format.
@@ -267,157 +308,13 @@ fn check_stated(format: Format, stated: &[(&str, bool)]) -> Result<(), Statement
     Err(StatementError(format!("{format} does not support the following configs: [{}]", foreign.join(", "))))
 }
 
-/// A column name in a property: quoted names keep their case.
-fn identifier(text: &str) -> String {
-    match text.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
-        Some(quoted) => quoted.replace("``", "`"),
-        None => text.to_uppercase(),
+/// Checks that a name that is stated is one.
+fn check_name(format: Format, full_name: Option<&str>) -> Result<(), StatementError> {
+    match full_name {
+        Some("") => Err(StatementError(format!(
+            "fullSchemaName cannot be empty. Format configuration: {{fullSchemaName={}}}",
+            if format == Format::Protobuf { ", unwrapPrimitives=true" } else { "" }
+        ))),
+        _ => Ok(()),
     }
-}
-
-struct Reader<'a> {
-    properties: &'a Properties,
-}
-
-impl Reader<'_> {
-    fn get(&self, name: &str) -> Option<&Literal> {
-        self.properties.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.get(name).map(|literal| match literal {
-            Literal::String(text) => text.to_string(),
-            other => other.to_string(),
-        })
-    }
-
-    fn integer<N: TryFrom<i64>>(&self, name: &str) -> Result<Option<N>, StatementError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.trim().parse::<i64>().ok().and_then(|number| N::try_from(number).ok());
-        number.map(Some).ok_or_else(|| {
-            StatementError(format!(
-                "Failed to prepare statement: Invalid value {text} for configuration {name}: Not a number of type INT"
-            ))
-        })
-    }
-
-    fn boolean(&self, name: &str) -> Result<Option<bool>, StatementError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        match text.to_ascii_lowercase().as_str() {
-            "true" => Ok(Some(true)),
-            "false" => Ok(Some(false)),
-            _ => Err(StatementError(format!(
-                "Failed to prepare statement: Invalid value {text} for configuration {name}: Expected value to be \
-                 either true or false"
-            ))),
-        }
-    }
-
-    fn format(&self, name: &str) -> Result<Option<Format>, StatementError> {
-        self.text(name).map(|text| text.parse()).transpose().map_err(StatementError::from)
-    }
-
-    fn delimiter(&self, name: &str) -> Result<Option<char>, StatementError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let refused = |why: String| {
-            Err(StatementError(format!("Failed to prepare statement: Configuration {name} is invalid: {why}")))
-        };
-        if text.trim().is_empty() {
-            return refused(
-                "Delimiter cannot be empty, if you meant to have a tab or space for delimiter, please use the special \
-                 values 'TAB' or 'SPACE'\nExample valid value: ';'"
-                    .to_owned(),
-            );
-        }
-        let mut characters = text.chars();
-        match (text.as_str(), characters.next(), characters.next()) {
-            ("TAB", _, _) => Ok(Some('\t')),
-            ("SPACE", _, _) => Ok(Some(' ')),
-            (_, Some(single), None) => Ok(Some(single)),
-            _ => refused(format!(
-                "Invalid delimiter value: '{text}'. Delimiter must be a single character or TAB,SPACE\nExample valid value: ';'"
-            )),
-        }
-    }
-
-    fn full_name(&self, name: &str) -> Result<Option<String>, StatementError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        if text.trim().is_empty() {
-            return Err(StatementError(format!(
-                "fullSchemaName cannot be empty. Format configuration: {{fullSchemaName={text}}}"
-            )));
-        }
-        Ok(Some(text))
-    }
-
-    fn time_pattern(&self, name: &str) -> Result<Option<String>, StatementError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        Pattern::new(&text).map_err(|error| {
-            StatementError(format!(
-                "Failed to prepare statement: Invalid datatime format for config:{name}, reason:{error}, value:{text}"
-            ))
-        })?;
-        Ok(Some(text))
-    }
-
-    fn nullable(&self, name: &str) -> Result<Option<NullableRepresentation>, StatementError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        match text.to_ascii_uppercase().as_str() {
-            "OPTIONAL" => Ok(Some(NullableRepresentation::Optional)),
-            "WRAPPER" => Ok(Some(NullableRepresentation::Wrapper)),
-            _ => Err(StatementError(format!(
-                "Failed to prepare statement: Invalid value {text} for configuration {name}: String must be one of: \
-                 OPTIONAL, WRAPPER, null"
-            ))),
-        }
-    }
-
-    fn window(&self) -> Result<Option<WindowInfo>, StatementError> {
-        let size = self.text("WINDOW_SIZE");
-        let Some(shape) = self.text("WINDOW_TYPE") else {
-            return match size {
-                Some(_) => Err(StatementError::new("'WINDOW_SIZE' should not be set when 'WINDOW_TYPE' is not set.")),
-                None => Ok(None),
-            };
-        };
-        let shape = match shape.to_uppercase().as_str() {
-            "TUMBLING" => WindowShape::Tumbling,
-            "HOPPING" => WindowShape::Hopping,
-            "SESSION" => WindowShape::Session,
-            other => {
-                return Err(StatementError(format!(
-                    "Failed to prepare statement: Invalid value {other} for configuration WINDOW_TYPE: String must be \
-                     one of: SESSION, HOPPING, TUMBLING, null"
-                )));
-            }
-        };
-        let size_ms = match (shape, size) {
-            (WindowShape::Session, Some(_)) => {
-                return Err(StatementError::new("'WINDOW_SIZE' should not be set for SESSION windows."));
-            }
-            (WindowShape::Session, None) => None,
-            (_, None) => {
-                return Err(StatementError(format!(
-                    "{} windows require 'WINDOW_SIZE' to be provided in the WITH clause. For example: \
-                     'WINDOW_SIZE'='10 SECONDS'",
-                    shape.name()
-                )));
-            }
-            (_, Some(size)) => Some(duration_ms(&size)?),
-        };
-        Ok(Some(WindowInfo { shape, size_ms }))
-    }
-}
-
-/// `20 SECONDS` in milliseconds.
-fn duration_ms(text: &str) -> Result<i64, StatementError> {
-    let refused = || {
-        StatementError(format!(
-            "Configuration WINDOW_SIZE is invalid: Invalid duration: '{text}'. Expected format: '<value> <unit>', e.g. \
-             '10 SECONDS'"
-        ))
-    };
-    let (count, unit) = text.trim().split_once(' ').ok_or_else(refused)?;
-    let unit = TimeUnit::parse(unit.trim()).and_then(TimeUnit::milliseconds).ok_or_else(refused)?;
-    count.parse::<i64>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(refused)
 }

@@ -82,11 +82,13 @@ impl MemoryQuery {
 
 /// Why `ASSERT VALUES` and the like, which only test files have, are no statements: told at their second word.
 fn test_statement(text: &str) -> StatementError {
-    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    let before = &text[..text.len() - rest.trim_start().len()];
+    let rest = text.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
+    let word: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let before = &text[..text.len() - rest.len()];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    StatementError(format!("line {line}:{column}: Syntax Error\nUnknown statement '{word}'"))
+    let place = format!("{line}:{column}");
+    StatementError(format!("line {place}: Syntax Error\nSyntax error at or near '{word}' at line {place}"))
 }
 
 /// The engine.
@@ -183,11 +185,12 @@ impl MemoryEngine {
     fn statement(&mut self, statement: &Statement, text: &str) -> Result<(), StatementError> {
         match statement {
             Statement::CreateSource(create) => {
+                define::prepared(create)?;
                 if create.if_not_exists && self.catalog.source(&create.name).is_some() {
                     return Ok(());
                 }
                 let source = define::define(create, text, &self.settings, &self.registry())?;
-                self.check_free(&source, create.or_replace)?;
+                alter::check_free(&source, create.or_replace, &self.catalog)?;
                 self.register(&source, false)?;
                 let partitions = Some(self.topic(&source));
                 self.catalog.put_source(Source { partitions, ..source });
@@ -201,11 +204,7 @@ impl MemoryEngine {
                 Ok(())
             }
             Statement::DropSource(drop) => {
-                let read_only = self.catalog.source(&drop.name).is_some_and(|source| source.read_only);
-                if drop.delete_topic && read_only {
-                    return Err(StatementError(format!("Cannot delete topic for read-only source: {}", drop.name)));
-                }
-                let dropped = self.catalog.drop_source(&drop.name, drop.kind, drop.if_exists)?;
+                let dropped = self.catalog.drop_source(drop)?;
                 if let Some(id) = dropped.and_then(|source| source.created_by) {
                     self.queries.retain(|query| query.id != id);
                     self.state.remove(&id);
@@ -244,20 +243,6 @@ impl MemoryEngine {
         }
     }
 
-    /// A new name, or one that may be replaced.
-    fn check_free(&self, source: &Source, or_replace: bool) -> Result<(), StatementError> {
-        match self.catalog.source(&source.name) {
-            None => Ok(()),
-            Some(known) if or_replace => alter::check_replacement(known, source),
-            Some(known) => Err(StatementError(format!(
-                "Cannot add {} '{}': A {} with the same name already exists",
-                source.kind.text().to_lowercase(),
-                source.name,
-                known.kind.text().to_lowercase()
-            ))),
-        }
-    }
-
     /// Registers the schemas of a source: always of a sink, else only where the topic has none yet.
     fn register(&self, source: &Source, always: bool) -> Result<(), StatementError> {
         let registry = self.registry();
@@ -284,20 +269,21 @@ impl MemoryEngine {
     }
 
     fn create_as_select(&mut self, create: &CreateAsSelect, text: &str) -> Result<(), StatementError> {
+        sink::prepared(create)?;
         if create.if_not_exists && self.catalog.source(&create.name).is_some() {
             return Ok(());
         }
-        sink::check_limit(create)?;
         let planned = planner::plan(&create.query, Some(&create.name), &self.catalog, &self.settings)?;
         sink::check_writers(&create.name, &self.catalog)?;
         let mut source = sink::create(create, &planned, text, &self.settings, &self.registry())?;
-        self.check_free(&source, create.or_replace)?;
         let kind = if create.kind == crate::ast::SourceKind::Stream { "CSAS" } else { "CTAS" };
         let id = sink::query_id(kind, Some(&create.name), &create.properties, self.next_query)?;
         source.created_by = Some(id.clone());
         // The query that filled it until now is replaced with it.
         let old = self.catalog.source(&create.name).and_then(|old| old.created_by.clone());
-        if let Some(entry) = old.as_ref().and_then(|id| self.catalog.queries().find(|query| query.id == *id)) {
+        let entry = old.as_ref().and_then(|id| self.catalog.queries().find(|query| query.id == *id));
+        alter::check_sink(&source, create.or_replace, &self.catalog)?;
+        if let Some(entry) = entry {
             planner::upgrade::check_replacement(&entry.statement, &planned.step, &self.catalog, &self.settings)?;
         }
         if let Some(old) = old {

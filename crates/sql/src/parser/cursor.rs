@@ -119,45 +119,63 @@ impl<'a> Cursor<'a> {
         if self.accept_word(word) { Ok(()) } else { Err(self.expected(&format!("'{word}'"))) }
     }
 
+    /// The sign behind a list: another item might come as well.
+    pub(super) fn expect_list_end(&mut self, symbol: &str) -> Result<(), ParseError> {
+        if self.accept_symbol(symbol) { Ok(()) } else { Err(self.expected(&format!("{{',', '{symbol}'}}"))) }
+    }
+
     pub(super) fn expect_words(&mut self, words: &[&str]) -> Result<(), ParseError> {
         words.iter().try_for_each(|word| self.expect_word(word))
     }
 
     pub(super) fn expect_statement_end(&mut self) -> Result<(), ParseError> {
-        if self.accept_symbol(";") { Ok(()) } else { Err(self.expected("';'")) }
+        if self.accept_symbol(";") {
+            return Ok(());
+        }
+        Err(if self.at_end() { self.failed("missing ';' at '<EOF>'") } else { self.expected("';'") })
     }
 
     pub(super) fn expect_end(&self) -> Result<(), ParseError> {
         if self.at_end() { Ok(()) } else { Err(self.expected("the end of the text")) }
     }
 
-    /// The error that says what had to come here.
+    /// The error that says what had to come here, where that is one of few.
     pub(super) fn expected(&self, what: &str) -> ParseError {
-        let detail = match self.kind(0) {
-            TokenKind::Unterminated => {
-                let quote = self.raw().chars().next().unwrap_or('\'');
-                format!("Text that begins with {quote} has no end")
-            }
-            TokenKind::DigitWord(word) => {
-                format!("Identifiers must not start with a digit: '{word}'. Surround it with back-ticks: `{word}`")
-            }
-            TokenKind::Word(word) if what == "an identifier" && is_reserved_word(word) => format!(
-                "\"{0}\" is a reserved keyword and it can't be used as an identifier. You can use it as an identifier by \
-                 escaping it as '`{0}`'",
-                self.raw()
-            ),
-            _ => format!("Expecting {what}"),
-        };
-        ParseError::syntax(self.location(), format!("{detail}\nStatement: {}", self.statement_text()))
+        self.failed(&format!("Expecting {what}"))
     }
 
-    /// The statement as written, as far as its `;`.
-    fn statement_text(&self) -> &'a str {
-        let end = self.tokens[self.at.min(self.tokens.len() - 1)..]
-            .iter()
-            .find(|token| matches!(token.kind, TokenKind::Symbol(";") | TokenKind::End));
-        let start = self.tokens.first().map_or(0, |token| token.start);
-        self.text.get(start..end.map_or(self.text.len(), |token| token.end)).unwrap_or_default().trim_end()
+    /// The error of a place where many things may come, but not this one.
+    pub(super) fn unexpected(&self) -> ParseError {
+        let Location { line, column } = self.location();
+        let raw = if self.at_end() { "<EOF>" } else { self.raw() };
+        self.failed(&format!("Syntax error at or near '{raw}' at line {line}:{column}"))
+    }
+
+    /// The error of a place where a name must come: a word that is none may be one in back-ticks.
+    fn no_identifier(&self) -> ParseError {
+        match self.kind(0) {
+            TokenKind::Word(word) if is_reserved_word(word) && self.is_identifier(1) => self.failed(&format!(
+                "\"{0}\" is a reserved keyword and it can't be used as an identifier. You can use it as an identifier by \
+                 escaping it as '{0}' ",
+                self.raw()
+            )),
+            _ => self.unexpected(),
+        }
+    }
+
+    pub(super) fn failed(&self, detail: &str) -> ParseError {
+        let quote = || self.raw().chars().next().unwrap_or('\'');
+        let detail = match self.kind(0) {
+            TokenKind::Unterminated => format!("Text that begins with {} has no end", quote()),
+            _ => detail.to_owned(),
+        };
+        ParseError::syntax(self.location(), format!("{detail}\nStatement: {}", self.line()))
+    }
+
+    /// The line of the next token.
+    fn line(&self) -> &'a str {
+        let line = usize::try_from(self.location().line).unwrap_or(1);
+        self.text.lines().nth(line.saturating_sub(1)).unwrap_or_default()
     }
 
     /// A failed preparation; none while only the syntax is checked.
@@ -203,7 +221,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn is_identifier(&self, ahead: usize) -> bool {
         match self.kind(ahead) {
             TokenKind::Word(word) => !is_reserved_word(word),
-            TokenKind::Quoted(_) => true,
+            TokenKind::Quoted(_) | TokenKind::DigitWord(_) => true,
             _ => false,
         }
     }
@@ -215,12 +233,31 @@ impl<'a> Cursor<'a> {
                 self.skip();
                 Ok(Name::from(word.as_str()))
             }
+            TokenKind::DigitWord(word) => {
+                self.skip();
+                Ok(Name::from(word.to_ascii_uppercase()))
+            }
             TokenKind::Quoted(name) => {
                 self.skip();
                 Ok(Name::from(name.as_str()))
             }
-            _ => Err(self.expected("an identifier")),
+            _ => Err(self.no_identifier()),
         }
+    }
+
+    /// The name of a stream or table, which may be part of the names of topics.
+    pub(super) fn source_name(&mut self) -> Result<Name, ParseError> {
+        let Location { line, column } = self.location();
+        let name = self.identifier()?;
+        if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+            self.refuse(|| {
+                ParseError::illegal(format!(
+                    "Illegal argument at Line: {line}, Col: {column}. Source names may only contain alphanumeric values, \
+                     '_' or '-'. Got: '{name}'\nStatement: {name}"
+                ))
+            })?;
+        }
+        Ok(name)
     }
 
     /// A name in the case in which it is written.
@@ -235,7 +272,7 @@ impl<'a> Cursor<'a> {
                 self.skip();
                 Ok(name.clone())
             }
-            _ => Err(self.expected("an identifier")),
+            _ => Err(self.unexpected()),
         }
     }
 
@@ -246,7 +283,7 @@ impl<'a> Cursor<'a> {
                 self.skip();
                 Ok(text.clone())
             }
-            _ => Err(self.expected("a text in single quotes")),
+            _ => Err(self.expected("STRING")),
         }
     }
 }

@@ -18,12 +18,19 @@ pub enum ParseErrorKind {
     Syntax,
     /// The text is a statement, but says something that cannot be.
     Prepare,
+    /// The text is a statement, but a name in it is none.
+    Illegal,
 }
 
 impl ParseError {
     pub(super) fn syntax(location: Location, detail: impl std::fmt::Display) -> ParseError {
         let Location { line, column } = location;
         ParseError { kind: ParseErrorKind::Syntax, message: format!("line {line}:{column}: Syntax Error\n{detail}") }
+    }
+
+    /// A name or value that is none, whatever the rest of the statement says.
+    pub(super) fn illegal(message: impl Into<String>) -> ParseError {
+        ParseError { kind: ParseErrorKind::Illegal, message: message.into() }
     }
 
     pub(super) fn prepare(message: impl Into<String>) -> ParseError {
@@ -39,7 +46,7 @@ impl ParseError {
 impl std::fmt::Display for ParseError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.kind {
-            ParseErrorKind::Syntax => f.write_str(&self.message),
+            ParseErrorKind::Syntax | ParseErrorKind::Illegal => f.write_str(&self.message),
             ParseErrorKind::Prepare => write!(f, "Failed to prepare statement: {}", self.message),
         }
     }

@@ -89,7 +89,10 @@ impl Cursor<'_> {
             (Some(escape), None) => Ok(Some(escape)),
             _ => {
                 self.refuse(|| {
-                    ParseError::prepare_at(location, format!("Expected single character for ESCAPE. Got: '{text}'"))
+                    let Location { line, column } = location;
+                    ParseError::prepare(format!(
+                        "Optional[Line: {line}, Col: {column}]: Expected single character escape but got: {text}"
+                    ))
                 })?;
                 Ok(None)
             }
@@ -104,7 +107,7 @@ impl Cursor<'_> {
             return Ok(if negated { Expression::IsNotNull(value) } else { Expression::IsNull(value) });
         }
         if !self.accept_words(&["DISTINCT", "FROM"]) {
-            return Err(self.expected("NULL or DISTINCT FROM"));
+            return Err(self.unexpected());
         }
         let right = self.value_expression()?;
         let operator = if negated { ComparisonOperator::IsNotDistinctFrom } else { ComparisonOperator::IsDistinctFrom };
@@ -126,19 +129,31 @@ impl Cursor<'_> {
         Some(operator)
     }
 
-    /// Everything that is not a condition: `||` binds least, then `+ -`, then `* / %`, then signs.
+    /// Everything that is not a condition: `||`, which calls CONCAT, binds least, then `+ -`, then `* / %`, then signs.
     pub(super) fn value_expression(&mut self) -> Result<Expression, ParseError> {
-        self.chain(&[("||", ArithmeticOperator::Add)], |cursor| {
-            cursor.chain(&[("+", ArithmeticOperator::Add), ("-", ArithmeticOperator::Subtract)], |cursor| {
-                cursor.chain(
-                    &[
-                        ("*", ArithmeticOperator::Multiply),
-                        ("/", ArithmeticOperator::Divide),
-                        ("%", ArithmeticOperator::Modulus),
-                    ],
-                    Self::signed,
-                )
-            })
+        let mut left = self.sum()?;
+        let mut length = 0;
+        while self.is_symbol("||") {
+            let location = self.location();
+            self.skip();
+            length += 1;
+            self.check_chain(length)?;
+            let arguments = vec![left, self.sum()?];
+            left = Expression::Function(FunctionCall { name: Name::from("CONCAT"), arguments, location });
+        }
+        Ok(left)
+    }
+
+    fn sum(&mut self) -> Result<Expression, ParseError> {
+        self.chain(&[("+", ArithmeticOperator::Add), ("-", ArithmeticOperator::Subtract)], |cursor| {
+            cursor.chain(
+                &[
+                    ("*", ArithmeticOperator::Multiply),
+                    ("/", ArithmeticOperator::Divide),
+                    ("%", ArithmeticOperator::Modulus),
+                ],
+                Self::signed,
+            )
         })
     }
 
@@ -188,7 +203,7 @@ impl Cursor<'_> {
     }
 
     /// A primary with its subscripts and dereferences.
-    fn postfix(&mut self) -> Result<Expression, ParseError> {
+    pub(super) fn postfix(&mut self) -> Result<Expression, ParseError> {
         let mut base = self.primary()?;
         let mut length = 0;
         loop {
@@ -225,8 +240,8 @@ impl Cursor<'_> {
             }
             TokenKind::Symbol("(") => self.parenthesized(),
             TokenKind::Word(word) => self.word(word),
-            TokenKind::Quoted(_) => self.named(),
-            _ => Err(self.expected("an expression")),
+            TokenKind::Quoted(_) | TokenKind::DigitWord(_) => self.named(),
+            _ => Err(self.unexpected()),
         }
     }
 
@@ -303,10 +318,9 @@ impl Cursor<'_> {
             }
         }
         self.expect_symbol("=>")?;
-        for (position, name) in parameters.iter().enumerate() {
-            if parameters[..position].contains(name) {
-                self.refuse(|| ParseError::prepare(format!("Lambda argument names must be unique: {name}")))?;
-            }
+        if parameters.iter().enumerate().any(|(position, name)| parameters[..position].contains(name)) {
+            let list = parameters.join(", ");
+            self.refuse(|| ParseError::prepare(format!("Lambda arguments have duplicates: [{list}]")))?;
         }
         let body = Box::new(self.expression()?);
         Ok(Expression::Lambda { parameters, body })
@@ -355,11 +369,7 @@ impl Cursor<'_> {
     /// A column, a call, or a lambda of one parameter.
     fn named(&mut self) -> Result<Expression, ParseError> {
         if !self.is_identifier(0) {
-            return Err(self.expected(if matches!(self.kind(0), TokenKind::Word(_)) {
-                "an identifier"
-            } else {
-                "an expression"
-            }));
+            return Err(self.unexpected());
         }
         if self.is_symbol_ahead(1, "=>") {
             let parameters = vec![self.identifier()?];

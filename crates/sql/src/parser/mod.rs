@@ -7,6 +7,7 @@
 mod cursor;
 mod error;
 mod expression;
+mod nearest;
 mod query;
 mod show;
 mod statement;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 pub use error::{ParseError, ParseErrorKind};
 pub use variables::substitute_variables;
 
-use crate::ast::{Expression, Location, Statement};
+use crate::ast::{Expression, Location, Name, Statement};
 use crate::lexer::{Token, TokenKind, tokenize};
 use crate::types::SqlType;
 use cursor::Cursor;
@@ -78,6 +79,16 @@ pub fn parse_expression(text: &str, types: TypeLookup<'_>) -> Result<Expression,
     let expression = cursor.expression()?;
     cursor.expect_end()?;
     Ok(expression)
+}
+
+/// The column that `text` names: upper case unless quoted, the name of its source before it or not.
+pub fn parse_column_name(text: &str) -> Option<Name> {
+    let tokens = tokenize(text);
+    let parsed = Cursor::new(text, &tokens, Some(&|_| None)).postfix();
+    match parsed {
+        Ok(Expression::Column(column)) => Some(column.name),
+        _ => None,
+    }
 }
 
 /// Parses a type, as in `CREATE STREAM s (column type)`.

@@ -11,7 +11,9 @@ impl Cursor<'_> {
         let location = self.location();
         self.expect_word("SELECT")?;
         let select = self.separated(Self::select_item)?;
-        self.expect_word("FROM")?;
+        if !self.accept_word("FROM") {
+            return Err(self.expected("{',', 'FROM'}"));
+        }
         let from = self.relation()?;
         let window = if self.accept_word("WINDOW") { Some(self.window()?) } else { None };
         let filter = if self.accept_word("WHERE") { Some(self.expression()?) } else { None };
@@ -67,12 +69,12 @@ impl Cursor<'_> {
             return Ok(inner);
         }
         let location = self.location();
-        let name = self.identifier()?;
+        let name = self.source_name()?;
         let ends = self.are_words(&["EMIT", "CHANGES"])
             || self.are_words(&["EMIT", "FINAL"])
             || self.are_words(&["PARTITION", "BY"]);
         let alias =
-            if self.accept_word("AS") || (!ends && self.is_identifier(0)) { self.identifier()? } else { name.clone() };
+            if self.accept_word("AS") || (!ends && self.is_identifier(0)) { self.source_name()? } else { name.clone() };
         Ok(AliasedSource { name, alias, location })
     }
 
@@ -118,7 +120,7 @@ impl Cursor<'_> {
     /// `10 SECONDS`.
     pub(super) fn duration(&mut self) -> Result<Duration, ParseError> {
         let location = self.location();
-        let TokenKind::Integer(digits) = self.kind(0) else { return Err(self.expected("a number of units of time")) };
+        let TokenKind::Integer(digits) = self.kind(0) else { return Err(self.unexpected()) };
         let count = match digits.parse() {
             Ok(count) => count,
             Err(_) => return Err(ParseError::prepare_at(location, format!("Invalid numeric literal: {digits}"))),
@@ -133,7 +135,7 @@ impl Cursor<'_> {
                 self.skip();
                 Ok(Duration { count, unit })
             }
-            _ => Err(self.expected("DAYS, HOURS, MINUTES, SECONDS or MILLISECONDS")),
+            _ => Err(self.unexpected()),
         }
     }
 
@@ -145,7 +147,7 @@ impl Cursor<'_> {
         let name = if !is_shape(self) && self.is_identifier(0) { Some(self.identifier()?) } else { None };
         let shape = match self.kind(0) {
             TokenKind::Word(word) if is_shape(self) => word.as_str(),
-            _ => return Err(self.expected("TUMBLING, HOPPING or SESSION")),
+            _ => return Err(self.unexpected()),
         };
         self.skip();
         self.expect_symbol("(")?;
@@ -170,7 +172,7 @@ impl Cursor<'_> {
             } else if grace.is_none() && self.accept_words(&["GRACE", "PERIOD"]) {
                 grace = Some(self.duration()?);
             } else {
-                return Err(self.expected("RETENTION or GRACE PERIOD"));
+                return Err(self.unexpected());
             }
         }
         self.expect_symbol(")")?;
@@ -234,7 +236,7 @@ impl Cursor<'_> {
         if self.accept_word("FINAL") {
             return Ok(Some(Emit::Final));
         }
-        Err(self.expected("CHANGES or FINAL"))
+        Err(self.expected("{'CHANGES', 'FINAL'}"))
     }
 
     /// The number of a clause such as LIMIT; it may be negative.
@@ -253,7 +255,7 @@ impl Cursor<'_> {
                 self.skip();
                 self.refuse(not_whole).map(|()| 0)
             }
-            _ => Err(self.expected("a whole number")),
+            _ => Err(self.unexpected()),
         }
     }
 
@@ -264,7 +266,7 @@ impl Cursor<'_> {
         let mut check = |source: &Option<Name>| {
             if let Some(source) = source
                 && unknown.is_none()
-                && !sources.iter().any(|known| known.alias == *source)
+                && !sources.iter().any(|known| known.alias == *source || known.name == *source)
             {
                 unknown = Some(source.clone());
             }

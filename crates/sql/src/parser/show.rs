@@ -36,9 +36,7 @@ impl Cursor<'_> {
         } else if self.accept_words(&["SINK", "CONNECTORS"]) {
             Show::Connectors(Some(ConnectorDirection::Sink))
         } else {
-            return Err(self.expected(
-                "STREAMS, TABLES, TOPICS, QUERIES, PROPERTIES, FUNCTIONS, TYPES, VARIABLES, CONNECTORS or CONNECTOR PLUGINS",
-            ));
+            return Err(self.unexpected());
         };
         Ok(Statement::Show(show))
     }
@@ -61,14 +59,18 @@ impl Cursor<'_> {
             }
         }
         let location = self.location();
-        let source = self.identifier()?;
+        let source = self.source_name()?;
         Ok(Statement::Describe { source, extended: self.accept_word("EXTENDED"), location })
     }
 
     /// `EXPLAIN query_id`, `EXPLAIN statement`.
     pub(super) fn explain(&mut self) -> Result<Statement, ParseError> {
         self.expect_word("EXPLAIN")?;
-        if ["SELECT", "CREATE", "INSERT"].iter().any(|word| self.is_word(word)) {
+        let is_statement = match self.kind(0) {
+            TokenKind::Word(word) => super::statement::STATEMENTS.contains(&word.as_str()) && !self.is_symbol_ahead(1, ";"),
+            _ => false,
+        };
+        if is_statement {
             return Ok(Statement::ExplainStatement(Box::new(self.nested(Self::statement)?)));
         }
         Ok(Statement::ExplainQuery { id: self.identifier()? })
@@ -110,7 +112,7 @@ impl Cursor<'_> {
                     raw
                 }
                 _ if end.is_some() => return Ok(name),
-                _ => return Err(self.expected("the name of a topic")),
+                _ => return Err(self.unexpected()),
             };
             name.push_str(&part);
             end = Some(behind);
@@ -136,13 +138,13 @@ impl Cursor<'_> {
         }
         if self.accept_word("VALUES") {
             let location = self.location();
-            let target = self.identifier()?;
+            let target = self.source_name()?;
             let (columns, values) = self.columns_and_values("VALUES")?;
             return Ok(Statement::AssertValues(InsertValues { target, columns, values, location }));
         }
         if self.accept_words(&["NULL", "VALUES"]) {
             let location = self.location();
-            let target = self.identifier()?;
+            let target = self.source_name()?;
             let (columns, values) = self.columns_and_values("KEY")?;
             return Ok(Statement::AssertTombstone(InsertValues { target, columns, values, location }));
         }
@@ -156,13 +158,13 @@ impl Cursor<'_> {
         if self.accept_word("SCHEMA") {
             return self.assert_schema(exists);
         }
-        Err(self.expected("TOPIC, SCHEMA, VALUES, NULL VALUES, STREAM or TABLE"))
+        Err(self.unexpected())
     }
 
     fn assert_source(&mut self) -> Result<Statement, ParseError> {
         let kind = self.source_kind()?;
         let location = self.location();
-        let name = self.identifier()?;
+        let name = self.source_name()?;
         let elements = if self.is_symbol("(") { self.table_elements()? } else { Vec::new() };
         let properties = self.with_clause()?;
         Ok(Statement::AssertSource(CreateSource {
@@ -188,7 +190,8 @@ impl Cursor<'_> {
         };
         let id = if self.accept_word("ID") { Some(self.whole_number("ID")?) } else { None };
         if subject.is_none() && id.is_none() {
-            return Err(self.expected("SUBJECT or ID"));
+            let message = "ASSERT SCHEMA statements much include a subject name or an id";
+            self.refuse(|| ParseError::prepare(message))?;
         }
         Ok(Statement::AssertSchema(AssertSchema { subject, id, timeout: self.timeout()?, exists }))
     }

@@ -4,35 +4,36 @@ use indexmap::IndexMap;
 
 use super::ParseError;
 use super::cursor::Cursor;
+use super::nearest::nearest;
 use crate::ast::*;
 use crate::lexer::TokenKind;
 
-/// Words that statements begin with, for hints.
-const STATEMENTS: &[&str] = &[
-    "ALTER",
-    "ASSERT",
-    "CREATE",
-    "DEFINE",
-    "DESCRIBE",
-    "DROP",
-    "EXPLAIN",
-    "INSERT",
-    "LIST",
-    "PAUSE",
-    "PRINT",
-    "RESUME",
+/// Words that statements begin with, for hints: of equally near ones the first is told.
+pub(super) const STATEMENTS: &[&str] = &[
     "SELECT",
-    "SET",
+    "CREATE",
+    "INSERT",
+    "DESCRIBE",
+    "PRINT",
+    "EXPLAIN",
     "SHOW",
+    "LIST",
     "TERMINATE",
+    "PAUSE",
+    "RESUME",
+    "DROP",
+    "SET",
+    "DEFINE",
     "UNDEFINE",
     "UNSET",
+    "ASSERT",
+    "ALTER",
 ];
 
 impl Cursor<'_> {
     /// One statement, up to its `;`.
     pub(super) fn statement(&mut self) -> Result<Statement, ParseError> {
-        let TokenKind::Word(word) = self.kind(0) else { return Err(self.expected("a statement")) };
+        let TokenKind::Word(word) = self.kind(0) else { return Err(self.unknown_statement()) };
         match word.as_str() {
             "SELECT" => Ok(Statement::Query(self.query()?)),
             "CREATE" => self.create(),
@@ -65,9 +66,8 @@ impl Cursor<'_> {
 
     fn unknown_statement(&self) -> ParseError {
         let word = self.raw();
-        let close = milena_stdx::closest_key(&word.to_ascii_uppercase(), STATEMENTS.iter().copied());
-        let hint = close.map(|close| format!("\nDid you mean '{close}'?")).unwrap_or_default();
-        ParseError::syntax(self.location(), format!("Unknown statement '{word}'{hint}"))
+        let close = nearest(&word.to_uppercase(), STATEMENTS);
+        self.failed(&format!("Unknown statement '{word}'\nDid you mean '{close}'?"))
     }
 
     fn create(&mut self) -> Result<Statement, ParseError> {
@@ -86,13 +86,16 @@ impl Cursor<'_> {
         let kind = self.source_kind()?;
         let if_not_exists = self.accept_words(&["IF", "NOT", "EXISTS"]);
         let location = self.location();
-        let name = self.identifier()?;
+        let name = self.source_name()?;
         let elements = if self.is_symbol("(") { self.table_elements()? } else { Vec::new() };
         let properties = self.with_clause()?;
         if elements.is_empty() && !is_source && self.accept_word("AS") {
             let query = self.query()?;
             let create = CreateAsSelect { kind, name, properties, query, or_replace, if_not_exists, location };
             return Ok(Statement::CreateAsSelect(create));
+        }
+        if elements.is_empty() && !is_source && !self.is_symbol(";") {
+            return Err(self.unexpected());
         }
         Ok(Statement::CreateSource(CreateSource {
             kind,
@@ -113,7 +116,7 @@ impl Cursor<'_> {
         } else if self.accept_word("TABLE") {
             Ok(SourceKind::Table)
         } else {
-            Err(self.expected("STREAM or TABLE"))
+            Err(self.unexpected())
         }
     }
 
@@ -121,7 +124,7 @@ impl Cursor<'_> {
     pub(super) fn table_elements(&mut self) -> Result<Vec<TableElement>, ParseError> {
         self.expect_symbol("(")?;
         let elements = self.separated(Self::table_element)?;
-        self.expect_symbol(")")?;
+        self.expect_list_end(")")?;
         Ok(elements)
     }
 
@@ -138,8 +141,13 @@ impl Cursor<'_> {
             ColumnConstraint::Headers
         } else if self.accept_word("HEADER") {
             self.expect_symbol("(")?;
-            let header = self.string()?;
+            let header = self.string()?.trim().to_owned();
             self.expect_symbol(")")?;
+            if header.is_empty() {
+                self.refuse(|| {
+                    ParseError::prepare("Header column must have a non-empty header key name defined")
+                })?;
+            }
             ColumnConstraint::Header(header)
         } else {
             ColumnConstraint::None
@@ -155,9 +163,11 @@ impl Cursor<'_> {
         }
         for (name, value) in self.property_list()? {
             let name = name.to_ascii_uppercase();
-            if properties.insert(name.clone(), value).is_some() {
-                self.refuse(|| ParseError::prepare(format!("Duplicate property found: {name}")))?;
+            if let Some(known) = properties.get(&name) {
+                let twice = format!("Multiple entries with same key: {name}={known} and {name}={value}");
+                self.refuse(|| ParseError::prepare(twice))?;
             }
+            properties.insert(name, value);
         }
         Ok(properties)
     }
@@ -175,7 +185,7 @@ impl Cursor<'_> {
             cursor.expect_symbol("=")?;
             Ok((name, cursor.literal()?))
         })?;
-        self.expect_symbol(")")?;
+        self.expect_list_end(")")?;
         Ok(list)
     }
 
@@ -185,7 +195,7 @@ impl Cursor<'_> {
             return Ok(literal);
         }
         self.reset(start);
-        Err(self.expected("a literal"))
+        Err(self.unexpected())
     }
 
     fn create_connector(&mut self) -> Result<Statement, ParseError> {
@@ -204,7 +214,7 @@ impl Cursor<'_> {
     fn insert(&mut self) -> Result<Statement, ParseError> {
         self.expect_words(&["INSERT", "INTO"])?;
         let location = self.location();
-        let target = self.identifier()?;
+        let target = self.source_name()?;
         if self.is_word("VALUES") || self.is_symbol("(") {
             let (columns, values) = self.columns_and_values("VALUES")?;
             return Ok(Statement::InsertValues(InsertValues { target, columns, values, location }));
@@ -218,22 +228,23 @@ impl Cursor<'_> {
     pub(super) fn columns_and_values(&mut self, word: &str) -> Result<(Vec<Name>, Vec<Expression>), ParseError> {
         let columns = if self.accept_symbol("(") {
             let columns = self.separated(Self::identifier)?;
-            self.expect_symbol(")")?;
+            self.expect_list_end(")")?;
             columns
         } else {
             Vec::new()
         };
         self.expect_word(word)?;
         self.expect_symbol("(")?;
-        let values = self.separated(Self::expression)?;
-        self.expect_symbol(")")?;
+        if self.accept_symbol(")") {
+            self.refuse(|| ParseError::prepare("Expected some values for INSERT INTO statement."))?;
+            return Ok((columns, Vec::new()));
+        }
+        let values = self.separated(Self::value_expression)?;
+        self.expect_list_end(")")?;
         if !columns.is_empty() && columns.len() != values.len() {
             self.refuse(|| {
-                ParseError::prepare(format!(
-                    "Expected number columns and values to match: [{}], [{}]",
-                    columns.iter().map(|name| quote_identifier(name)).collect::<Vec<_>>().join(", "),
-                    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                ))
+                let (columns, values) = (columns.len(), values.len());
+                ParseError::prepare(format!("Expected number columns and values to match: {columns}, {values}"))
             })?;
         }
         Ok((columns, values))
@@ -252,7 +263,7 @@ impl Cursor<'_> {
         let kind = self.source_kind()?;
         let if_exists = self.accept_words(&["IF", "EXISTS"]);
         let location = self.location();
-        let name = self.identifier()?;
+        let name = self.source_name()?;
         let delete_topic = self.accept_words(&["DELETE", "TOPIC"]);
         Ok(Statement::DropSource(DropSource { kind, name, if_exists, delete_topic, location }))
     }
@@ -264,7 +275,7 @@ impl Cursor<'_> {
             return Ok(Statement::AlterSystem { name, value });
         }
         let kind = self.source_kind()?;
-        let name = self.identifier()?;
+        let name = self.source_name()?;
         let additions = self.separated(|cursor| {
             cursor.expect_word("ADD")?;
             // COLUMN may be the name of the column, too.

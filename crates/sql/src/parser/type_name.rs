@@ -55,9 +55,13 @@ impl Cursor<'_> {
         }
         let fields = self.separated(|cursor| Ok((cursor.identifier()?, cursor.type_name()?)))?;
         self.expect_symbol(">")?;
-        for (position, (name, _)) in fields.iter().enumerate() {
-            if fields[..position].iter().any(|(earlier, _)| earlier == name) {
-                self.refuse(|| ParseError::prepare(format!("Duplicate field names found in STRUCT: `{name}`")))?;
+        for (position, (name, field_type)) in fields.iter().enumerate() {
+            if let Some((_, earlier)) = fields[..position].iter().find(|(earlier, _)| earlier == name) {
+                self.refuse(|| {
+                    ParseError::prepare(format!(
+                        "Duplicate field names found in STRUCT: '`{name}` {earlier}' and '`{name}` {field_type}'"
+                    ))
+                })?;
             }
         }
         Ok(SqlType::structure(fields))
@@ -65,24 +69,19 @@ impl Cursor<'_> {
 
     fn decimal_type(&mut self) -> Result<SqlType, ParseError> {
         self.expect_symbol("(")?;
-        let precision = self.type_parameter()?;
+        let precision = self.whole_number("DECIMAL(PRECISION)")?;
         self.expect_symbol(",")?;
-        let scale = self.type_parameter()?;
+        let scale = self.whole_number("DECIMAL(SCALE)")?;
         self.expect_symbol(")")?;
-        match SqlType::decimal(precision, scale) {
-            Ok(decimal) => Ok(decimal),
-            Err(error) => {
-                self.refuse(|| ParseError::prepare(error.to_string()))?;
-                Ok(SqlType::String)
+        let refused = |what: &str| ParseError::prepare(format!("DECIMAL {what}: DECIMAL({precision},{scale})"));
+        let decimal = match (u32::try_from(precision), u32::try_from(scale)) {
+            (Err(_) | Ok(0), _) => Err(refused("precision must be >= 1")),
+            (_, Err(_)) => Err(refused("scale must be >= 0")),
+            (Ok(precision), Ok(scale)) => {
+                SqlType::decimal(precision, scale).map_err(|error| ParseError::prepare(error.to_string()))
             }
-        }
-    }
-
-    fn type_parameter(&mut self) -> Result<u32, ParseError> {
-        let TokenKind::Integer(digits) = self.kind(0) else { return Err(self.expected("a whole number")) };
-        let parsed = digits.parse().map_err(|_| self.expected("a small whole number"))?;
-        self.skip();
-        Ok(parsed)
+        };
+        decimal.or_else(|error| self.refuse(|| error).map(|()| SqlType::String))
     }
 
     /// A length or a kind of text, as in `VARCHAR(10)` and `VARCHAR(STRING)`.
@@ -96,12 +95,11 @@ impl Cursor<'_> {
 
     /// A built-in type without parameters (a length, as of `VARCHAR(10)`, is read and has no effect) or a custom one.
     fn named_type(&mut self) -> Result<SqlType, ParseError> {
-        let quoted = matches!(self.kind(0), TokenKind::Quoted(_));
         if !self.is_identifier(0) {
-            return Err(self.expected("a type"));
+            return Err(self.unexpected());
         }
         let name = self.identifier()?;
-        let primitive = if quoted { None } else { SqlType::primitive(&name) };
+        let primitive = SqlType::primitive(&name);
         if self.accept_symbol("(") {
             self.separated(Self::unused_parameter)?;
             self.expect_symbol(")")?;

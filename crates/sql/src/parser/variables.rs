@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::ParseError;
 
-/// `sql` with every `${name}` outside comments replaced by the value of the variable; unknown ones are told.
+/// `sql` with every `${name}` outside comments replaced by the value of the variable.
 ///
-/// Within quotes the value's own quotes are doubled, so that a value can never end the text that it stands in. Outside,
-/// a value must be a name, a number or a quoted text.
+/// Within quotes the value's own quotes are doubled, so that a value can never end the text that it stands in; what is no
+/// variable stays there as it is. Outside, a value must be a name, a number or a quoted text.
 pub fn substitute_variables(sql: &str, variables: &HashMap<String, String>) -> Result<String, ParseError> {
     let mut output = String::with_capacity(sql.len());
     let mut rest = sql;
@@ -24,7 +24,12 @@ pub fn substitute_variables(sql: &str, variables: &HashMap<String, String>) -> R
             continue;
         }
         if let Some((name, after)) = reference(rest) {
-            output.push_str(&value_of(name, quote, variables)?);
+            let (written, before) = (&rest[..rest.len() - after.len()], &sql[..sql.len() - rest.len()]);
+            let value = value_of(name, quote, variables).unwrap_or_else(|| written.to_owned());
+            if quote.is_none() && !is_single_token(&value) {
+                return Err(illegal(before, &value));
+            }
+            output.push_str(&value);
             rest = after;
             continue;
         }
@@ -48,20 +53,26 @@ fn reference(text: &str) -> Option<(&str, &str)> {
     valid.then_some((name, after))
 }
 
-fn value_of(name: &str, quote: Option<char>, variables: &HashMap<String, String>) -> Result<String, ParseError> {
-    let found = variables
+fn value_of(name: &str, quote: Option<char>, variables: &HashMap<String, String>) -> Option<String> {
+    let value = variables
         .get(name)
-        .or_else(|| variables.iter().find(|(defined, _)| defined.eq_ignore_ascii_case(name)).map(|(_, value)| value));
-    let Some(value) = found else {
-        return Err(ParseError::prepare(format!("Failed to substitute variable '{name}': it is not defined")));
+        .or_else(|| variables.iter().find(|(defined, _)| defined.eq_ignore_ascii_case(name)).map(|(_, value)| value))?;
+    Some(match quote {
+        Some(quote) => value.replace(quote, &format!("{quote}{quote}")),
+        None => value.clone(),
+    })
+}
+
+/// The refusal of a value behind the text `before`.
+fn illegal(before: &str, value: &str) -> ParseError {
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    // Behind `=` stands a value, elsewhere a name.
+    let rule = match before.trim_end().ends_with('=') {
+        true => "",
+        false => " Identifier names cannot start with '@' and may only contain alphanumeric values and '_'.",
     };
-    match quote {
-        Some(quote) => Ok(value.replace(quote, &format!("{quote}{quote}"))),
-        None if is_single_token(value) => Ok(value.clone()),
-        None => Err(ParseError::prepare(format!(
-            "Failed to substitute variable '{name}': its value is neither a name nor a literal: {value}"
-        ))),
-    }
+    ParseError::illegal(format!("Illegal argument at Line: {line}, Col: {column}.{rule} Got: '{value}'"))
 }
 
 /// One word, number, quoted text or name, a sign before it allowed.

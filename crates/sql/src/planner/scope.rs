@@ -3,7 +3,7 @@
 //! Names go through two forms: *qualified*, with the source always given (what messages show), and *flat*, the column of a
 //! row (what is compiled). In a join the flat name of `L.ID` is `L_ID`.
 
-use crate::ast::{ColumnReference, Expression, Name, Relation};
+use crate::ast::{ColumnReference, Expression, Name, Relation, SourceKind};
 use crate::catalog::define::{PSEUDO_COLUMNS, WINDOW_BOUNDS};
 use crate::catalog::{Catalog, Source, StatementError};
 use crate::planner::step::StepColumn;
@@ -258,25 +258,38 @@ pub(super) fn unresolved(column: &ColumnReference, clause: &str) -> StatementErr
     StatementError(format!("{}{clause} column '{column}' cannot be resolved.{addition}", column.location.prefix()))
 }
 
-/// What the user may have meant: a source whose name differs only in case.
+/// What the user may have meant: sources whose names differ only in case.
 pub fn hint(name: &str, catalog: &Catalog) -> String {
-    let similar: Vec<_> = catalog
-        .sources()
-        .filter(|source| source.name.eq_ignore_ascii_case(name) && &*source.name != name)
-        .map(|source| match crate::ast::quote_identifier(&source.name) {
-            quoted if quoted.starts_with('`') => format!("\"{}\"", source.name),
-            plain => plain,
-        })
-        .collect();
+    hint_among(name, catalog.sources())
+}
+
+/// [`hint`] of streams alone, or of tables.
+pub fn hint_of_kind(name: &str, kind: SourceKind, catalog: &Catalog) -> String {
+    hint_among(name, catalog.sources().filter(|source| source.kind == kind))
+}
+
+fn hint_among<'a>(name: &str, sources: impl Iterator<Item = &'a Source>) -> String {
+    let mut similar: Vec<&Source> = sources.filter(|source| source.name.eq_ignore_ascii_case(name)).collect();
+    similar.sort_by(|one, other| one.name.cmp(&other.name));
     match similar.as_slice() {
         [] => String::new(),
-        [only] if !only.starts_with('"') => {
-            format!("\nDid you mean {only}? Hint: try removing double quotes from the source name.")
-        }
+        [only] if only.name.chars().any(char::is_lowercase) => format!(
+            "\nDid you mean \"{}\"? Hint: wrap the source name in double quotes to make it case-sensitive.",
+            only.name
+        ),
         [only] => {
-            format!("\nDid you mean {only}? Hint: wrap the source name in double quotes to make it case-sensitive.")
+            format!("\nDid you mean {}? Hint: try removing double quotes from the source name.", only.name)
         }
-        several => format!("\nDid you mean one of: {}?", several.join(", ")),
+        [others @ .., last] => {
+            let shown = |source: &&Source| format!("\"{}\" ({})", source.name, source.kind.text());
+            let others: Vec<_> = others.iter().map(shown).collect();
+            let or = if others.len() == 1 { " or " } else { ", or " };
+            format!(
+                "\nDid you mean {}{or}{}? Hint: wrap the source name in double quotes to make it case-sensitive.",
+                others.join(", "),
+                shown(last)
+            )
+        }
     }
 }
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
-use crate::ast::{
-    CreateAsSelect, Expression, InsertInto, Literal, Name, PartitionBy, Properties, Query, SelectItem, SourceKind,
-};
+use crate::ast::{CreateAsSelect, Expression, InsertInto, Literal, Properties, Query, SelectItem, SourceKind};
 use crate::catalog::define::{timestamp_column, wrapping};
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
@@ -36,19 +34,14 @@ pub fn create(
     registry: &Arc<dyn SchemaRegistry>,
 ) -> Result<Source, StatementError> {
     check_kind(statement.kind, planned.step.schema.kind)?;
-    let with = With::read_for_query(&statement.properties)?;
-    let to_null = |partition_by: &PartitionBy| matches!(&*partition_by.expressions, [only] if only.is_null_literal());
-    if statement.query.partition_by.as_ref().is_some_and(to_null)
-        && with.key_format.is_some_and(|format| format != Format::None)
-    {
-        return Err(StatementError::new("Key format specified for stream without key columns."));
-    }
+    let with = prepared(statement)?;
     let left = &planned.scope.sources[0].source;
     let schema = planned.schema.clone();
     let topic = with.topic.clone().unwrap_or_else(|| format!("{}{}", settings.topic_prefix(), statement.name));
     let timestamp = timestamp_column(&with, &schema)?;
+    with.check_cleanup(statement.kind == SourceKind::Table && statement.query.window.is_none())?;
     planned.check_key()?;
-    let mut key_format = key_format(&with, left, &schema, &statement.name, settings)?;
+    let mut key_format = key_format(&with, left, &schema, statement, settings)?;
     let mut value_format = with.value_spec(Some(&left.value_format), settings)?;
     value_format.wrap = wrapping(with.wrap, &schema, &value_format, settings)?;
     support::check_schema(&schema, &key_format, &value_format)?;
@@ -76,6 +69,20 @@ pub fn create(
     })
 }
 
+/// The properties, after what can be said of the statement without knowing anything else.
+///
+/// # Errors
+/// Properties that no result has; a `LIMIT`.
+pub fn prepared(statement: &CreateAsSelect) -> Result<With, StatementError> {
+    if statement.query.limit.is_some() {
+        return Err(StatementError(format!(
+            "Failed to prepare statement: CREATE {} AS SELECT statements don't support LIMIT clause.",
+            statement.kind.text()
+        )));
+    }
+    With::read_for_query(&statement.properties)
+}
+
 fn check_kind(wanted: SourceKind, is: SourceKind) -> Result<(), StatementError> {
     if wanted == is {
         return Ok(());
@@ -93,20 +100,24 @@ fn key_format(
     with: &With,
     left: &Source,
     schema: &Schema,
-    sink: &Name,
+    statement: &CreateAsSelect,
     settings: &Settings,
 ) -> Result<FormatSpec, StatementError> {
+    let partition_by = statement.query.partition_by.iter().flat_map(|by| &by.expressions);
+    let partitions_by_null = partition_by.into_iter().any(|by| *by == Expression::Literal(Literal::Null));
     let mut spec = with.key_spec(Some(&left.key_format), settings)?;
-    if with.key_format.is_none() {
-        if schema.keys().is_empty() {
-            return Ok(FormatSpec::plain(Format::None));
+    if partitions_by_null {
+        if spec.format != Format::None && with.key_format.is_some() {
+            return Err(StatementError::new("Key format specified for stream without key columns."));
         }
-        if spec.format == Format::None {
-            spec = FormatSpec { format: settings.default_key_format().parse()?, ..spec };
-        }
+        return Ok(FormatSpec::plain(Format::None));
+    }
+    // What had no key gets one now.
+    if with.key_format.is_none() && spec.format == Format::None && !schema.keys().is_empty() {
+        return Ok(FormatSpec::plain(settings.default_key_format().parse()?));
     }
     if spec.format == Format::Avro && spec.full_name.is_none() {
-        spec.full_name = Some(avro_schema::key_record(sink));
+        spec.full_name = Some(avro_schema::key_record(&statement.name));
     }
     Ok(spec)
 }
@@ -163,20 +174,6 @@ pub fn check_writers(name: &str, catalog: &Catalog) -> Result<(), StatementError
         several => Err(StatementError(format!(
             "REPLACE for sink `{name}` is not supported because there are multiple queries writing into it: [{}]",
             several.join(", ")
-        ))),
-    }
-}
-
-/// Checks that all rows are written.
-///
-/// # Errors
-/// A query that would end.
-pub fn check_limit(create: &CreateAsSelect) -> Result<(), StatementError> {
-    match create.query.limit {
-        None => Ok(()),
-        Some(_) => Err(StatementError(format!(
-            "Failed to prepare statement: CREATE {} AS SELECT statements don't support LIMIT clause.",
-            create.kind.text()
         ))),
     }
 }
@@ -293,7 +290,9 @@ pub fn query_id(
     properties: &Properties,
     number: usize,
 ) -> Result<String, StatementError> {
-    if let Some(id) = With::read(properties)?.query_id {
+    if sink.is_none()
+        && let Some(id) = With::read_for_insert(properties)?.query_id
+    {
         check_query_id(&id)?;
         return Ok(id);
     }
