@@ -8,7 +8,9 @@ use crate::catalog::source::{Source, TimestampColumn};
 use crate::catalog::with::With;
 use crate::catalog::{Settings, StatementError};
 use crate::formats::registry::SchemaRegistry;
-use crate::formats::{CodecContext, Field, Format, FormatSpec, Side, avro_schema, inference, inference::Inferred, support};
+use crate::formats::{
+    CodecContext, Field, Format, FormatSpec, Side, avro_schema, inference, inference::Inferred, support,
+};
 use crate::types::SqlType;
 
 /// Columns that every source has besides its own.

@@ -160,7 +160,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn delimiter(&self, name: &str) -> Result<Option<char>, StatementError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let refuse = |why: String| Err(refused(format!("Configuration {name} is invalid: {why}\nExample valid value: ';'")));
+        let refuse =
+            |why: String| Err(refused(format!("Configuration {name} is invalid: {why}\nExample valid value: ';'")));
         let mut characters = text.chars();
         match (text.as_str(), characters.next(), characters.next()) {
             ("TAB", _, _) => Ok(Some('\t')),
@@ -171,9 +172,9 @@ impl<'a> Reader<'a> {
                     .to_owned(),
             ),
             (_, Some(single), None) => Ok(Some(single)),
-            _ => refuse(format!(
-                "Invalid delimiter value: '{text}'. Delimiter must be a single character or TAB,SPACE"
-            )),
+            _ => {
+                refuse(format!("Invalid delimiter value: '{text}'. Delimiter must be a single character or TAB,SPACE"))
+            }
         }
     }
 
@@ -194,9 +195,9 @@ impl<'a> Reader<'a> {
     /// `20 SECONDS` in milliseconds.
     pub(super) fn duration_ms(&self, name: &str) -> Result<Option<i64>, StatementError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        duration_ms(&text).map(Some).map_err(|why| {
-            refused(format!("Configuration {name} is invalid: Invalid duration: '{text}'. {why}"))
-        })
+        duration_ms(&text)
+            .map(Some)
+            .map_err(|why| refused(format!("Configuration {name} is invalid: Invalid duration: '{text}'. {why}")))
     }
 
     /// Checks that nothing is said twice.

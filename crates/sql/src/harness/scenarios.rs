@@ -317,7 +317,10 @@ fn statements_that_cannot_be_are_refused_in_so_many_words() {
             "CREATE TABLE t AS SELECT k, COUNT(*) FROM pages WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY k;",
             "Window size (sizeMs) must be larger than zero.",
         ),
-        ("ASSERT VALUES pages (k) VALUES ('a');", "line 1:8: Syntax Error\nSyntax error at or near 'VALUES' at line 1:8"),
+        (
+            "ASSERT VALUES pages (k) VALUES ('a');",
+            "line 1:8: Syntax Error\nSyntax error at or near 'VALUES' at line 1:8",
+        ),
         (
             "SET 'ksql.suppress.enabled'='false'; CREATE TABLE t AS SELECT k, COUNT(*) FROM pages
              WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY k EMIT FINAL;",

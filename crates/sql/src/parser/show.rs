@@ -67,7 +67,9 @@ impl Cursor<'_> {
     pub(super) fn explain(&mut self) -> Result<Statement, ParseError> {
         self.expect_word("EXPLAIN")?;
         let is_statement = match self.kind(0) {
-            TokenKind::Word(word) => super::statement::STATEMENTS.contains(&word.as_str()) && !self.is_symbol_ahead(1, ";"),
+            TokenKind::Word(word) => {
+                super::statement::STATEMENTS.contains(&word.as_str()) && !self.is_symbol_ahead(1, ";")
+            }
             _ => false,
         };
         if is_statement {

@@ -144,9 +144,7 @@ impl Cursor<'_> {
             let header = self.string()?.trim().to_owned();
             self.expect_symbol(")")?;
             if header.is_empty() {
-                self.refuse(|| {
-                    ParseError::prepare("Header column must have a non-empty header key name defined")
-                })?;
+                self.refuse(|| ParseError::prepare("Header column must have a non-empty header key name defined"))?;
             }
             ColumnConstraint::Header(header)
         } else {

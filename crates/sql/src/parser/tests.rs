@@ -186,10 +186,7 @@ fn errors_name_the_place_and_what_was_expected() {
         "line 1:1: Syntax Error\nUnknown statement 'RUN'\nDid you mean 'PRINT'?\nStatement: RUN SCRIPT 'x';"
     );
     assert!(syntax_error("SELCT * FROM a;").contains("Unknown statement 'SELCT'\nDid you mean 'SELECT'?"));
-    assert_eq!(
-        syntax_error("SHOW\nSTREAMS"),
-        "line 2:8: Syntax Error\nmissing ';' at '<EOF>'\nStatement: STREAMS"
-    );
+    assert_eq!(syntax_error("SHOW\nSTREAMS"), "line 2:8: Syntax Error\nmissing ';' at '<EOF>'\nStatement: STREAMS");
     assert!(syntax_error("SHOW STREAMS; CREATE STREAM s (a INT (b));").contains(
         "line 1:39: Syntax Error\nExpecting {'STRING', INTEGER_VALUE}\nStatement: SHOW STREAMS; CREATE STREAM s (a INT (b));"
     ));
