@@ -53,7 +53,9 @@ class _Process:
         raise NotImplementedError
 
     def _run(self, command, **options):
-        return subprocess.Popen([str(part) for part in command], cwd=self.directory, start_new_session=True,
+        # MariaDB deletes what it finds of temporary tables as it starts, be they another server's.
+        environment = {**os.environ, "TMPDIR": str(self.directory)}
+        return subprocess.Popen([str(part) for part in command], cwd=self.directory, start_new_session=True, env=environment,
                                 stdin=subprocess.DEVNULL, **options)
 
     def _finish(self, command):
