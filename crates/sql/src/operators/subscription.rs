@@ -2,8 +2,8 @@
 //! that they name ([`Subscribe`]), joined there with what it is and becomes ([`SubscriptionJoin`]), and sent back to where the
 //! left's row is, where only results of its latest number count ([`LatestResult`]).
 //!
-//! Between the steps rows have columns more than they seem: the number, and of rows of the left whether there is a result to
-//! be told when they are taken back. A change has only one row there, the new one or the one that is gone.
+//! Between the steps rows have columns more than they seem: the number, and of rows of the left whether it is told when there
+//! is no result: of a new row it is not. A change has only one row there, the new one or the one that is gone.
 
 use super::evaluator::Evaluator;
 use super::retention::{DELETED_TOGETHER, Retention};
@@ -63,7 +63,7 @@ impl Operator for Subscribe {
             output.push(change.with_row(None, Some(told(old, new_key.is_none()))));
         }
         if let Some(new) = &change.new {
-            output.push(change.with_row(Some(told(new, true)), None));
+            output.push(change.with_row(Some(told(new, change.old.is_some())), None));
         }
         Ok(())
     }
@@ -84,20 +84,21 @@ pub struct SubscriptionJoin {
 }
 
 impl SubscriptionJoin {
-    /// The result for a numbered row of the left: with its number as the last column, alone in the old row when there is none.
-    fn result(&self, key: Key, timestamp: i64, left: &[Value], right: Option<&Row>) -> Change {
+    /// The result for a numbered row of the left: with its number as the last column. When there is none, whether that is
+    /// told stands before the number in the old row.
+    fn result(&self, key: Key, timestamp: i64, left: &[Value], right: Option<&Row>, tells: bool) -> Change {
         let (row, number) = left.split_at(self.widths[0].min(left.len()));
         let number = number.first().cloned();
         let stays = right.is_some() || self.outer;
         let new =
             stays.then(|| with(&joined(Some(&row.into()), self.widths[0], right, self.widths[1]), number.clone()));
-        let old = if stays { None } else { Some(with(&[], number)) };
+        let old = if stays { None } else { Some(with(&[Value::Boolean(tells)], number)) };
         Change { key, new, old, timestamp, headers: [].into() }
     }
 
     fn gone(change: &Change, old: &[Value], width: usize) -> Change {
         let number = old.get(width).cloned();
-        change.with_row(None, Some(with(&[], number)))
+        change.with_row(None, Some(with(&[Value::Boolean(true)], number)))
     }
 
     fn left_changed(
@@ -111,11 +112,12 @@ impl SubscriptionJoin {
         let Some(row) = row.filter(|row| row.len() == width + 2) else {
             return Err(OperatorError::Corrupt("foreign key join"));
         };
+        let tells = matches!(row.last(), Some(Value::Boolean(true)));
         let foreign_key = self.foreign_key.value(row, context.log);
         if foreign_key.is_null() {
             // Without foreign key there is no partner, wherever the row was sent.
             output.push(match &change.new {
-                Some(new) => self.result(change.key.clone(), change.timestamp, new, None),
+                Some(new) => self.result(change.key.clone(), change.timestamp, new, None, tells),
                 None => Self::gone(change, row, width),
             });
             return Ok(());
@@ -126,11 +128,12 @@ impl SubscriptionJoin {
             let partner = self.right.get(&Key::plain(vec![foreign_key]).bytes(false))?;
             let partner = partner.map(|bytes| read_timed_row(&bytes)).transpose()?;
             let timestamp = partner.as_ref().map_or(change.timestamp, |(time, _)| change.timestamp.max(*time));
-            output.push(self.result(change.key.clone(), timestamp, new, partner.as_ref().map(|(_, row)| row)));
+            let partner = partner.as_ref().map(|(_, row)| row);
+            output.push(self.result(change.key.clone(), timestamp, new, partner, tells));
             return Ok(());
         }
         self.subscriptions.delete(&subscription)?;
-        if matches!(row.last(), Some(Value::Boolean(true))) {
+        if tells {
             output.push(Self::gone(change, row, width));
         }
         Ok(())
@@ -145,7 +148,7 @@ impl SubscriptionJoin {
         let Some([foreign_key]) = change.key.columns.as_deref() else { return Ok(()) };
         for (key, left) in subscribers(self.subscriptions.as_ref(), foreign_key)? {
             let (timestamp, left) = read_timed_row(&left)?;
-            output.push(self.result(key, timestamp.max(change.timestamp), &left, change.new.as_ref()));
+            output.push(self.result(key, timestamp.max(change.timestamp), &left, change.new.as_ref(), true));
         }
         Ok(())
     }
@@ -252,7 +255,8 @@ impl Operator for LatestResult {
             let owner = [&key[..], &number.to_be_bytes()].concat();
             self.retention.list(self.results.as_mut(), context.wall_clock_ms, &owner)?;
         }
-        if new.is_some() || old.is_some() {
+        let told = new.is_none() && matches!(row, [Value::Boolean(true)]);
+        if new.is_some() || old.is_some() || told {
             output.push(change.with_row(new, old));
         }
         Ok(())
@@ -338,6 +342,21 @@ mod tests {
         let told = run(&mut place, LEFT, sent[0].clone());
         let out = run(&mut end, 0, told[0].clone());
         assert_eq!((out[0].new.clone(), out[0].old.as_ref().map(|row| row.len())), (None, Some(2)));
+    }
+
+    #[test]
+    fn what_had_no_result_is_told_again_when_the_row_was_there_before() {
+        let (mut left, mut place, mut end) = (subscribe(false), place(false), latest());
+        let mut feed = |new: Option<&str>, old: Option<&str>| -> Vec<bool> {
+            let row = |key: Option<&str>| key.map(|key| text(Some(key)));
+            let sent = run(&mut left, 0, change("k", row(new), row(old)));
+            let told: Vec<_> = sent.into_iter().flat_map(|sent| run(&mut place, LEFT, sent)).collect();
+            let out = told.into_iter().flat_map(|told| run(&mut end, 0, told));
+            out.map(|change| change.new.is_some()).collect()
+        };
+        assert_eq!(feed(Some("a"), None), [false; 0]);
+        assert_eq!(feed(Some("b"), Some("a")), [false]);
+        assert_eq!(feed(None, Some("b")), [false]);
     }
 
     #[test]

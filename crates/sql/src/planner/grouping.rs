@@ -412,16 +412,21 @@ fn aggregate_window(window: &crate::ast::Window, emit: Option<Emit>) -> Result<A
     };
     let length = size.unwrap_or(advance_ms);
     let retention_ms = window.retention.map(ms).transpose()?;
-    if retention_ms.is_some_and(|retention| retention < length + window.grace.map_or(0, |_| grace_ms)) {
-        return Err(StatementError::new(
-            "The window retention time must be greater than or equal to the window size plus the grace period.",
-        ));
+    if let Some(retention) = retention_ms.filter(|retention| *retention < length.saturating_add(grace_ms)) {
+        let (store, least, name) = match shape {
+            WindowShape::Session => ("session", "the session inactivity gap", "gap"),
+            _ => ("window", "its window size", "size"),
+        };
+        return Err(StatementError(format!(
+            "The retention period of the {store} store Aggregate-Aggregate-Materialize must be no smaller than {least} plus \
+             the grace period. Got {name}=[{length}], grace=[{grace_ms}], retention=[{retention}]"
+        )));
     }
     Ok(AggregateWindow {
         info: WindowInfo { shape, size_ms: size },
         advance_ms,
         grace_ms,
-        retention_ms: length.saturating_add(grace_ms).max(retention_ms.unwrap_or(0)),
+        retention_ms: retention_ms.unwrap_or(length.saturating_add(grace_ms)),
         final_only: emit == Some(Emit::Final),
     })
 }
