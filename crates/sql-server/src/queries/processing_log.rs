@@ -169,6 +169,13 @@ impl ProcessingLog for QueryLog {
         self.topic.add(&self.logger(logger), 1, error);
     }
 
+    fn failed(&self, logger: &str, message: &str, cause: &str) {
+        self.status.statistics.unprocessed();
+        tracing::debug!(query = self.query, logger, "{message}: {cause}");
+        let error = || json!({ "errorMessage": message, "record": null, "cause": [cause] });
+        self.topic.add(&self.logger(logger), 1, error);
+    }
+
     fn undecodable(&self, record: &Undecodable<'_>) {
         let Undecodable { topic, target, message, cause, bytes } = record;
         self.status.statistics.failed(topic);
@@ -207,6 +214,17 @@ mod tests {
             assert_eq!(entry["message"]["deserializationError"]["recordB64"], shown);
             assert_eq!(entry["message"]["recordProcessingError"], Value::Null);
         }
+    }
+
+    #[test]
+    fn what_failed_stands_beside_why() {
+        let (entries, mut written) = mpsc::channel(1);
+        let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows: false, is_written: true });
+        let log = QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic };
+        log.failed("Project", "Error computing expression (A / 0) for column B with index 0", "/ by zero");
+        let entry = written.try_recv().unwrap();
+        assert_eq!(entry["logger"], "processing.CSAS_A_1.Project");
+        assert_eq!(entry["message"]["recordProcessingError"]["cause"], json!(["/ by zero"]));
     }
 
     #[test]

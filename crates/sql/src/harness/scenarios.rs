@@ -322,6 +322,11 @@ fn statements_that_cannot_be_are_refused_in_so_many_words() {
             "line 1:8: Syntax Error\nSyntax error at or near 'VALUES' at line 1:8",
         ),
         (
+            "CREATE TABLE t AS SELECT k, COUNT(*) FROM pages WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 2 HOURS) GROUP BY k;",
+            "must be no smaller than its window size plus the grace period. Got size=[3600000], grace=[82800000], \
+             retention=[7200000]",
+        ),
+        (
             "SET 'ksql.suppress.enabled'='false'; CREATE TABLE t AS SELECT k, COUNT(*) FROM pages
              WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY k EMIT FINAL;",
             "Suppression is currently disabled.",

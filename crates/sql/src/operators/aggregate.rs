@@ -85,12 +85,18 @@ impl Aggregates {
     /// The group of a row; `None` for rows of which a grouping expression is null.
     pub(super) fn group(&self, row: &[Value], log: &dyn ProcessingLog) -> Option<Row> {
         let column = |(index, column): (usize, &Evaluator)| {
-            let (fault, reason) = match column.try_value(row) {
-                Ok(Value::Null) => (format!("Group-by column with index {index} resolved to null."), String::new()),
+            const EXCLUDED: &str = "The source row will be excluded from the table.";
+            match column.try_value(row) {
+                Ok(Value::Null) => {
+                    let message = format!("Group-by column with index {index} resolved to null. {EXCLUDED}");
+                    log.record("Aggregate.GroupBy", &message);
+                }
                 Ok(value) => return value,
-                Err(reason) => (format!("Error calculating group-by column with index {index}."), format!(" {reason}")),
-            };
-            log.record("aggregate", &format!("{fault} The source row will be excluded from the table.{reason}"));
+                Err(cause) => {
+                    let message = format!("Error calculating group-by column with index {index}. {EXCLUDED}");
+                    log.failed("Aggregate.GroupBy", &message, &cause);
+                }
+            }
             Value::Null
         };
         let group: Row = self.key.iter().enumerate().map(column).collect();

@@ -17,6 +17,16 @@ pub struct Evaluator {
     text: Arc<str>,
     computation: Computation,
     reads: Option<Arc<[usize]>>,
+    failure: Option<Arc<Failure>>,
+}
+
+/// What the processing log says of an expression that has no value for a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The step of the query that computes it.
+    pub step: &'static str,
+    /// What failed.
+    pub message: String,
 }
 
 #[derive(Clone)]
@@ -29,7 +39,12 @@ impl Evaluator {
     /// Of a function; `text` is the expression as messages show it.
     pub fn new(value_type: Option<SqlType>, text: &str, evaluate: Arc<Evaluate>) -> Self {
         let computation = Computation::Function(evaluate);
-        Evaluator { value_type, text: Arc::from(text), computation, reads: None }
+        Evaluator { value_type, text: Arc::from(text), computation, reads: None, failure: None }
+    }
+
+    /// The same, of whose failures the log says this.
+    pub fn failing(self, step: &'static str, message: String) -> Self {
+        Evaluator { failure: Some(Arc::new(Failure { step, message })), ..self }
     }
 
     /// The same, of which is known that it looks at no other columns than these.
@@ -53,15 +68,18 @@ impl Evaluator {
     /// The column at `position` of rows.
     pub fn column(position: usize, value_type: SqlType, name: &str) -> Self {
         let computation = Computation::Column(position);
-        Evaluator { value_type: Some(value_type), text: Arc::from(name), computation, reads: None }
+        Evaluator { value_type: Some(value_type), text: Arc::from(name), computation, reads: None, failure: None }
     }
 
     /// The value for `row`; null when it cannot be computed, which is logged.
     pub fn value(&self, row: &[Value], log: &dyn ProcessingLog) -> Value {
         match self.try_value(row) {
             Ok(value) => value,
-            Err(message) => {
-                log.record("expression", &format!("Error computing expression {}: {message}", self.text));
+            Err(cause) => {
+                match self.failure.as_deref() {
+                    Some(Failure { step, message }) => log.failed(step, message, &cause),
+                    None => log.failed("Project", &format!("Error computing expression {}", self.text), &cause),
+                }
                 Value::Null
             }
         }

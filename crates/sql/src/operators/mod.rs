@@ -129,6 +129,11 @@ pub trait ProcessingLog: Send + Sync {
     /// Reports a message.
     fn record(&self, logger: &str, message: &str);
 
+    /// Reports what failed, and why.
+    fn failed(&self, logger: &str, message: &str, cause: &str) {
+        self.record(logger, &format!("{message}: {cause}"));
+    }
+
     /// Reports a record that is skipped since its key or its value cannot be read.
     fn undecodable(&self, record: &Undecodable<'_>) {
         self.record("deserializer", &format!("{}: {}", record.topic, record.message));

@@ -69,8 +69,12 @@ pub fn compile_for(
 ) -> Result<Evaluator, StatementError> {
     let scope = scope(row, purpose, settings);
     let compiled = scope.compile(expression)?;
-    let evaluator = evaluator(compiled, &expression.to_string(), purpose.on_failure());
-    Ok(evaluator.reading(columns(expression, &scope)))
+    let text = expression.to_string();
+    let evaluator = evaluator(compiled, &text, purpose.on_failure()).reading(columns(expression, &scope));
+    Ok(match purpose {
+        Purpose::SelectKey => evaluator.failing("PartitionBy", format!("Error computing new key from expression {text}")),
+        _ => evaluator,
+    })
 }
 
 /// Makes a predicate ready; `ROWTIME` and the bounds of windows may be compared with text.
@@ -86,8 +90,10 @@ pub fn compile_condition(
     let condition = rewrite_time_comparisons(expression)?;
     let scope = scope(row, Purpose::Predicate, settings);
     let compiled = scope.compile_condition(clause, &condition)?;
-    let evaluator = evaluator(compiled, &expression.to_string(), Purpose::Predicate.on_failure());
-    Ok(evaluator.reading(columns(&condition, &scope)))
+    let text = expression.to_string();
+    let evaluator = evaluator(compiled, &text, Purpose::Predicate.on_failure()).reading(columns(&condition, &scope));
+    let step = if clause == "HAVING" { "Aggregate.HavingFilter" } else { "WhereFilter" };
+    Ok(evaluator.failing(step, format!("Error evaluating predicate {text}")))
 }
 
 /// The positions of the columns that an expression names. Parameters of lambdas may be taken for columns.

@@ -123,7 +123,9 @@ pub fn project(
         let make = if is_key { Column::key } else { Column::value };
         selected.push(make(column.name.clone(), column_type));
         if sink.is_none() || !is_key {
-            evaluators.push(evaluator);
+            let (text, index) = (evaluator.text(), evaluators.len());
+            let message = format!("Error computing expression {text} for column {} with index {index}", column.name);
+            evaluators.push(evaluator.failing("Project", message));
         }
     }
     check_names(&selected, sink.is_some())?;

@@ -94,7 +94,7 @@ impl SourceReader {
                 )));
             }
             Err(message) => {
-                log.record("timestamp", &format!("Failed to extract timestamp from row: {message}"));
+                log.failed("KsqlTopic.Source", "Failed to extract timestamp from row", &message);
                 return Ok(None);
             }
         };
