@@ -72,7 +72,9 @@ pub fn compile_for(
     let text = expression.to_string();
     let evaluator = evaluator(compiled, &text, purpose.on_failure()).reading(columns(expression, &scope));
     Ok(match purpose {
-        Purpose::SelectKey => evaluator.failing("PartitionBy", format!("Error computing new key from expression {text}")),
+        Purpose::SelectKey => {
+            evaluator.failing("PartitionBy", format!("Error computing new key from expression {text}"))
+        }
         _ => evaluator,
     })
 }
