@@ -169,7 +169,7 @@ impl ProcessingLog for QueryLog {
         self.topic.add(&self.logger(logger), 1, error);
     }
 
-    fn failed(&self, logger: &str, message: &str, cause: &str) {
+    fn failure(&self, logger: &str, message: &str, cause: &str) {
         self.status.statistics.unprocessed();
         tracing::debug!(query = self.query, logger, "{message}: {cause}");
         let error = || json!({ "errorMessage": message, "record": null, "cause": [cause] });
@@ -221,7 +221,7 @@ mod tests {
         let (entries, mut written) = mpsc::channel(1);
         let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows: false, is_written: true });
         let log = QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic };
-        log.failed("Project", "Error computing expression (A / 0) for column B with index 0", "/ by zero");
+        log.failure("Project", "Error computing expression (A / 0) for column B with index 0", "/ by zero");
         let entry = written.try_recv().unwrap();
         assert_eq!(entry["logger"], "processing.CSAS_A_1.Project");
         assert_eq!(entry["message"]["recordProcessingError"]["cause"], json!(["/ by zero"]));

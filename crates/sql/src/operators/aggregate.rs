@@ -94,7 +94,7 @@ impl Aggregates {
                 Ok(value) => return value,
                 Err(cause) => {
                     let message = format!("Error calculating group-by column with index {index}. {EXCLUDED}");
-                    log.failed("Aggregate.GroupBy", &message, &cause);
+                    log.failure("Aggregate.GroupBy", &message, &cause);
                 }
             }
             Value::Null

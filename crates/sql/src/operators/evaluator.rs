@@ -77,8 +77,8 @@ impl Evaluator {
             Ok(value) => value,
             Err(cause) => {
                 match self.failure.as_deref() {
-                    Some(Failure { step, message }) => log.failed(step, message, &cause),
-                    None => log.failed("Project", &format!("Error computing expression {}", self.text), &cause),
+                    Some(Failure { step, message }) => log.failure(step, message, &cause),
+                    None => log.failure("Project", &format!("Error computing expression {}", self.text), &cause),
                 }
                 Value::Null
             }

@@ -130,7 +130,7 @@ pub trait ProcessingLog: Send + Sync {
     fn record(&self, logger: &str, message: &str);
 
     /// Reports what failed, and why.
-    fn failed(&self, logger: &str, message: &str, cause: &str) {
+    fn failure(&self, logger: &str, message: &str, cause: &str) {
         self.record(logger, &format!("{message}: {cause}"));
     }
 

@@ -94,7 +94,7 @@ impl SourceReader {
                 )));
             }
             Err(message) => {
-                log.failed("KsqlTopic.Source", "Failed to extract timestamp from row", &message);
+                log.failure("KsqlTopic.Source", "Failed to extract timestamp from row", &message);
                 return Ok(None);
             }
         };
