@@ -122,6 +122,7 @@ fn what_is_not_there_has_its_own_answers() {
         ("EXTRACTJSONFIELD('{\"a\": null}', '$.a')", "null"),
         ("LEN(EXTRACTJSONFIELD('{\"a\": null}', '$.a'))", "4"),
         ("FORMAT_TIMESTAMP(FROM_UNIXTIME(0), 'z VV')", "GMT GMT"),
+        ("MASK('ÄäⅣ٣½')", "Xx-n-"),
     ]);
 }
 

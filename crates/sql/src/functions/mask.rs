@@ -1,5 +1,9 @@
 //! Functions that hide the characters of texts.
 
+use std::sync::LazyLock;
+
+use fancy_regex::Regex;
+
 use super::{Call, Category, Registry};
 use crate::expression::EvalError;
 use crate::value::Value;
@@ -95,14 +99,22 @@ fn masks(c: &Call<'_>, at: usize) -> Result<Masks, EvalError> {
 }
 
 fn mask_of(c: char, masks: &Masks) -> char {
-    let kind = if c.is_uppercase() {
-        0
-    } else if c.is_lowercase() {
-        1
-    } else if c.is_numeric() {
-        2
+    masks[kind(c)].unwrap_or(c)
+}
+
+/// Which mask hides a character: by its general category, so that Roman numerals and fractions are of the rest.
+fn kind(c: char) -> usize {
+    static CATEGORIES: LazyLock<[Option<Regex>; 3]> =
+        LazyLock::new(|| ["^\\p{Lu}", "^\\p{Ll}", "^\\p{Nd}"].map(|category| Regex::new(category).ok()));
+    let ascii = [c.is_ascii_uppercase(), c.is_ascii_lowercase(), c.is_ascii_digit()];
+    let found = if c.is_ascii() {
+        ascii.into_iter().position(|is| is)
     } else {
-        3
+        let text = c.encode_utf8(&mut [0; 4]).to_owned();
+        let is = |category: &Option<Regex>| {
+            category.as_ref().is_some_and(|category| category.is_match(&text).unwrap_or(false))
+        };
+        CATEGORIES.iter().position(is)
     };
-    masks[kind].unwrap_or(c)
+    found.unwrap_or(3)
 }

@@ -190,9 +190,7 @@ fn double(c: &Call<'_>, mode: fn(&BigDecimal) -> RoundingMode) -> Result<Value, 
 /// The type of a decimal without its fraction.
 fn whole_type(arguments: &[Option<SqlType>]) -> Result<SqlType, String> {
     match arguments.first() {
-        Some(Some(SqlType::Decimal(decimal))) => {
-            Ok(SqlType::Decimal(DecimalType { precision: decimal.whole_digits().max(1), scale: 0 }))
-        }
+        Some(Some(SqlType::Decimal(decimal))) => SqlType::decimal(decimal.whole_digits(), 0).map_err(|error| error.0),
         _ => Err("The argument must be a DECIMAL".to_owned()),
     }
 }
