@@ -246,10 +246,19 @@ fn check_topic(
 mod tests {
     use super::*;
 
-    #[test]
-    fn formats_take_refuse_and_register_what_they_should() {
-        let outcomes = run_file("formats", include_str!("../../tests/cases/formats.json"));
+    fn check(file: &str, text: &str) {
+        let outcomes = run_file(file, text);
         let failures: Vec<_> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
         assert!(!outcomes.is_empty() && failures.is_empty(), "{failures:?}");
+    }
+
+    #[test]
+    fn formats_take_refuse_and_register_what_they_should() {
+        check("formats", include_str!("../../tests/cases/formats.json"));
+    }
+
+    #[test]
+    fn functions_take_refuse_and_give_what_they_should() {
+        check("functions", include_str!("../../tests/cases/functions.json"));
     }
 }
