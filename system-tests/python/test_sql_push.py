@@ -300,7 +300,7 @@ def test_the_first_line_that_is_no_record_ends_the_stream(sql):
         assert second == {"status": "error", "seq": 1, "error_code": 40000, "message": message}
     status, answer = inserted(sql, {"target": "`STOPPED`"}, good, good, accept=JSON)
     assert answer.json() == [{"status": "ok", "seq": 0}, {"status": "ok", "seq": 1}]
-    assert len(sql.query("SELECT n FROM stopped;")[0]) == 7
+    assert len(sql.query("SELECT n FROM stopped;")[0]) == 8
 
 
 def test_targets_that_take_no_rows(sql):
@@ -345,9 +345,8 @@ def test_a_client_that_does_not_read_acknowledgements_is_not_read_on(sql):
     assert sql.query("SELECT n FROM unheard LIMIT 1;")[0] == [[0]]
 
 
-NO_STATEMENT = [b'{"sql": null}', b'{"queryId": {}}', b'{"target": []}']
+NO_STATEMENT = [b'{"sql": null}', b'{"sql": "SELECT * FROM s EMIT CHANGES;", "properties": 7}', b'{"queryId": {}}', b'{"target": []}']
 MALFORMED = [b"", b"{", b"[]", b"null", b"42", b"\xff\xfe", b'{"ksql": 5}', b'{"ksql": "SELECT"}',
-             b'{"sql": "SELECT * FROM s EMIT CHANGES;", "properties": 7}',
              b'{"ksql": "SELECT * FROM s EMIT CHANGES;", "streamsProperties": []}',
              b'{"ksql": "' + b"(" * 100_000 + b'"}', b"[" * 100_000]
 

@@ -36,6 +36,11 @@ impl Session {
         body
     }
 
+    /// The body of a request with a statement of the session itself, for the server to look at.
+    pub fn question(&self, statement: &str) -> Value {
+        json!({ "ksql": statement, "streamsProperties": {}, "sessionVariables": self.variables })
+    }
+
     /// Notes which command an answer tells of.
     pub fn note(&mut self, answer: &Value) {
         if let Some(number) = answer["commandSequenceNumber"].as_i64().filter(|number| *number >= 0) {
@@ -66,14 +71,15 @@ impl Session {
         match parse_one(&statement, &|_| None).map_err(|error| error.to_string())? {
             Statement::Set { name, value } => {
                 let before = self.properties.insert(name.clone(), value.clone());
-                let from = before.map(|before| format!(" from '{before}'")).unwrap_or_default();
-                Ok(Some(format!(
-                    "Successfully changed local property '{name}'{from} to '{value}'. Use the UNSET command to revert your change."
-                )))
+                let (from, hint) = match before {
+                    Some(before) => (format!(" from '{before}'"), ""),
+                    None => (String::new(), " Use the UNSET command to revert your change."),
+                };
+                Ok(Some(format!("Successfully changed local property '{name}'{from} to '{value}'.{hint}")))
             }
             Statement::Unset { name } => match self.properties.remove(&name) {
                 Some(before) => Ok(Some(format!("Successfully unset local property '{name}' (value was '{before}')."))),
-                None => Err(format!("Cannot unset local property '{name}' which was never set.")),
+                None => Err(format!("Cannot unset local property '{name}' which was never set in the first place")),
             },
             Statement::Define { name, value } => {
                 self.variables.insert(name.to_string(), value);
@@ -81,7 +87,7 @@ impl Session {
             }
             Statement::Undefine { name } => match self.variables.remove(&*name) {
                 Some(_) => Ok(None),
-                None => Err(format!("Cannot undefine variable '{name}' which was never defined.")),
+                None => Ok(Some(format!("Cannot undefine variable '{name}' which was never defined."))),
             },
             _ => Err("The shell does not execute this statement.".to_owned()),
         }
@@ -111,8 +117,9 @@ mod tests {
         session.execute("SET 'auto.offset.reset' = '${where_from}';").unwrap();
         assert_eq!(session.offset_reset(), Some("earliest"));
         assert!(session.execute("SET 'a' = '${nothing}';").is_err());
-        session.execute("UNDEFINE where_from;").unwrap();
-        assert!(session.execute("UNDEFINE where_from;").is_err());
+        assert_eq!(session.execute("UNDEFINE where_from;"), Ok(None));
+        let told = session.execute("UNDEFINE where_from;").unwrap().unwrap();
+        assert!(told.ends_with("which was never defined."), "{told}");
     }
 
     #[test]

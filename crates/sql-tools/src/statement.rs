@@ -71,6 +71,11 @@ impl Kind {
     }
 }
 
+/// Whether the statement is a `SET`.
+pub fn sets_property(statement: &str) -> bool {
+    tokenize(statement).first().and_then(word_of) == Some("SET")
+}
+
 /// Whether the statement starts a query that writes a topic from then on.
 pub fn starts_query(statement: &str) -> bool {
     let tokens = tokenize(statement);

@@ -22,7 +22,7 @@ pub enum Command {
     Output(Option<Format>),
     /// `server`, `server 'url'`
     Server(Option<String>),
-    /// `request pipelining`, `request pipelining on`
+    /// `request-pipelining`, `request-pipelining on`
     Pipelining(Option<bool>),
     /// `set cli column-width 10`; 0 is as usual
     ColumnWidth(usize),
@@ -43,7 +43,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("help", "Shows this text."),
     ("history", "Shows what has been typed before; the arrow keys bring it back."),
     ("output [JSON|TABULAR]", "Shows or sets how results are printed."),
-    ("request pipelining [ON|OFF]", "Shows or sets whether statements go out before those ahead are done everywhere."),
+    ("request-pipelining [ON|OFF]", "Shows or sets whether statements go out before those ahead are done everywhere."),
     ("run script '<file>'", "Executes the statements of a file."),
     ("server ['<url>']", "Shows the server, or goes to another one."),
     ("set cli column-width <n>", "Makes the cells of rows that wide; 0 shares out the terminal."),
@@ -72,8 +72,12 @@ pub fn parse(line: &str) -> Option<Result<Command, String>> {
         }
         ["server"] => Command::Server(None),
         ["server", _] => Command::Server(Some(unquoted(behind(line, 1)))),
-        ["request", "pipelining"] => Command::Pipelining(None),
-        ["request", "pipelining", switch] => return Some(on_or_off(switch).map(|on| Command::Pipelining(Some(on)))),
+        ["request-pipelining"] | ["request", "pipelining"] => Command::Pipelining(None),
+        ["request-pipelining", switch] | ["request", "pipelining", switch] => {
+            return Some(on_or_off(switch).map(|on| Command::Pipelining(Some(on))).map_err(|_| {
+                format!("Invalid request-pipelining setting: {switch}. Valid options are 'ON' and 'OFF'.")
+            }));
+        }
         ["set", "cli", "column-width", number] => match unquoted(number).parse() {
             Ok(width) => Command::ColumnWidth(width),
             Err(_) => {
@@ -140,7 +144,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_told() {
-        for line in ["output xml", "set cli wrap maybe", "set cli column-width wide", "spool", "request pipelining yes"]
+        for line in ["output xml", "set cli wrap maybe", "set cli column-width wide", "spool", "request-pipelining yes"]
         {
             assert!(matches!(parse(line), Some(Err(_))), "{line}");
         }

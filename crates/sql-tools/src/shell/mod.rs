@@ -33,7 +33,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::client::{Access, ClientError, ServerInfo, SqlClient};
 use crate::session::Session;
-use crate::statement::{Kind, split, starts_query};
+use crate::statement::{Kind, sets_property, split, starts_query};
 use command::Command;
 use console::Console;
 use options::{Format, Options};
@@ -214,7 +214,7 @@ impl Shell {
                 prompt::Line::End => break,
             }
         }
-        self.console.line("Exiting ksql.");
+        self.console.line("Exiting ksqlDB.");
         Ok(Ok(()))
     }
 
@@ -264,16 +264,27 @@ impl Shell {
     fn statement(&mut self, statement: &str) -> Done {
         match Kind::of(statement) {
             Kind::Statement => self.ask(statement),
-            Kind::Session => match self.session.execute(statement) {
-                Ok(told) => {
-                    if let Some(told) = told {
-                        self.console.line(&told);
-                    }
-                    Ok(())
-                }
-                Err(mistake) => self.fail(&mistake),
-            },
+            Kind::Session => self.remember(statement),
             kind => self.query(statement, kind),
+        }
+    }
+
+    /// Executes a statement of the session. The server has to take a property first, for it would refuse every request with
+    /// one that it does not.
+    fn remember(&mut self, statement: &str) -> Done {
+        if sets_property(statement) {
+            let (client, request) = (self.client.clone(), self.session.question(statement));
+            let answered = self.waiting(move || client.statements(&request)).ok_or(Stop::Interrupted)?;
+            answered.map_err(|error| self.refused(&error))?;
+        }
+        match self.session.execute(statement) {
+            Ok(told) => {
+                if let Some(told) = told {
+                    self.console.line(&told);
+                }
+                Ok(())
+            }
+            Err(mistake) => self.fail(&mistake),
         }
     }
 
@@ -379,7 +390,7 @@ impl Shell {
             Command::Exit => return Err(Stop::Exit),
             Command::History => {
                 for (index, text) in std::mem::take(&mut self.typed).iter().enumerate() {
-                    self.console.line(&format!("{:>5}: {text}", index + 1));
+                    self.console.line(&format!("{:>4}: {text}", index + 1));
                     self.typed.push(text.clone());
                 }
             }
@@ -399,7 +410,7 @@ impl Shell {
             }
             Command::Pipelining(Some(on)) => {
                 self.session.pipelining = on;
-                self.console.line(&format!("Request-pipelining configuration: {}", on_off(on)));
+                self.console.line(&format!("request-pipelining configuration is now {}", on_off(on)));
             }
             Command::ColumnWidth(width) => self.console.cell_width = (width > 0).then_some(width),
             Command::Wrap(on) => self.console.wrap = on,

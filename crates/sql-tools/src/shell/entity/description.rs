@@ -1,5 +1,7 @@
 //! What `DESCRIBE` and `EXPLAIN` answer.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::{sql_type, string};
@@ -14,9 +16,9 @@ fn property(name: &str, value: &str) -> String {
     format!("{} : {value}", padded(name, NAME_WIDTH))
 }
 
-/// A heading over a line of dashes.
-fn section(title: &str) -> String {
-    format!("\n{title}\n{}", "-".repeat(title.len()))
+/// A heading over a line of so many dashes.
+fn section(title: &str, dashes: usize) -> String {
+    format!("\n{}\n{}", padded(title, NAME_WIDTH), padded(&"-".repeat(dashes), NAME_WIDTH))
 }
 
 /// A stream or table.
@@ -29,30 +31,29 @@ pub fn source(source: &Value) -> String {
     }
     let timestamp = string(&source["timestamp"]);
     let timestamp = if timestamp.is_empty() { "Not set - using <ROWTIME>".to_owned() } else { timestamp };
-    let topic = format!(
-        "{} (partitions: {}, replication: {})",
-        string(&source["topic"]),
-        string(&source["partitions"]),
-        string(&source["replication"])
-    );
     lines.push(property("Type", &string(&source["type"])));
-    if let Some(window) = source["windowType"].as_str() {
-        lines.push(property("Window type", window));
-    }
     lines.push(property("Timestamp field", &timestamp));
     lines.push(property("Key format", &string(&source["keyFormat"])));
     lines.push(property("Value format", &string(&source["valueFormat"])));
-    lines.push(property("Kafka topic", &topic));
+    lines.extend(topic(source));
     lines.push(property("Statement", &string(&source["statement"])));
     lines.push(String::new());
     lines.push(fields(source));
     let kind = string(&source["type"]);
-    names_of(&mut lines, &source["sourceConstraints"], "Sources that have a DROP constraint on this source");
+    names_of(&mut lines, &source["sourceConstraints"], "Sources that have a DROP constraint on this source", 50, None);
     queries(&mut lines, &source["readQueries"], &format!("Queries that read from this {kind}"));
     queries(&mut lines, &source["writeQueries"], &format!("Queries that write from this {kind}"));
     statistics(&mut lines, source);
     consumer_groups(&mut lines, &source["queryOffsetSummaries"]);
     lines.join("\n")
+}
+
+/// The topic; how large it is only where that is known.
+fn topic(source: &Value) -> Option<String> {
+    let name = string(&source["topic"]);
+    let size = format!(" (partitions: {}, replication: {})", source["partitions"], source["replication"]);
+    let size = if source["partitions"].as_i64() == Some(0) { String::new() } else { size };
+    (!name.is_empty()).then(|| property("Kafka topic", &format!("{name}{size}")))
 }
 
 fn fields(source: &Value) -> String {
@@ -82,11 +83,12 @@ fn column_type(field: &Value, source: &Value) -> String {
     format!("{} {kind}", padded(&base, TYPE_WIDTH))
 }
 
-fn names_of(lines: &mut Vec<String>, names: &Value, title: &str) {
+fn names_of(lines: &mut Vec<String>, names: &Value, title: &str, dashes: usize, hint: Option<&str>) {
     let names: Vec<String> = names.as_array().into_iter().flatten().map(string).collect();
     if !names.is_empty() {
-        lines.push(section(title));
+        lines.push(section(title, dashes));
         lines.extend(names);
+        lines.extend(hint.map(|hint| format!("\n{hint}")));
     }
 }
 
@@ -95,26 +97,35 @@ fn queries(lines: &mut Vec<String>, queries: &Value, title: &str) {
     if queries.is_empty() {
         return;
     }
-    lines.push(section(title));
+    lines.push(section(title, 35));
     for query in queries {
-        let text = string(&query["queryString"]);
+        let text = string(&query["queryString"]).split_whitespace().collect::<Vec<_>>().join(" ");
         lines.push(format!("{} ({}) : {text}", string(&query["id"]), string(&query["state"])));
     }
     lines.push("\nFor query topology and execution plan please run: EXPLAIN <QueryId>".to_owned());
 }
 
+/// What is counted: of each server, or of this one alone.
 fn statistics(lines: &mut Vec<String>, source: &Value) {
-    lines.push(section("Local runtime statistics"));
-    for name in ["statistics", "errorStats"] {
-        let text = string(&source[name]);
-        if !text.is_empty() {
-            lines.push(text);
-        }
+    let counted = ["clusterStatistics", "clusterErrorStats"].map(|member| source[member].as_array());
+    let mut rows: Vec<Vec<String>> = counted.into_iter().flatten().flatten().map(statistic).collect();
+    if rows.is_empty() {
+        lines.push(section("Local runtime statistics", 24));
+        lines.extend(["statistics", "errorStats"].map(|name| string(&source[name])));
+    } else {
+        rows.sort();
+        lines.push(section("Runtime statistics by host", 25));
+        lines.push(Table::with_rows(&["Host", "Metric", "Value", "Last Message"], rows).render());
     }
     lines.push(format!(
         "(Statistics of the local KSQL server interaction with the Kafka topic {})",
         string(&source["topic"])
     ));
+}
+
+fn statistic(counted: &Value) -> Vec<String> {
+    let value = format!("{:10.0}", counted["value"].as_f64().unwrap_or_default());
+    vec![string(&counted["host"]), string(&counted["name"]), value, string(&counted["timestamp"])]
 }
 
 fn consumer_groups(lines: &mut Vec<String>, summaries: &Value) {
@@ -126,6 +137,9 @@ fn consumer_groups(lines: &mut Vec<String>, summaries: &Value) {
     for summary in summaries {
         lines.push(String::new());
         lines.push(property("Consumer Group", &string(&summary["groupId"])));
+        if summary["topicSummaries"].as_array().is_none_or(Vec::is_empty) {
+            lines.push("<no offsets committed by this group yet>".to_owned());
+        }
         for topic in summary["topicSummaries"].as_array().into_iter().flatten() {
             lines.push(String::new());
             lines.push(property("Kafka topic", &string(&topic["kafkaTopic"])));
@@ -145,48 +159,54 @@ fn consumer_groups(lines: &mut Vec<String>, summaries: &Value) {
 
 /// A query.
 pub fn query(query: &Value) -> String {
-    let mut lines = vec![
-        property("ID", &string(&query["id"])),
-        property("Query Type", &string(&query["queryType"])),
-        property("SQL", &string(&query["statementText"])),
-    ];
+    let mut lines = vec![property("ID", &string(&query["id"])), property("Query Type", &string(&query["queryType"]))];
+    let text = string(&query["statementText"]);
+    if !text.is_empty() {
+        lines.push(property("SQL", &text));
+    }
     let hosts = query["ksqlHostQueryStatus"].as_object().into_iter().flatten();
     let hosts: Vec<String> = hosts.map(|(host, state)| format!("{host}={}", string(state))).collect();
     if !hosts.is_empty() {
         lines.push(property("Host Query Status", &format!("{{{}}}", hosts.join(", "))));
     }
     lines.push(String::new());
-    lines.push(fields(query));
-    names_of(&mut lines, &query["sources"], "Sources that this query reads from: ");
-    names_of(&mut lines, &query["sinks"], "Sinks that this query writes to: ");
+    if query["fields"].as_array().is_some_and(|fields| !fields.is_empty()) {
+        lines.push(fields(query));
+    }
+    let hint = "For source description please run: DESCRIBE [EXTENDED] <SourceId>";
+    names_of(&mut lines, &query["sources"], "Sources that this query reads from: ", 35, Some(hint));
+    let hint = "For sink description please run: DESCRIBE [EXTENDED] <SinkId>";
+    names_of(&mut lines, &query["sinks"], "Sinks that this query writes to: ", 35, Some(hint));
     for (member, title) in [("executionPlan", "Execution plan"), ("topology", "Processing topology")] {
         let text = string(&query[member]);
         if !text.is_empty() {
-            lines.push(section(&padded(title, NAME_WIDTH)));
+            lines.push(section(title, title.len()));
             lines.push(text.trim_end().to_owned());
         }
     }
-    let overridden: Vec<Vec<String>> = query["overriddenProperties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| vec![name.clone(), string(value)])
-        .collect();
-    if !overridden.is_empty() {
-        lines.push(section("Overridden Properties"));
-        lines.push(Table::with_rows(&["Property", "Value"], overridden).render());
-    }
-    let errors: Vec<Vec<String>> = query["queryErrors"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|error| ["timestamp", "type", "errorMessage"].iter().map(|name| string(&error[*name])).collect())
-        .collect();
-    if !errors.is_empty() {
-        lines.push(section("Query Errors"));
-        lines.push(Table::with_rows(&["Timestamp", "Type", "Message"], errors).render());
+    overridden(&mut lines, &query["overriddenProperties"]);
+    lines.push(String::new());
+    for error in query["queryErrors"].as_array().into_iter().flatten() {
+        lines.push(property("Error Date", &date(error["timestamp"].as_i64().unwrap_or_default())));
+        lines.push(property("Error Details", &string(&error["errorMessage"])));
+        lines.push(property("Error Type", &string(&error["type"])));
     }
     lines.join("\n")
+}
+
+/// A time of here.
+fn date(milliseconds: i64) -> String {
+    let time = Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %I:%M:%S,%3f (%Z)").to_string()
+}
+
+fn overridden(lines: &mut Vec<String>, properties: &Value) {
+    let rows = properties.as_object().into_iter().flatten();
+    let rows: Vec<Vec<String>> = rows.map(|(name, value)| vec![name.clone(), string(value)]).collect();
+    if !rows.is_empty() {
+        lines.push(section("Overridden Properties", 21));
+        lines.push(Table::with_rows(&["Property", "Value"], rows).render());
+    }
 }
 
 /// A connector and its tasks.
@@ -203,18 +223,18 @@ pub fn connector(entity: &Value) -> String {
     if !trace.is_empty() {
         lines.push(property("Trace", &trace));
     }
-    let tasks = status["tasks"].as_array().into_iter().flatten();
-    let tasks = tasks.map(|task| ["id", "state", "trace"].iter().map(|name| string(&task[*name])).collect());
-    lines.push(String::new());
-    lines.push(Table::with_rows(&["Task ID", "State", "Error Trace"], tasks).render());
+    let tasks = status["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !tasks.is_empty() {
+        let rows = tasks.iter().map(|task| ["id", "state", "trace"].iter().map(|name| string(&task[*name])).collect());
+        lines.push(String::new());
+        lines.push(Table::with_rows(&["Task ID", "State", "Error Trace"], rows).render());
+    }
     let sources = entity["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !sources.is_empty() {
-        let names = ["name", "topic", "type", "keyFormat", "valueFormat"];
+        let names = ["name", "topic", "type"];
         let rows = sources.iter().map(|source| names.iter().map(|name| string(&source[*name])).collect());
         lines.push(String::new());
-        lines.push(
-            Table::with_rows(&["KSQL Source Name", "Kafka Topic", "Type", "Key Format", "Value Format"], rows).render(),
-        );
+        lines.push(Table::with_rows(&["KSQL Source Name", "Kafka Topic", "Type"], rows).render());
     }
     let topics = entity["topics"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !topics.is_empty() {

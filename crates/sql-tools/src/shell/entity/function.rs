@@ -30,7 +30,10 @@ pub fn described(entity: &Value) -> String {
         lines.push(String::new());
         lines.push(format!("\t{}", property("Variation", &format!("{name}({})", signature.join(", ")))));
         lines.push(format!("\t{}", property("Returns", &string(&variation["returnType"]))));
-        lines.push(format!("\t{}", property("Description", &string(&variation["description"]))));
+        let description = string(&variation["description"]);
+        if !description.is_empty() {
+            lines.push(format!("\t{}", property("Description", &description)));
+        }
         for argument in arguments {
             let description = string(&argument["description"]);
             if !description.is_empty() {

@@ -57,7 +57,11 @@ pub fn topics(entity: &Value, extended: bool) -> String {
         .map(|topic| {
             let replicas: Vec<String> = members(topic, "replicaInfo").map(string).collect();
             let all_the_same = replicas.windows(2).all(|pair| pair[0] == pair[1]);
-            let shown = if all_the_same { replicas.first().cloned().unwrap_or_default() } else { replicas.join(", ") };
+            let shown = if all_the_same {
+                replicas.first().map_or("0", String::as_str).to_owned()
+            } else {
+                replicas.join(", ")
+            };
             let mut row = vec![string(&topic["name"]), replicas.len().to_string(), shown];
             if extended {
                 row.extend(cells(topic, &["consumerCount", "consumerGroupCount"]));
@@ -85,7 +89,8 @@ pub fn properties(entity: &Value) -> String {
                 } else {
                     "SERVER"
                 };
-                vec![name, string(&property["scope"]), override_by.to_owned(), string(&property["value"])]
+                let value = if property["value"].is_null() { "NULL".to_owned() } else { string(&property["value"]) };
+                vec![name, string(&property["scope"]), override_by.to_owned(), value]
             })
             .collect(),
         // Servers of long ago answer an object.
@@ -99,11 +104,18 @@ pub fn properties(entity: &Value) -> String {
     Table::with_rows(&headings, rows).render()
 }
 
-/// Functions.
+/// Functions, one category after the other.
 pub fn functions(entity: &Value) -> String {
-    let mut rows: Vec<Vec<String>> =
-        members(entity, "functions").map(|function| cells(function, &["name", "category"])).collect();
-    rows.sort();
+    let mut functions: Vec<Vec<String>> =
+        members(entity, "functions").map(|function| cells(function, &["category", "name"])).collect();
+    functions.sort();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for function in functions {
+        if rows.last().is_some_and(|last| last[1] != function[0]) {
+            rows.push(vec![" ".to_owned(), " ".to_owned()]);
+        }
+        rows.push(function.into_iter().rev().collect());
+    }
     let table = Table::with_rows(&["Function Name", "Category"], rows).render();
     format!("{table}\nFor detailed information about a function, run: DESCRIBE FUNCTION <Function Name>;")
 }
@@ -123,14 +135,22 @@ pub fn variables(entity: &Value) -> String {
     Table::with_rows(&["Variable Name", "Value"], rows).render()
 }
 
+/// `SOURCE` or `SINK`.
+fn kind(connector: &Value) -> String {
+    connector["type"].as_str().map_or_else(|| "UNKNOWN".to_owned(), str::to_uppercase)
+}
+
 /// Connectors.
 pub fn connectors(entity: &Value) -> String {
-    let rows = members(entity, "connectors").map(|connector| cells(connector, &["name", "type", "className", "state"]));
+    let rows = members(entity, "connectors").map(|connector| {
+        vec![string(&connector["name"]), kind(connector), string(&connector["className"]), string(&connector["state"])]
+    });
     Table::with_rows(&["Connector Name", "Type", "Class", "Status"], rows).render()
 }
 
 /// Kinds of connectors.
 pub fn connector_plugins(entity: &Value) -> String {
-    let rows = members(entity, "connectorPlugins").map(|plugin| cells(plugin, &["className", "type", "version"]));
+    let rows = members(entity, "connectorPlugins")
+        .map(|plugin| vec![string(&plugin["className"]), kind(plugin), string(&plugin["version"])]);
     Table::with_rows(&["Class", "Type", "Version"], rows).render()
 }

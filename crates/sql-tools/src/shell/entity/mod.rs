@@ -19,9 +19,12 @@ pub fn render(entity: &Value) -> String {
 
 fn by_type(entity: &Value) -> String {
     match entity["@type"].as_str().unwrap_or_default() {
-        "currentStatus" => Table::message(&string(&entity["commandStatus"]["message"])),
+        "currentStatus" => {
+            let message = string(&entity["commandStatus"]["message"]);
+            Table::message(message.lines().next().unwrap_or_default())
+        }
         "warning_entity" => Table::message(&string(&entity["message"])),
-        "terminate_query" => Table::message(&format!("Query {} was terminated", string(&entity["queryId"]))),
+        "terminate_query" => Table::message(&format!("Terminated query \"{}\"", string(&entity["queryId"]))),
         "streams" => listing::sources(entity, "streams", "Stream Name"),
         "tables" => listing::sources(entity, "tables", "Table Name"),
         "queries" => listing::queries(entity),
@@ -47,13 +50,12 @@ fn by_type(entity: &Value) -> String {
             all.map(description::query).collect::<Vec<_>>().join("\n\n")
         }
         "describe_function" => function::described(entity),
-        "assert_topic" => Table::message(&asserted("Topic", &string(&entity["topicName"]), entity)),
+        "assert_topic" => asserted("Topic", &string(&entity["topicName"]), entity),
         "assert_schema" => {
-            let parts = [("subject", "subject name"), ("id", "id")];
-            let given = parts.iter().filter(|(member, _)| !entity[*member].is_null());
-            let words: Vec<String> =
-                given.map(|(member, name)| format!("{name} {}", string(&entity[*member]))).collect();
-            Table::message(&asserted("Schema with", &words.join(" and "), entity))
+            let parts = ["subject", "id"];
+            let given = parts.iter().filter(|member| !entity[**member].is_null());
+            let words: Vec<String> = given.map(|member| format!("{member} {}", string(&entity[*member]))).collect();
+            asserted("Schema with", &words.join(" "), entity)
         }
         _ => pretty(entity),
     }
@@ -61,7 +63,7 @@ fn by_type(entity: &Value) -> String {
 
 fn asserted(what: &str, which: &str, entity: &Value) -> String {
     let verb = if entity["exists"] == false { "does not exist" } else { "exists" };
-    format!("{what} {which} {verb}")
+    format!("{what} {which} {verb}.")
 }
 
 /// An answer as JSON over several lines.

@@ -64,7 +64,7 @@ fn who_has_set_a_property_is_told() {
     let rows: Vec<&str> = text.lines().skip(2).take(3).map(str::trim_end).collect();
     assert_eq!(rows[0], " a        | KSQL  | SESSION          | 1");
     assert_eq!(rows[1], " b        | KSQL  |                  | 2");
-    assert_eq!(rows[2], " c        | KAFKA | SERVER           |");
+    assert_eq!(rows[2], " c        | KAFKA | SERVER           | NULL");
 }
 
 #[test]
