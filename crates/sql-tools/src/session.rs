@@ -116,7 +116,9 @@ mod tests {
         session.execute("DEFINE where_from = 'earliest';").unwrap();
         session.execute("SET 'auto.offset.reset' = '${where_from}';").unwrap();
         assert_eq!(session.offset_reset(), Some("earliest"));
-        assert!(session.execute("SET 'a' = '${nothing}';").is_err());
+        session.execute("SET 'a' = '${nothing}';").unwrap();
+        assert_eq!(session.properties["a"], "${nothing}");
+        assert!(session.execute("DEFINE a = ${nothing};").is_err());
         assert_eq!(session.execute("UNDEFINE where_from;"), Ok(None));
         let told = session.execute("UNDEFINE where_from;").unwrap().unwrap();
         assert!(told.ends_with("which was never defined."), "{told}");
