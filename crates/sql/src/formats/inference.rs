@@ -25,27 +25,34 @@ pub struct Inferred {
 /// # Errors
 /// No such schema; a schema of another format; types that SQL does not have; several columns of a key.
 pub fn infer(spec: &FormatSpec, context: &CodecContext) -> Result<Inferred, FormatError> {
+    infer_for(spec, context, Some(&context.topic))
+}
+
+/// As [`infer`], for a statement that states this topic, or none.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_for(spec: &FormatSpec, context: &CodecContext, topic: Option<&str>) -> Result<Inferred, FormatError> {
     let found = match spec.schema_id {
         Some(id) => context.registry.by_id(id)?,
         None => context.registry.latest(&context.subject())?,
     };
-    let schema = found.ok_or_else(|| unknown(spec, context))?;
-    check_format(spec, context, &schema.schema)?;
+    let schema = found.ok_or_else(|| unknown(spec, context.side, topic))?;
+    let place = place(spec, topic);
+    check_format(spec, context.side, &place, &schema.schema)?;
     let fields =
         columns(spec, context.side, spec.unwraps(context.side), &schema.schema).map_err(|FormatError(reason)| {
             FormatError(format!(
-                "Unable to verify if the {} schema for {} is compatible with ksqlDB.\nReason: {reason}\n\nPlease see \
+                "Unable to verify if the {} schema for {place} is compatible with ksqlDB.\nReason: {reason}\n\nPlease see \
              https://github.com/confluentinc/ksql/issues/ to see if this particular reason is already known.\nIf not, \
              please log a new issue, including this full error message.\nSchema:{}",
                 context.side.name(),
-                place(spec, context),
                 schema.schema.canonical()
             ))
         })?;
     if context.side == Side::Key && fields.len() > 1 {
         return Err(FormatError(format!(
-            "The key schema for {} contains multiple columns, which is not supported by ksqlDB at this time.\nSchema:{}",
-            place(spec, context),
+            "The key schema for {place} contains multiple columns, which is not supported by ksqlDB at this time.\nSchema:{}",
             schema.schema.canonical()
         )));
     }
@@ -86,26 +93,36 @@ pub fn columns(
 }
 
 /// The topic and the id by which a schema is looked for.
-fn place(spec: &FormatSpec, context: &CodecContext) -> String {
-    let id = spec.schema_id.map(|id| format!(", schema id: {id}")).unwrap_or_default();
-    format!("topic: {}{id}", context.topic)
+fn place(spec: &FormatSpec, topic: Option<&str>) -> String {
+    let topic = topic.map(|topic| format!("topic: {topic}"));
+    let id = spec.schema_id.map(|id| format!("schema id: {id}"));
+    topic.into_iter().chain(id).collect::<Vec<_>>().join(", ")
 }
 
-fn unknown(spec: &FormatSpec, context: &CodecContext) -> FormatError {
-    let topic = &context.topic;
+fn unknown(spec: &FormatSpec, side: Side, topic: Option<&str>) -> FormatError {
+    const MORE_CAUSES: &str = "- Messages on the topic have not been serialized using a Confluent Schema Registry supported \
+         serializer\n\t-> See https://docs.confluent.io/current/schema-registry/docs/serializer-formatter.html\n- The schema \
+         is registered on a different instance of the Schema Registry\n\t-> Use the REST API to list available \
+         subjects\thttps://docs.confluent.io/current/schema-registry/docs/api.html#get--subjects\n- You do not have \
+         permissions to access the Schema Registry.\n\t-> See \
+         https://docs.confluent.io/current/schema-registry/docs/security.html";
+    let side = side.name();
     let id = spec.schema_id.map(|id| format!("Schema Id: {id}\n")).unwrap_or_default();
-    FormatError(format!(
-        "Schema for message {}s on topic '{topic}' does not exist in the Schema Registry.\nSubject: {}\n{id}Possible \
-         causes include:\n- The topic itself does not exist\n\t-> Use SHOW TOPICS; to check\n- Messages on the topic are \
-         not serialized using a format Schema Registry supports\n\t-> Use PRINT '{topic}' FROM BEGINNING; to verify\n- \
-         Messages on the topic have not been serialized using a Confluent Schema Registry supported serializer\n\t-> See \
-         https://docs.confluent.io/current/schema-registry/docs/serializer-formatter.html\n- The schema is registered on \
-         a different instance of the Schema Registry\n\t-> Use the REST API to list available subjects\t\
-         https://docs.confluent.io/current/schema-registry/docs/api.html#get--subjects\n- You do not have permissions to \
-         access the Schema Registry.\n\t-> See https://docs.confluent.io/current/schema-registry/docs/security.html",
-        context.side.name(),
-        context.subject()
-    ))
+    FormatError(match (topic, spec.schema_id) {
+        (None, Some(number)) => format!(
+            "Schema for message {side}s on schema id'{number} does not exist in the Schema Registry.\n{id}Possible causes \
+             include:\n- Schema Id Optional[{number}]\n{MORE_CAUSES}"
+        ),
+        (topic, _) => {
+            let topic = topic.unwrap_or_default();
+            format!(
+                "Schema for message {side}s on topic '{topic}' does not exist in the Schema Registry.\nSubject: \
+                 {topic}-{side}\n{id}Possible causes include:\n- The topic itself does not exist\n\t-> Use SHOW TOPICS; to \
+                 check\n- Messages on the topic are not serialized using a format Schema Registry supports\n\t-> Use PRINT \
+                 '{topic}' FROM BEGINNING; to verify\n{MORE_CAUSES}"
+            )
+        }
+    })
 }
 
 /// Refuses a schema of which it is not clear which of its messages is meant.
@@ -180,7 +197,7 @@ fn supported_type(field_type: &SqlType) -> Option<SqlType> {
     })
 }
 
-fn check_format(spec: &FormatSpec, context: &CodecContext, schema: &ParsedSchema) -> Result<(), FormatError> {
+fn check_format(spec: &FormatSpec, side: Side, place: &str, schema: &ParsedSchema) -> Result<(), FormatError> {
     let expected = match spec.format {
         Format::Avro => SchemaType::Avro,
         Format::JsonSr => SchemaType::Json,
@@ -191,14 +208,13 @@ fn check_format(spec: &FormatSpec, context: &CodecContext, schema: &ParsedSchema
     if actual == expected {
         return Ok(());
     }
-    let (title, property) = match context.side {
+    let (title, property) = match side {
         Side::Key => ("Key", "KEY_FORMAT"),
         Side::Value => ("Value", "VALUE_FORMAT"),
     };
     Err(FormatError(format!(
-        "{title} schema is not in the expected format. You may want to set {property} to '{actual}'.\n{}\nexpected format: \
-         {expected}\nactual format from Schema Registry: {actual}",
-        place(spec, context)
+        "{title} schema is not in the expected format. You may want to set {property} to '{actual}'.\n{place}\nexpected format: \
+         {expected}\nactual format from Schema Registry: {actual}"
     )))
 }
 

@@ -141,8 +141,8 @@ fn write_message(message: &MessageDescriptor, fields: &[Field], row: &[Value]) -
                     dynamic.set_field(&field, write_field(&field, &row[position], &fields[position].field_type)?);
                 }
             }
-            Declared::OneOf(oneof) => {
-                let Some(position) = position_of(names.clone(), &format!("{}_0", oneof.name())) else { continue };
+            Declared::OneOf(ref oneof, _) => {
+                let Some(position) = position_of(names.clone(), &declared.name()) else { continue };
                 let (Value::Struct(branches), SqlType::Struct(structure)) =
                     (&row[position], &fields[position].field_type)
                 else {
@@ -282,8 +282,8 @@ fn read_message(message: &DynamicMessage, fields: &[Field]) -> Result<Vec<Value>
                 let Some(position) = position_of(names.clone(), field.name()) else { continue };
                 row[position] = present(message, &field, &fields[position].field_type)?;
             }
-            Declared::OneOf(oneof) => {
-                let Some(position) = position_of(names.clone(), &format!("{}_0", oneof.name())) else { continue };
+            Declared::OneOf(ref oneof, _) => {
+                let Some(position) = position_of(names.clone(), &declared.name()) else { continue };
                 let SqlType::Struct(structure) = &fields[position].field_type else { continue };
                 let mut branches = vec![Value::Null; structure.fields.len()];
                 for field in oneof.fields().filter(|field| message.has_field(field)) {
@@ -301,7 +301,9 @@ fn read_message(message: &DynamicMessage, fields: &[Field]) -> Result<Vec<Value>
 
 /// A field of a message; null when it tells that it is not there.
 fn present(message: &DynamicMessage, field: &FieldDescriptor, wanted: &SqlType) -> Result<Value, FormatError> {
-    if field.supports_presence() && !message.has_field(field) {
+    // Scalars of the older syntax are their default when they are not there.
+    let tells = matches!(field.kind(), Kind::Message(_)) || field.field_descriptor_proto().proto3_optional();
+    if field.supports_presence() && tells && !message.has_field(field) {
         return Ok(Value::Null);
     }
     read_field(field, &message.get_field(field), wanted)

@@ -232,7 +232,7 @@ fn message_fields(
     for field in declared(message) {
         let field_type = match field {
             Declared::Field(ref field) => field_type(schema, message, field, depth)?,
-            Declared::OneOf(ref oneof) => {
+            Declared::OneOf(ref oneof, _) => {
                 let branches = oneof
                     .fields()
                     .map(|field| Ok((field.name().to_owned(), field_type(schema, message, &field, depth)?)));
@@ -250,23 +250,25 @@ fn message_fields(
 /// What a message declares, with the fields of a oneof as one.
 pub(super) enum Declared {
     Field(FieldDescriptor),
-    OneOf(prost_reflect::OneofDescriptor),
+    /// With its place among all of the message.
+    OneOf(prost_reflect::OneofDescriptor, usize),
 }
 
 impl Declared {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Declared::Field(field) => field.name().to_owned(),
             // A oneof and a field may share a name; the registry's converters tell them apart so.
-            Declared::OneOf(oneof) => format!("{}_{}", oneof.name(), 0),
+            Declared::OneOf(oneof, index) => format!("{}_{index}", oneof.name()),
         }
     }
 }
 
 /// The declarations of a message in order.
 pub(super) fn declared(message: &MessageDescriptor) -> Vec<Declared> {
+    let one_of = |(index, oneof)| Declared::OneOf(oneof, index);
     let mut declared: Vec<Declared> =
-        message.oneofs().filter(|oneof| !oneof.is_synthetic()).map(Declared::OneOf).collect();
+        message.oneofs().enumerate().filter(|(_, oneof)| !oneof.is_synthetic()).map(one_of).collect();
     let mut fields: Vec<_> =
         message.fields().filter(|field| field.containing_oneof().is_none_or(|oneof| oneof.is_synthetic())).collect();
     // Fields come by number; columns stand in the order of the text, which is the descriptor's.

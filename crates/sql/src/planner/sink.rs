@@ -46,7 +46,7 @@ pub fn create(
     value_format.wrap = wrapping(with.wrap, &schema, &value_format, settings)?;
     support::check_schema(&schema, &key_format, &value_format)?;
     for (side, spec) in [(Side::Key, &mut key_format), (Side::Value, &mut value_format)] {
-        check_physical(&schema, side, spec, &topic, registry)?;
+        check_physical(&schema, side, spec, with.topic.as_deref(), registry)?;
     }
     let integer = |name| settings.integer(name);
     Ok(Source {
@@ -127,14 +127,14 @@ fn check_physical(
     schema: &Schema,
     side: Side,
     spec: &mut FormatSpec,
-    topic: &str,
+    topic: Option<&str>,
     registry: &Arc<dyn SchemaRegistry>,
 ) -> Result<(), StatementError> {
     if spec.schema_id.is_none() {
         return Ok(());
     }
-    let context = CodecContext { topic: topic.to_owned(), side, registry: registry.clone() };
-    let inferred = inference::infer(spec, &context)?;
+    let context = CodecContext { topic: topic.unwrap_or_default().to_owned(), side, registry: registry.clone() };
+    let inferred = inference::infer_for(spec, &context, topic)?;
     let columns: Vec<Column> = match side {
         Side::Key => schema.keys().to_vec(),
         Side::Value => schema.values().cloned().collect(),

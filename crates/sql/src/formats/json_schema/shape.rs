@@ -79,7 +79,9 @@ impl Shape {
         match self {
             Shape::Plain => true,
             Shape::Array(element) => element.is_plain(),
-            Shape::Object(properties) => properties.iter().all(|property| property.shape.is_plain()),
+            Shape::Object(properties) => {
+                properties.iter().all(|property| property.default.is_none() && property.shape.is_plain())
+            }
             Shape::Map { entries, value } => !entries && value.is_plain(),
             Shape::Choice(_) => false,
         }
@@ -99,7 +101,9 @@ impl Shape {
                     Some(property) => (name, property.shape.read(json)),
                     None => (name, json),
                 };
-                Json::Object(members.into_iter().map(member).collect())
+                let mut members: Vec<_> = members.into_iter().map(member).collect();
+                properties.iter().for_each(|property| property.complete(&mut members));
+                Json::Object(members)
             }
             (Shape::Map { value, .. }, Json::Object(members)) => {
                 Json::Object(members.into_iter().map(|(name, json)| (name, value.read(json))).collect())
@@ -145,14 +149,30 @@ impl Shape {
 }
 
 impl Property {
+    fn default_json<'a>(&self) -> Option<Json<'a>> {
+        let text = self.default.as_ref()?.text(Spelling::AsRead);
+        Json::read(&text).ok().map(Json::into_owned)
+    }
+
+    /// Puts the default where an object that is read has nothing.
+    fn complete<'a>(&self, members: &mut Vec<(Cow<'a, str>, Json<'a>)>) {
+        let Some(default) = self.default_json() else { return };
+        match members.iter_mut().find(|(name, _)| self.name == *name) {
+            Some((_, json)) if json.is_null() => *json = default,
+            Some(_) => {}
+            None => members.push((Cow::Owned(self.name.clone()), default)),
+        }
+    }
+
+    /// What is written where no column is; `None` for nothing at all.
+    fn absent<'a>(&self) -> Option<Json<'a>> {
+        self.default_json().or((!self.required).then_some(Json::Null))
+    }
+
     /// What is written for null.
     fn null<'a>(&self) -> Result<Json<'a>, FormatError> {
-        if let Some(default) = &self.default {
-            let json = Json::read(&default.text(Spelling::AsRead)).map(Json::into_owned);
-            return json.map_err(FormatError::new);
-        }
         if !self.required {
-            return Ok(Json::Null);
+            return Ok(self.default_json().unwrap_or(Json::Null));
         }
         let kind = match self.sql_type {
             SqlType::Boolean => "BOOLEAN",
@@ -180,12 +200,14 @@ fn write_members<'a>(
     let member = |property: &Property| {
         let found = members.iter_mut().find(|(name, _)| property.name == *name);
         let json = match found.map(|(_, json)| std::mem::replace(json, Json::Null)) {
-            Some(Json::Null) | None => property.null()?,
-            Some(json) => property.shape.write(json)?,
+            None => property.absent(),
+            Some(Json::Null) => Some(property.null()?),
+            Some(json) => Some(property.shape.write(json)?),
         };
-        Ok((Cow::Owned(property.name.clone()), json))
+        Ok(json.map(|json| (Cow::Owned(property.name.clone()), json)))
     };
-    Ok(Json::Object(properties.iter().map(member).collect::<Result<_, FormatError>>()?))
+    let written = properties.iter().map(member).collect::<Result<Vec<_>, FormatError>>()?;
+    Ok(Json::Object(written.into_iter().flatten().collect()))
 }
 
 /// An entry of a map as a member.
