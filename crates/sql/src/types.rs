@@ -215,6 +215,7 @@ impl fmt::Display for SqlType {
             SqlType::Decimal(decimal) => write!(f, "DECIMAL({}, {})", decimal.precision, decimal.scale),
             SqlType::Array(element) => write!(f, "ARRAY<{element}>"),
             SqlType::Map(key, value) => write!(f, "MAP<{key}, {value}>"),
+            SqlType::Struct(structure) if structure.fields.is_empty() => f.write_str("STRUCT< >"),
             SqlType::Struct(structure) => {
                 f.write_str("STRUCT<")?;
                 for (position, field) in structure.fields.iter().enumerate() {
@@ -242,7 +243,7 @@ mod tests {
         let nested = SqlType::structure([("F1", SqlType::map(SqlType::String, SqlType::Integer))]);
         assert_eq!(nested.to_string(), "STRUCT<`F1` MAP<STRING, INTEGER>>");
         assert_eq!(SqlType::decimal(4, 2).unwrap().to_string(), "DECIMAL(4, 2)");
-        assert_eq!(SqlType::structure(Vec::<(Name, SqlType)>::new()).to_string(), "STRUCT<>");
+        assert_eq!(SqlType::structure(Vec::<(Name, SqlType)>::new()).to_string(), "STRUCT< >");
         assert!(nested.contains_map());
     }
 

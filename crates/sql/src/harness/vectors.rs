@@ -261,4 +261,9 @@ mod tests {
     fn functions_take_refuse_and_give_what_they_should() {
         check("functions", include_str!("../../tests/cases/functions.json"));
     }
+
+    #[test]
+    fn statements_mean_what_they_should_or_are_refused() {
+        check("statements", include_str!("../../tests/cases/statements.json"));
+    }
 }
