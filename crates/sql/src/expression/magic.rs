@@ -1,6 +1,6 @@
 //! Times as text beside ROWTIME and window bounds.
 
-use crate::ast::{ColumnReference, ComparisonOperator, Expression, Literal};
+use crate::ast::{ColumnReference, Expression, Literal};
 use crate::value::parse_date_time;
 
 use super::ExpressionError;
@@ -22,9 +22,7 @@ pub fn rewrite_time_comparisons(condition: &Expression) -> Result<Expression, Ex
         other => Box::new(other.clone()),
     };
     let rewritten = condition.rewrite(&mut |part| match part {
-        Expression::Comparison { operator, left, right }
-            if !matches!(operator, ComparisonOperator::IsDistinctFrom | ComparisonOperator::IsNotDistinctFrom) =>
-        {
+        Expression::Comparison { operator, left, right } => {
             if is_time_column(left) && is_text(right) {
                 Some(Expression::Comparison { operator: *operator, left: left.clone(), right: convert(right) })
             } else if is_time_column(right) && is_text(left) {

@@ -128,7 +128,7 @@ pub fn project(
             evaluators.push(evaluator.failing("Project", message));
         }
     }
-    check_names(&selected, sink.is_some())?;
+    check_names(&as_in_sources(&selected, &columns, &step), sink.is_some())?;
     let is_told = sink.is_some() || matches!(origin, KeyOrigin::Group(_));
     if let Some(twice) = twice.filter(|_| is_told) {
         return Err(twice);
@@ -187,6 +187,21 @@ fn keys(step: &Step, columns: &[ProjectedColumn], origin: &KeyOrigin) -> Keys {
 
 fn is_column(expression: &Expression, name: &Name) -> bool {
     matches!(expression, Expression::Column(column) if column.source.is_none() && column.name == *name)
+}
+
+/// The columns with those as key columns that are: of groups those that were columns of the key before.
+fn as_in_sources(selected: &[Column], columns: &[ProjectedColumn], step: &Step) -> Vec<Column> {
+    let step = if let StepKind::Filter { input, .. } = &step.kind { input } else { step };
+    let StepKind::Aggregate { input, .. } = &step.kind else { return selected.to_vec() };
+    let is_key = |column: &ProjectedColumn| {
+        let mut names = input.schema.key.iter().flat_map(|key| &key.names);
+        names.any(|name| is_column(&column.expression, name))
+    };
+    let shown = |(known, column): (&Column, &ProjectedColumn)| {
+        let namespace = if is_key(column) { Namespace::Key } else { Namespace::Value };
+        Column { namespace, ..known.clone() }
+    };
+    selected.iter().zip(columns).map(shown).collect()
 }
 
 /// Columns of the key, and those of the value, have different names; all have that are not written anywhere.

@@ -4,7 +4,7 @@
 
 use crate::ast::{Expression, Query, SelectItem};
 use crate::catalog::define::WINDOW_BOUNDS;
-use crate::catalog::schema::Column;
+use crate::catalog::schema::{Column, Namespace};
 use crate::catalog::{Catalog, Settings, Source, StatementError};
 use crate::operators::evaluator::Evaluator;
 use crate::operators::{ProcessingLog, Row};
@@ -84,7 +84,7 @@ pub fn plan(query: &Query, catalog: &Catalog, settings: &Settings) -> Result<Pul
     let is_key = |name: &str| {
         keys.iter().any(|key| &*key.name == name) || (source.window.is_some() && WINDOW_BOUNDS.contains(&name))
     };
-    let schema = planned
+    let schema: Vec<Column> = planned
         .selected
         .iter()
         .map(|column| match is_key(&column.name) {
@@ -93,6 +93,8 @@ pub fn plan(query: &Query, catalog: &Catalog, settings: &Settings) -> Result<Pul
         })
         .collect();
     let (columns, filter) = evaluators(&planned.step)?;
+    let is_star = query.select.iter().any(|item| matches!(item, SelectItem::All { .. }));
+    let (schema, columns) = if is_star { headers_first(schema, columns, &source) } else { (schema, columns) };
     let (lookup, starts) = lookup(query.filter.as_ref(), &scope, &source, settings)?;
     check_star(query, "Pull")?;
     let limit = query.limit.map(|limit| usize::try_from(limit).unwrap_or(0));
@@ -119,6 +121,18 @@ fn check_star(query: &Query, kind: &str) -> Result<(), StatementError> {
     Err(StatementError(format!(
         "{kind} queries only support wildcards in the projects if they are the only expression"
     )))
+}
+
+/// The columns of a star with those of headers before those of the value.
+fn headers_first(schema: Vec<Column>, columns: Vec<Evaluator>, source: &Source) -> (Vec<Column>, Vec<Evaluator>) {
+    let rank = |column: &Column| match column.namespace {
+        Namespace::Key => 0,
+        _ if source.schema.headers().any(|header| header.name == column.name) => 1,
+        _ => 2,
+    };
+    let mut both: Vec<_> = schema.into_iter().zip(columns).collect();
+    both.sort_by_key(|(column, _)| rank(column));
+    both.into_iter().unzip()
 }
 
 impl PullQuery {

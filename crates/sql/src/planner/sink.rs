@@ -33,7 +33,6 @@ pub fn create(
     settings: &Settings,
     registry: &Arc<dyn SchemaRegistry>,
 ) -> Result<Source, StatementError> {
-    check_kind(statement.kind, planned.step.schema.kind)?;
     let with = prepared(statement)?;
     let left = &planned.scope.sources[0].source;
     let schema = planned.schema.clone();
@@ -41,6 +40,7 @@ pub fn create(
     let timestamp = timestamp_column(&with, &schema)?;
     with.check_cleanup(statement.kind == SourceKind::Table && statement.query.window.is_none())?;
     planned.check_key()?;
+    check_kind(statement.kind, planned.step.schema.kind)?;
     let mut key_format = key_format(&with, left, &schema, statement, settings)?;
     let mut value_format = with.value_spec(Some(&left.value_format), settings)?;
     value_format.wrap = wrapping(with.wrap, &schema, &value_format, settings)?;

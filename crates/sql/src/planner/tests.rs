@@ -164,6 +164,11 @@ fn projections_that_cannot_be_are_refused() {
         ("CREATE STREAM o AS SELECT k, n AS x, w AS x FROM s;", "Duplicate value columns found in schema: `X` STRING"),
         ("CREATE STREAM o AS SELECT k, k, n FROM s;", "Duplicate key columns found in schema: `K` STRING KEY"),
         (
+            "CREATE TABLE o AS SELECT n, COUNT(*) AS n FROM s GROUP BY n;",
+            "Duplicate value columns found in schema: `N` BIGINT",
+        ),
+        ("CREATE TABLE o AS SELECT n FROM s;", "must include the key column K in its projection"),
+        (
             "CREATE STREAM o AS SELECT k AS y, k AS x, n FROM s;",
             "The projection contains a key column (`K`) more than once, aliased as: X and Y.\nEach key column must only",
         ),

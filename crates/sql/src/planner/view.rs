@@ -101,18 +101,16 @@ impl View {
             steps.clear();
         }
         let through = match sink.value_format.format {
-            Format::Protobuf | Format::ProtobufNoSr => Some(through_protobuf(sink)?),
+            Format::Protobuf | Format::ProtobufNoSr if !sink.read_only => Some(through_protobuf(sink)?),
             _ => None,
         };
-        Ok(View {
-            base,
-            steps,
-            window: sink.window,
-            horizon: None,
-            keys: sink.schema.keys().len(),
-            values: sink.schema.values().count(),
-            through,
-        })
+        let keys = sink.schema.keys().len();
+        let values = match sink.read_only {
+            // With what is read from headers.
+            true => sink.schema.columns().len() - keys,
+            false => sink.schema.values().count(),
+        };
+        Ok(View { base, steps, window: sink.window, horizon: None, keys, values, through })
     }
 
     /// Leaves out windows that have expired.
