@@ -214,6 +214,8 @@ const STATEMENTS: &[Group] = &[
 const NUMBERS: &str = "
 Whole numbers wrap around, and decimals are exact: where a quotient of decimals does not end within the digits of its type, it is null.
 All branches of a `CASE` have the same type; a CAST makes it so.
+An operator with a null operand has no value: the whole expression is null, and a condition does not hold. A `CAST`, an element of a
+constructor and a call within a call are null alone when they have no value. Comparisons with null are false.
 ";
 
 /// Types: how they are written, what they hold, how JSON shows them.

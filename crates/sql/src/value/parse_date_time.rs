@@ -1,15 +1,21 @@
 //! Dates, times and timestamps of text, as casts, typed literals and comparisons read them.
 
+use std::ops::RangeInclusive;
+
 use super::days_of_civil;
 
 const TIMESTAMP_HELP: &str = "Required format is: \"yyyy-MM-dd'T'HH:mm:ss.SSS\", with an optional numeric 4-digit \
-    timezone, for example: '2020-05-26T23:59:58.000' or with tz: '2020-05-26T23:59:58.000+0100'. Partials are also \
-    supported, for example \"2020-05-26\"";
+    timezone, for example: '2020-05-26T23:59:58.000' or with tz: '2020-05-26T23:59:58.000+0200'. A trailing 'Z' instead of \
+    tz indicates the zero UTC offset. Partials are also supported, for example \"2020-05-26\"";
 
 /// Days since 1970 of `yyyy-MM-dd`; a missing month or day is 1.
 pub fn date(text: &str) -> Result<i32, String> {
     read_date(text).and_then(|days| i32::try_from(days).ok()).ok_or_else(|| {
-        format!("Failed to parse date '{text}': Required format is: \"yyyy-MM-dd\", for example '2020-05-26'.")
+        format!(
+            "Failed to parse date '{text}': Text '{}' could not be parsed\nRequired format is: \"yyyy-MM-dd\", for example \
+             '2020-05-26'. Partials are also supported, for example '2020-05'",
+            completed_date(text)
+        )
     })
 }
 
@@ -17,26 +23,124 @@ pub fn date(text: &str) -> Result<i32, String> {
 pub fn time(text: &str) -> Result<i32, String> {
     let bytes = text.as_bytes();
     let complete = bytes.get(2) == Some(&b':') && text.len() >= 5;
-    complete
-        .then(|| read_time(text))
-        .flatten()
-        .and_then(|ms| i32::try_from(ms).ok())
-        .ok_or_else(|| format!("Failed to parse time '{text}': Required format is: \"HH:mm:ss.SSS\", for example '23:59:58.999'. Partials are also supported, for example '23:59'."))
+    complete.then(|| read_time(text)).flatten().and_then(|ms| i32::try_from(ms).ok()).ok_or_else(|| {
+        format!(
+            "Failed to parse time '{text}': Text '{text}' could not be parsed\nRequired format is: \"HH:mm:ss.SSS\", for \
+             example: '01:34:20.123' or '01:34:20'. Partials are also supported, for example '01:34'"
+        )
+    })
 }
 
 /// Milliseconds since 1970 of an ISO-8601 text; missing parts are the first ones, the zone UTC.
 pub fn timestamp(text: &str) -> Result<i64, String> {
-    read_timestamp(text).ok_or_else(|| format!("Failed to parse timestamp '{text}': {TIMESTAMP_HELP}"))
+    read_timestamp(text).map_err(|cause| format!("Failed to parse timestamp '{text}': {cause}\n{TIMESTAMP_HELP}"))
 }
 
-fn read_timestamp(text: &str) -> Option<i64> {
-    let (date_part, rest) = text.split_once('T').unwrap_or((text, ""));
-    let days = read_date(date_part)?;
-    let zone_start = rest.find(['Z', '+', '-']).unwrap_or(rest.len());
-    let (time_part, zone) = rest.split_at(zone_start);
-    let of_day = if time_part.is_empty() { 0 } else { read_time(time_part)? };
-    let offset = read_zone(zone)?;
-    days.checked_mul(86_400_000)?.checked_add(of_day)?.checked_sub(offset)
+fn read_timestamp(text: &str) -> Result<i64, String> {
+    let (date, time, zone) = match text.split_once('T') {
+        Some((date, rest)) => {
+            let (time, zone) = rest.split_at(rest.find('+').or_else(|| rest.find('-')).unwrap_or(rest.len()));
+            (date.to_owned(), completed_time(time.strip_suffix('Z').unwrap_or(time)), zone)
+        }
+        None => (completed_date(text), completed_time(""), ""),
+    };
+    let offset = read_zone(zone).ok_or_else(|| format!("Failed to parse timezone '{zone}'"))?;
+    let whole = format!("{date}T{time}");
+    let ms = Fields { text: whole.as_bytes(), at: 0 }.read().map_err(|fault| match fault {
+        Fault::At(place) => format!("Text '{whole}' could not be parsed at index {place}"),
+        Fault::Rest(place) => format!("Text '{whole}' could not be parsed, unparsed text found at index {place}"),
+        Fault::Value { name, values, found } => {
+            let (first, last) = (values.start(), values.end());
+            format!(
+                "Text '{whole}' could not be parsed: Invalid value for {name} (valid values {first} - {last}): {found}"
+            )
+        }
+    })?;
+    Ok(ms - offset)
+}
+
+/// A date whose end is missing: the first month, the first day.
+fn completed_date(date: &str) -> String {
+    match date.split('-').count() {
+        1 => format!("{date}-01-01"),
+        2 => format!("{date}-01"),
+        _ => date.to_owned(),
+    }
+}
+
+/// A time of day whose end is missing.
+fn completed_time(time: &str) -> String {
+    format!("{time}{}", "00:00:00.000".get(time.len()..).unwrap_or_default())
+}
+
+/// What is wrong with a text of `yyyy-MM-dd'T'HH:mm:ss.SSS`.
+enum Fault {
+    /// Something else stands at this place.
+    At(usize),
+    /// Something stands behind the end.
+    Rest(usize),
+    /// A field has a value that there is not.
+    Value { name: &'static str, values: RangeInclusive<i64>, found: i64 },
+}
+
+/// The fields of a text, one after the other.
+struct Fields<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Fields<'_> {
+    /// Milliseconds since 1970. Days that a month does not have are its last.
+    fn read(mut self) -> Result<i64, Fault> {
+        let year = self.year()?;
+        let month = self.number(b"-", "MonthOfYear", 1..=12)?;
+        let day = self.number(b"-", "DayOfMonth", 1..=31)?;
+        let hour = self.number(b"T", "HourOfDay", 0..=23)?;
+        let minute = self.number(b":", "MinuteOfHour", 0..=59)?;
+        let second = self.number(b":", "SecondOfMinute", 0..=59)?;
+        self.skip(b".")?;
+        let ms = self.digits(3)?;
+        if self.at < self.text.len() {
+            return Err(Fault::Rest(self.at));
+        }
+        let (month, day) = (month as u32, day as u32);
+        let day = (1..=day).rev().find(|day| valid_day(year, month, *day)).unwrap_or(1);
+        let seconds = (hour * 60 + minute) * 60 + second;
+        Ok(days_of_civil(year, month, day) * 86_400_000 + seconds * 1000 + ms)
+    }
+
+    /// Four digits, or more behind a plus.
+    fn year(&mut self) -> Result<i64, Fault> {
+        let start = self.at;
+        self.at += usize::from(self.text.first() == Some(&b'+'));
+        let length = self.text[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let fits = if self.at > start { (5..=9).contains(&length) } else { length == 4 };
+        let year = self.digits(length)?;
+        if fits && year > 0 { Ok(year) } else { Err(Fault::At(start)) }
+    }
+
+    /// Two digits behind a sign.
+    fn number(&mut self, sign: &[u8], name: &'static str, values: RangeInclusive<i64>) -> Result<i64, Fault> {
+        self.skip(sign)?;
+        let found = self.digits(2)?;
+        if values.contains(&found) { Ok(found) } else { Err(Fault::Value { name, values, found }) }
+    }
+
+    fn skip(&mut self, expected: &[u8]) -> Result<(), Fault> {
+        if !self.text[self.at..].starts_with(expected) {
+            return Err(Fault::At(self.at));
+        }
+        self.at += expected.len();
+        Ok(())
+    }
+
+    fn digits(&mut self, length: usize) -> Result<i64, Fault> {
+        let digits = self.text.get(self.at..self.at + length).and_then(|digits| std::str::from_utf8(digits).ok());
+        let found = digits.and_then(|digits| number(digits, 1..=9));
+        let found = found.ok_or(Fault::At(self.at))?;
+        self.at += length;
+        Ok(found)
+    }
 }
 
 fn read_date(text: &str) -> Option<i64> {
@@ -103,7 +207,7 @@ fn read_zone(zone: &str) -> Option<i64> {
     (hours <= 18 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60_000)
 }
 
-fn number(digits: &str, length: std::ops::RangeInclusive<usize>) -> Option<i64> {
+fn number(digits: &str, length: RangeInclusive<usize>) -> Option<i64> {
     let valid = length.contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
     if valid { digits.parse().ok() } else { None }
 }
@@ -125,7 +229,19 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused() {
         assert!(timestamp("yesterday").is_err());
-        assert!(timestamp("2020-02-30").is_err());
+        assert_eq!(timestamp("2020-02-30"), timestamp("2020-02-29"));
+        for (text, cause) in [
+            ("soon", "Text 'soon-01-01T00:00:00.000' could not be parsed at index 0\n"),
+            ("2020-01-01 10:00", "Text '2020-01-01 10:00T00:00:00.000' could not be parsed at index 10\n"),
+            ("2020-13-01", "could not be parsed: Invalid value for MonthOfYear (valid values 1 - 12): 13\n"),
+            ("2020-01-01T24:00", "Invalid value for HourOfDay (valid values 0 - 23): 24\n"),
+            ("2020-01-01T00:00:00.1234", "could not be parsed, unparsed text found at index 23\n"),
+            ("2020-01T00:00", "Text '2020-01T00:00:00.000' could not be parsed at index 7\n"),
+            ("", "Text '-01-01T00:00:00.000' could not be parsed at index 0\n"),
+        ] {
+            let message = timestamp(text).unwrap_err();
+            assert!(message.contains(cause), "{message}");
+        }
         assert!(time("10").is_err());
         assert!(time("24:00").is_err());
         assert!(date("20-01-01").is_err());
