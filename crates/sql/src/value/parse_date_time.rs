@@ -56,7 +56,7 @@ fn read_timestamp(text: &str) -> Result<i64, String> {
             )
         }
     })?;
-    Ok(ms - offset)
+    ms.checked_sub(offset).ok_or_else(|| "long overflow".to_owned())
 }
 
 /// A date whose end is missing: the first month, the first day.
@@ -106,7 +106,8 @@ impl Fields<'_> {
         let (month, day) = (month as u32, day as u32);
         let day = (1..=day).rev().find(|day| valid_day(year, month, *day)).unwrap_or(1);
         let seconds = (hour * 60 + minute) * 60 + second;
-        Ok(days_of_civil(year, month, day) * 86_400_000 + seconds * 1000 + ms)
+        let days = days_of_civil(year, month, day).checked_mul(86_400_000);
+        days.and_then(|days| days.checked_add(seconds * 1000 + ms)).ok_or(Fault::At(0))
     }
 
     /// Four digits, or more behind a plus.
@@ -237,6 +238,7 @@ mod tests {
             ("2020-01-01T24:00", "Invalid value for HourOfDay (valid values 0 - 23): 24\n"),
             ("2020-01-01T00:00:00.1234", "could not be parsed, unparsed text found at index 23\n"),
             ("2020-01T00:00", "Text '2020-01T00:00:00.000' could not be parsed at index 7\n"),
+            ("+999999999", "could not be parsed at index 0\n"),
             ("", "Text '-01-01T00:00:00.000' could not be parsed at index 0\n"),
         ] {
             let message = timestamp(text).unwrap_err();
