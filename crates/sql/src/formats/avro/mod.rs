@@ -15,7 +15,7 @@ use milena_schema::{SchemaType, wire};
 use parking_lot::Mutex;
 
 use super::avro_schema;
-use super::json::exact_decimal;
+use super::json::{exact_decimal, is_called};
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec, Side};
 use crate::types::{SqlType, StructField};
@@ -245,10 +245,7 @@ const MORE_COLUMNS: usize = 8;
 /// The column that a written name belongs to: the one called so exactly, else in upper case.
 pub(super) fn position_of<'n>(names: impl Iterator<Item = &'n str> + Clone, name: &str) -> Option<usize> {
     let exact = names.clone().position(|column| column == name);
-    exact.or_else(|| {
-        let upper = name.to_uppercase();
-        names.clone().position(|column| column == upper)
-    })
+    exact.or_else(|| names.clone().position(|column| is_called(name, column)))
 }
 
 /// As [`position_of`], with names as Avro has them.
