@@ -67,7 +67,8 @@ def test_variables_are_put_in_when_their_turn_comes(platform, sql):
     assert [variable["name"] for variable in after["variables"]] == ["name", "topic"]
     assert created["commandId"] == "stream/`SUBSTITUTED`/create"
     assert "value_format='JSON'" in commands(platform)[-1] and "${" not in commands(platform)[-1]
-    assert "not defined" in sql.refused("SELECT '${nothing}' FROM substituted;")
+    assert "Got: '${nothing}'" in sql.refused("DESCRIBE ${nothing};")
+    assert sql.query("SELECT '${nothing}' AS n FROM substituted;") == ([], "Query Completed")
     raw = {"ksql.variable.substitution.enable": "false"}
     sql.refused("CREATE STREAM ${name} (a INT) WITH (kafka_topic='x', partitions=1, value_format='JSON');", properties=raw)
 
