@@ -274,6 +274,18 @@ impl<'a> Compiler<'a> {
             return Ok(TypedExpression::constant(Some(target.clone()), Value::Null));
         };
         let convert = cast(from, target).map_err(|error| self.late(error))?;
+        // Decimals and times stay null even so.
+        let spelled =
+            *target == SqlType::String && !matches!(from, SqlType::String | SqlType::Decimal(_)) && !from.is_time();
+        if spelled && !self.scope.settings.null_casts {
+            return Ok(TypedExpression::new(Some(SqlType::String), move |row, context| {
+                let text = value.view(row, context).and_then(|value| match value.is_null() {
+                    true => Ok(Value::from("null")),
+                    false => convert(&value),
+                });
+                context.caught(text)
+            }));
+        }
         if let Some(constant) = value.constant_value()
             && let Ok(converted) = convert(constant)
         {

@@ -92,11 +92,21 @@ pub struct FunctionSettings {
     pub collect_list_limit: usize,
     /// `ksql.functions.collect_set.limit`: most elements of a COLLECT_SET.
     pub collect_set_limit: usize,
+    /// `ksql.cast.strings.preserve.nulls`: a CAST of null to STRING is null, not `null`.
+    pub null_casts: bool,
+    /// `ksql.nested.error.set.null`: parts of expressions that fail are null alone.
+    pub null_parts: bool,
 }
 
 impl Default for FunctionSettings {
     fn default() -> FunctionSettings {
-        FunctionSettings { legacy_substring: false, collect_list_limit: usize::MAX, collect_set_limit: usize::MAX }
+        FunctionSettings {
+            legacy_substring: false,
+            collect_list_limit: usize::MAX,
+            collect_set_limit: usize::MAX,
+            null_casts: true,
+            null_parts: true,
+        }
     }
 }
 

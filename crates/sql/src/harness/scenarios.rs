@@ -66,6 +66,19 @@ fn a_filter_drops_rows_of_streams_and_takes_back_rows_of_tables() {
 }
 
 #[test]
+fn what_becomes_of_nulls_and_failures_can_be_set() {
+    let given = |set: &str| {
+        let statements =
+            format!("{set} {PAGES} CREATE STREAM o AS SELECT k, CAST(n AS STRING) AS s, ARRAY[1 / n] AS a FROM pages;");
+        let fed = Scenario::new(&statements).with("pages", "a", Some("{}"), 1);
+        fed.with("pages", "b", Some("{\"n\":0}"), 2).gives("O")
+    };
+    assert_eq!(given(""), ["a {\"S\":null,\"A\":[null]} @1", "b {\"S\":\"0\",\"A\":[null]} @2"]);
+    let set = "SET 'ksql.cast.strings.preserve.nulls'='false'; SET 'ksql.nested.error.set.null'='false';";
+    assert_eq!(given(set), ["a {\"S\":\"null\",\"A\":null} @1", "b {\"S\":\"0\",\"A\":null} @2"]);
+}
+
+#[test]
 fn windows_take_late_records_until_they_are_closed() {
     let statements = format!(
         "{PAGES} CREATE TABLE counts AS SELECT k, COUNT(*) AS c FROM pages

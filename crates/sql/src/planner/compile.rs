@@ -37,6 +37,8 @@ pub fn function_settings(settings: &Settings) -> FunctionSettings {
         legacy_substring: settings.is_true("ksql.functions.substring.legacy.args", false),
         collect_list_limit: limit("ksql.functions.collect_list.limit"),
         collect_set_limit: limit("ksql.functions.collect_set.limit"),
+        null_casts: settings.is_true("ksql.cast.strings.preserve.nulls", true),
+        null_parts: settings.is_true("ksql.nested.error.set.null", true),
     }
 }
 
@@ -70,7 +72,8 @@ pub fn compile_for(
     let scope = scope(row, purpose, settings);
     let compiled = scope.compile(expression)?;
     let text = expression.to_string();
-    let evaluator = evaluator(compiled, &text, purpose.on_failure()).reading(columns(expression, &scope));
+    let on_failure = if scope.settings.null_parts { purpose.on_failure() } else { OnFailure::Whole };
+    let evaluator = evaluator(compiled, &text, on_failure).reading(columns(expression, &scope));
     Ok(match purpose {
         Purpose::SelectKey => {
             evaluator.failing("PartitionBy", format!("Error computing new key from expression {text}"))
