@@ -61,7 +61,7 @@ def test_migrations_are_applied_once_and_in_order(sql, tmp_path):
     assert project.states() == ("Current migration version: 2",
                                 [("1", "Initial setup", "MIGRATED", "<none>"), ("2", "Add big orders", "MIGRATED", "1")])
     assert "No eligible migrations found." in project.call("apply", "--all").stdout
-    assert "is not behind" in project.call("apply", "--version", "1", check=False).stderr
+    assert "must be newer than the last version migrated" in project.call("apply", "--version", "1", check=False).stderr
 
 
 def test_a_migration_that_fails_is_told_and_tried_again(sql, tmp_path):
@@ -81,7 +81,7 @@ def test_a_migration_that_fails_is_told_and_tried_again(sql, tmp_path):
     assert "Successfully validated" in project.call("validate").stdout
     path.write_text("CREATE TYPE money AS DECIMAL(12, 2);")
     changed = project.call("validate", check=False)
-    assert changed.returncode == 1 and "other content" in changed.stderr
+    assert changed.returncode == 1 and "does not match the checksum saved" in changed.stderr
 
 
 def test_the_metadata_can_be_taken_away(sql, tmp_path):

@@ -11,6 +11,8 @@ use crate::session::Session;
 use crate::statement::{Kind, split};
 use crate::table::Table;
 
+/// What begins statements that only read: migrations change something.
+const READING: [&str; 6] = ["DESCRIBE", "EXPLAIN", "LIST", "PRINT", "SELECT", "SHOW"];
 /// What stands where there is nothing.
 const NOT_AVAILABLE: &str = "N/A";
 
@@ -55,19 +57,23 @@ pub fn apply(project: &Project, metadata: &Metadata, arguments: &ApplyArguments)
 /// The files behind the version that was applied last, as far as they are wanted.
 fn due(files: Vec<Migration>, history: &History, arguments: &ApplyArguments) -> Result<Vec<Migration>> {
     let applied = history.migrated().unwrap_or_default();
-    if let Some(wanted) = arguments.version.or(arguments.until) {
-        if wanted <= applied {
-            return Err(Failure::words(format!("Version {wanted} is not behind the current version {applied}")));
-        }
+    if let Some(wanted) = arguments.version {
         if !files.iter().any(|file| file.version == wanted) {
-            return Err(Failure::words(format!("There is no file of version {wanted}")));
+            return Err(Failure::words(format!("No migration file with version {wanted} exists.")));
+        }
+        if wanted <= applied {
+            return Err(Failure::words(format!(
+                "Version must be newer than the last version migrated. Last version migrated was {applied}"
+            )));
         }
     }
-    let due = files.into_iter().filter(|file| file.version > applied);
+    let mut due = files.into_iter().filter(|file| file.version > applied);
     Ok(match (arguments.version, arguments.until) {
         (Some(version), _) => due.filter(|file| file.version == version).collect(),
         (None, Some(until)) => due.filter(|file| file.version <= until).collect(),
-        (None, None) if arguments.next => due.take(1).collect(),
+        (None, None) if arguments.next => {
+            vec![due.next().ok_or_else(|| Failure::words("No eligible migrations found."))?]
+        }
         (None, None) => due.collect(),
     })
 }
@@ -108,22 +114,31 @@ fn statements(metadata: &Metadata, text: &str, definitions: &[(String, String)])
     if !parts.rest.trim().is_empty() {
         return Err(Failure::words(format!("The last statement does not end with ';': {}", parts.rest.trim())));
     }
+    for statement in &parts.statements {
+        let words = statement.to_uppercase();
+        let verb = words.split_whitespace().next().unwrap_or_default();
+        if READING.contains(&verb) {
+            return Err(failed("parse", statement, &format!("'{verb}' statements are not supported.")));
+        }
+    }
     for statement in parts.statements {
-        match Kind::of(statement) {
-            Kind::Session => {
-                session.execute(statement).map_err(Failure::Words)?;
-            }
-            Kind::Statement => {
-                for answer in metadata.client().statements(&session.request(statement))? {
-                    session.note(&answer);
-                    if answer["commandStatus"]["status"] == "ERROR" {
-                        return Err(Failure::words(answer["commandStatus"]["message"].as_str().unwrap_or_default()));
-                    }
-                }
-            }
-            Kind::Query { .. } | Kind::Print => {
-                return Err(Failure::words(format!("Migrations do not read: {statement}")));
-            }
+        execute(metadata, &mut session, statement).map_err(|failure| failed("execute", statement, &failure))?;
+    }
+    Ok(())
+}
+
+fn failed(what: &str, statement: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::words(format!("Failed to {what} sql: {statement}. Error: {why}"))
+}
+
+fn execute(metadata: &Metadata, session: &mut Session, statement: &str) -> Result<()> {
+    if Kind::of(statement) == Kind::Session {
+        return session.execute(statement).map(|_| ()).map_err(Failure::Words);
+    }
+    for answer in metadata.client().statements(&session.request(statement))? {
+        session.note(&answer);
+        if answer["commandStatus"]["status"] == "ERROR" {
+            return Err(Failure::words(answer["commandStatus"]["message"].as_str().unwrap_or_default()));
         }
     }
     Ok(())
@@ -136,11 +151,16 @@ pub fn validate(project: &Project, history: &History) -> Result<()> {
     while let Some(number) = version {
         let Some(event) = history.version(number) else { break };
         let Some(file) = files.iter().find(|file| file.version == number) else {
-            return Err(Failure::words(format!("No migration file for version {number} exists.")));
-        };
-        if checksum(&file.text()?) != event.checksum {
             return Err(Failure::words(format!(
-                "Version {number} was applied with other content than {} has now.",
+                "No migrations file found for version with status MIGRATED. Version: {number}"
+            )));
+        };
+        let found = checksum(&file.text()?);
+        if found != event.checksum {
+            return Err(Failure::words(format!(
+                "Migrations file found for version {number} does not match the checksum saved for this version. Expected \
+                 checksum: {}. Actual checksum: {found}. File name: {}",
+                event.checksum,
                 file.path.display()
             )));
         }
