@@ -91,6 +91,13 @@ impl LogDir {
     }
 }
 
+impl Drop for LogDir {
+    /// Closing the file is not enough: a process that is being started has it open too until its program is loaded.
+    fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
 /// The content of `meta.properties`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetaProperties {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -165,23 +165,26 @@ fn check(manager: &LogManager, oracle: &mut Oracle) {
 }
 
 fn crash_once(dir: &Path, random: &mut Random) {
+    let words = tempfile::NamedTempFile::new().unwrap();
+    let said = || fs::read_to_string(words.path()).unwrap_or_default();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["writer", "--exact", "--ignored", "--test-threads=1"])
         .env(CHILD_DIR, dir)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stdout(words.reopen().unwrap())
+        .stderr(words.reopen().unwrap())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while !dir.join("acks").exists() {
-        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "the writer does not start");
+        let ended = child.try_wait().unwrap();
+        assert!(Instant::now() < deadline && ended.is_none(), "the writer does not start ({ended:?}):\n{}", said());
         std::thread::yield_now();
     }
     let moment = Instant::now() + Duration::from_micros(random.below(25_000));
     while Instant::now() < moment {
         std::thread::sleep(Duration::from_micros(200));
     }
-    assert!(child.try_wait().unwrap().is_none(), "the writer failed by itself");
+    assert!(child.try_wait().unwrap().is_none(), "the writer failed by itself:\n{}", said());
     child.kill().unwrap();
     child.wait().unwrap();
 }
