@@ -110,7 +110,7 @@ impl LogWriter {
 
 impl LogTopic {
     /// Hands an entry over, unless too many wait.
-    fn add(&self, logger: &str, kind: usize, error: impl FnOnce() -> Value) {
+    fn add(&self, logger: impl FnOnce() -> String, kind: usize, error: impl FnOnce() -> Value) {
         if !self.is_written {
             return;
         }
@@ -126,7 +126,7 @@ impl LogTopic {
         for (number, name) in KINDS.into_iter().enumerate() {
             message[name] = if number == kind { error.clone() } else { Value::Null };
         }
-        let entry = json!({ "level": "ERROR", "logger": logger, "time": SystemClock.now_ms(), "message": message });
+        let entry = json!({ "level": "ERROR", "logger": logger(), "time": SystemClock.now_ms(), "message": message });
         if self.entries.try_send(entry).is_err() && self.left_out.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!("entries of the processing log are left out: they come faster than they can be written");
         }
@@ -151,13 +151,13 @@ impl QueryLog {
     /// The query has failed.
     pub fn failed(&self, failure: &QueryFailure) {
         let error = || json!({ "errorMessage": failure.message, "threadName": self.query, "cause": [] });
-        self.topic.add(&self.logger("thread"), 4, error);
+        self.topic.add(|| self.logger("thread"), 4, error);
     }
 
     /// A record of the result cannot be written.
     pub fn unwritten(&self, message: &str) {
         self.status.statistics.unprocessed();
-        self.topic.add(&self.logger("producer"), 2, || json!({ "errorMessage": message }));
+        self.topic.add(|| self.logger("producer"), 2, || json!({ "errorMessage": message }));
     }
 }
 
@@ -166,14 +166,14 @@ impl ProcessingLog for QueryLog {
         self.status.statistics.unprocessed();
         tracing::debug!(query = self.query, logger, "{message}");
         let error = || json!({ "errorMessage": message, "record": null, "cause": [] });
-        self.topic.add(&self.logger(logger), 1, error);
+        self.topic.add(|| self.logger(logger), 1, error);
     }
 
     fn failure(&self, logger: &str, message: &str, cause: &str) {
         self.status.statistics.unprocessed();
         tracing::debug!(query = self.query, logger, "{message}: {cause}");
         let error = || json!({ "errorMessage": message, "record": null, "cause": [cause] });
-        self.topic.add(&self.logger(logger), 1, error);
+        self.topic.add(|| self.logger(logger), 1, error);
     }
 
     fn undecodable(&self, record: &Undecodable<'_>) {
@@ -186,7 +186,7 @@ impl ProcessingLog for QueryLog {
                 "target": target, "errorMessage": message, "recordB64": bytes(), "cause": [cause], "topic": topic,
             })
         };
-        self.topic.add(&self.logger("KsqlTopic.Source.deserializer"), 0, error);
+        self.topic.add(|| self.logger("KsqlTopic.Source.deserializer"), 0, error);
     }
 }
 

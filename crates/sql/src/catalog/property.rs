@@ -263,7 +263,8 @@ fn duration_ms(text: &str) -> Result<i64, String> {
         let names: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
         format!("Unknown time unit: '{unit}'\nSupported time units are: {}", names.join(", "))
     })?;
-    Ok(number.saturating_mul(*nanoseconds) / 1_000_000)
+    let ms = i128::from(number) * i128::from(*nanoseconds) / 1_000_000;
+    i64::try_from(ms).map_err(|_| format!("Too long: '{text}'"))
 }
 
 #[cfg(test)]
@@ -286,6 +287,8 @@ mod tests {
     fn lengths_of_windows_are_read_with_any_unit() {
         assert_eq!(duration_ms("10 second"), Ok(10_000));
         assert_eq!(duration_ms("5000 microseconds"), Ok(5));
+        assert_eq!(duration_ms("200000 DAYS"), Ok(17_280_000_000_000));
+        assert!(duration_ms("9223372036854775807 DAYS").is_err());
         for (text, why) in [
             ("10", "Expected 2 tokens, got: 1"),
             ("ten SECONDS", "Not numeric: 'ten'"),

@@ -8,7 +8,7 @@ use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero as _};
 
 use super::{EvalError, ExpressionError};
 use crate::types::{DecimalType, SqlType, StructType};
-use crate::value::{MapValue, Value, decimal_text, digits_before_point, parse_date_time, round_half_up};
+use crate::value::{MapValue, Value, decimal_text, digits_before_point, is_endless, parse_date_time, round_half_up};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -139,7 +139,7 @@ fn exact(number: f64, precision: u32) -> Result<BigDecimal, EvalError> {
 
 /// A decimal in the scale asked for. What counts against the precision are the digits before it is rounded.
 fn fit(decimal: &BigDecimal, target: DecimalType) -> Result<Value, EvalError> {
-    if digits_before_point(decimal) > i64::from(target.whole_digits()) {
+    if digits_before_point(decimal) > i64::from(target.whole_digits()) || is_endless(decimal, target.scale) {
         return Err(EvalError::new(format!(
             "Numeric field overflow: A field with precision {} and scale {} must round to an absolute value less than \
              10^{}. Got {}",
@@ -171,9 +171,9 @@ fn parse(text: &str, to: &SqlType) -> Result<Value, EvalError> {
         SqlType::Bigint => Value::Bigint(trimmed.parse().map_err(|_| fail(()))?),
         SqlType::Double => Value::Double(parse_double(trimmed).ok_or_else(|| fail(()))?),
         SqlType::Decimal(target) => fit(&BigDecimal::from_str(trimmed).map_err(|_| fail(()))?, *target)?,
-        SqlType::Date => Value::Date(parse_date_time::date(trimmed).map_err(EvalError)?),
-        SqlType::Time => Value::Time(parse_date_time::time(trimmed).map_err(EvalError)?),
-        SqlType::Timestamp => Value::Timestamp(parse_date_time::timestamp(trimmed).map_err(EvalError)?),
+        SqlType::Date => Value::Date(parse_date_time::date(trimmed).map_err(EvalError::new)?),
+        SqlType::Time => Value::Time(parse_date_time::time(trimmed).map_err(EvalError::new)?),
+        SqlType::Timestamp => Value::Timestamp(parse_date_time::timestamp(trimmed).map_err(EvalError::new)?),
         SqlType::Bytes => {
             use base64::Engine as _;
             let decoded = base64::engine::general_purpose::STANDARD.decode(trimmed);

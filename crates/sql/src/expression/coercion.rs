@@ -15,10 +15,12 @@ use super::compile::{constant, literal_type};
 use super::{ExpressionError, Scope, cast};
 use crate::ast::{Expression, Literal, Name};
 use crate::types::{SqlType, StructField, StructType};
-use crate::value::decimal_text;
+use crate::value::{decimal_text, digits_before_point};
 
 /// How messages begin that tell two types without a common one.
 const NO_OPERATOR: &str = "operator does not exist: ";
+/// Most digits, before and behind the point, that a text as a decimal may need: an exponent asks for as many as it likes.
+const TEXT_DIGITS_MAX: i64 = 1000;
 
 /// Finds the type of an expression.
 pub(super) type TypeOf<'a> = &'a dyn Fn(&&Expression) -> Result<Option<SqlType>, ExpressionError>;
@@ -123,9 +125,12 @@ fn invalid_syntax(text: &str, target: &SqlType) -> ExpressionError {
 
 /// The type of a number and of a literal of text that spells one.
 fn join_numeric_text(text: &str, target: &SqlType) -> Option<SqlType> {
-    let found = type_of_numeric_text(text)?;
+    let number = BigDecimal::from_str(text.trim()).ok()?;
+    if *target == SqlType::Double {
+        return Some(SqlType::Double);
+    }
+    let found = type_of_numeric_text(text, number)?;
     Some(match (&found, target) {
-        (_, SqlType::Double) => SqlType::Double,
         (SqlType::Decimal(_), _) | (_, SqlType::Decimal(_)) => {
             SqlType::Decimal(found.as_decimal()?.widest(target.as_decimal()?))
         }
@@ -135,8 +140,10 @@ fn join_numeric_text(text: &str, target: &SqlType) -> Option<SqlType> {
 }
 
 /// The smallest type of the number that a text spells. The bounds of INTEGER and BIGINT are the next ones.
-fn type_of_numeric_text(text: &str) -> Option<SqlType> {
-    let number = BigDecimal::from_str(text.trim()).ok()?;
+fn type_of_numeric_text(text: &str, number: BigDecimal) -> Option<SqlType> {
+    if digits_before_point(&number) > TEXT_DIGITS_MAX || number.fractional_digit_count() > TEXT_DIGITS_MAX {
+        return None;
+    }
     if !text.contains(['.', 'e', 'E']) {
         let whole = number.as_bigint_and_exponent().0;
         let within = |bound: i64| whole < BigInt::from(bound) && whole > -BigInt::from(bound) - 1;

@@ -137,7 +137,7 @@ pub(super) fn like(
         }
     }
     let ready = pattern.constant_value().and_then(Value::as_str).map(|text| Pattern::new(text, escape)).transpose();
-    let ready = ready.map_err(|error| ExpressionError(error.0))?;
+    let ready = ready.map_err(|error| ExpressionError(error.0.into_owned()))?;
     Ok(TypedExpression::new(Some(SqlType::Boolean), move |row, context: &mut EvalContext| {
         let text = value.view(row, context)?;
         let Some(text) = text.as_str() else { return Err(EvalError::null_operand()) };

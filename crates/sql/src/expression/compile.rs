@@ -478,7 +478,7 @@ pub(super) fn literal_type(literal: &Literal) -> Option<SqlType> {
             let scale = u32::try_from(number.fractional_digit_count()).unwrap_or(0);
             // The zero before the point is a digit too.
             let digits = u32::try_from(digits_before_point(number)).unwrap_or(0).max(1);
-            return SqlType::decimal(digits + scale, scale).ok();
+            return SqlType::decimal(digits.saturating_add(scale), scale).ok();
         }
         Literal::String(_) => SqlType::String,
         Literal::Date(_) => SqlType::Date,

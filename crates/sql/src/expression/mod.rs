@@ -131,7 +131,7 @@ pub enum OnFailure {
 /// Why an expression has no value for a row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct EvalError(pub String);
+pub struct EvalError(pub Cow<'static, str>);
 
 /// Why an expression cannot be made ready.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -321,7 +321,7 @@ impl EvalContext {
 
 impl EvalError {
     /// An error with this message.
-    pub fn new(message: impl Into<String>) -> EvalError {
+    pub fn new(message: impl Into<Cow<'static, str>>) -> EvalError {
         EvalError(message.into())
     }
 

@@ -88,6 +88,15 @@ fn failures_are_null_and_told() {
 }
 
 #[test]
+fn exponents_without_measure_are_refused() {
+    for text in ["I IN ('1e2000000000')", "I IN ('1e-4294967295')", "M IN ('1e900000000')"] {
+        let error = compile(text).map(drop).unwrap_err().0;
+        assert!(error.contains("invalid input syntax for type "), "{text}: {error}");
+    }
+    assert_eq!(value("CAST('1e900000000' AS DECIMAL(1000000000, 0))"), "null");
+}
+
+#[test]
 fn comparisons_with_null_are_false() {
     assert_eq!(value("N = 1"), "false");
     assert_eq!(value("NOT (N = 1)"), "true");

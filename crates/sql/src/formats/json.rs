@@ -332,7 +332,7 @@ pub(super) fn double(text: &str) -> Option<f64> {
 
 /// A number as text: as it is spelled, but with a power of ten where Java's decimals have one.
 fn number_text(text: &str) -> Cow<'_, str> {
-    const PLAIN_EXPONENT_MIN: i64 = -6;
+    const PLAIN_EXPONENT_MIN: i128 = -6;
     if text == "-0" {
         return "0".into();
     }
@@ -344,7 +344,7 @@ fn number_text(text: &str) -> Cow<'_, str> {
     let (digits, scale) = number.as_bigint_and_exponent();
     let sign = if digits.sign() == num_bigint::Sign::Minus { "-" } else { "" };
     let digits = digits.magnitude().to_string();
-    let exponent = digits.len() as i64 - 1 - scale;
+    let exponent = digits.len() as i128 - 1 - i128::from(scale);
     if scale >= 0 && exponent >= PLAIN_EXPONENT_MIN {
         return number.to_plain_string().into();
     }
@@ -433,6 +433,12 @@ fn write_members<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exponents_of_numbers_as_text_have_no_bounds() {
+        assert_eq!(number_text("1e9223372036854775808"), "1E+9223372036854775808");
+        assert_eq!(number_text("25e-9"), "2.5E-8");
+    }
 
     #[test]
     fn decimals_are_not_rounded_in_any_format() {

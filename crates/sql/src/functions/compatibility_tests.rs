@@ -30,6 +30,7 @@ fn check_null(cases: &[&str]) {
 fn dates_are_read_leniently() {
     check(&[
         ("PARSE_DATE('2021-2-3', 'yyyy-MM-dd')", "2021-02-03"),
+        ("PARSE_DATE('999999999-01-01', 'yyyy-MM-dd')", "null"),
         ("PARSE_DATE('2021-02', 'yyyy-MM')", "2021-02-01"),
         ("PARSE_DATE('2021-13-01', 'yyyy-MM-dd')", "2022-01-01"),
         ("PARSE_DATE('20210203', 'yyyyMMdd')", "2021-02-03"),

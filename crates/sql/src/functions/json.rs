@@ -230,19 +230,20 @@ fn writing(registry: &mut Registry) {
 }
 
 /// Objects become one object, in which later members replace earlier ones; with anything else all become one array.
-fn concat(documents: Vec<Node>) -> Option<Node> {
-    let joined: fn(Node, Node) -> Node = if documents.iter().all(|node| matches!(node, Node::Object(_))) {
-        |left, right| match (left, right) {
-            (Node::Object(mut left), Node::Object(right)) => {
-                left.extend(right);
-                Node::Object(left)
-            }
-            (left, _) => left,
+fn concat(mut documents: Vec<Node>) -> Option<Node> {
+    if documents.len() < 2 {
+        return documents.pop();
+    }
+    if !documents.iter().all(|node| matches!(node, Node::Object(_))) {
+        return Some(Node::Array(documents.into_iter().flat_map(elements).collect()));
+    }
+    let mut joined = Members::default();
+    for node in documents {
+        if let Node::Object(members) = node {
+            joined.extend(members);
         }
-    } else {
-        |left, right| Node::Array([elements(left), elements(right)].concat())
-    };
-    documents.into_iter().reduce(joined)
+    }
+    Some(Node::Object(joined))
 }
 
 fn elements(node: Node) -> Vec<Node> {

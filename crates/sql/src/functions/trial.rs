@@ -2,7 +2,7 @@
 //! some take any number of columns.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use super::aggregate::{AggregateArgument, Aggregator};
 use super::{AggregateBody, Call, Category, FunctionDefinition, FunctionKind, Overload, Registry, Variants};
@@ -10,29 +10,31 @@ use crate::expression::EvalError;
 use crate::types::SqlType;
 use crate::value::Value;
 
-static FUNCTIONS: OnceLock<Registry> = OnceLock::new();
+static FUNCTIONS: LazyLock<Registry> = LazyLock::new(|| {
+    let mut registry = Registry::default();
+    scalars(&mut registry);
+    failures(&mut registry);
+    aggregates(&mut registry);
+    table(&mut registry);
+    registry
+});
 
 thread_local! {
+    /// Whether this thread runs test cases.
+    static IS_TRIAL: Cell<bool> = const { Cell::new(false) };
     /// How often BAD_UDF was asked about texts in this case.
     static ASKED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Lets the whole process find the functions, and those with a memory forget what this thread's last case did.
+/// Lets this thread find the functions, and those with a memory forget what its last case did.
 pub(crate) fn begin_case() {
-    FUNCTIONS.get_or_init(|| {
-        let mut registry = Registry::default();
-        scalars(&mut registry);
-        failures(&mut registry);
-        aggregates(&mut registry);
-        table(&mut registry);
-        registry
-    });
+    IS_TRIAL.set(true);
     ASKED.set(0);
 }
 
-/// A function by its name in upper case, if test cases run in this process.
+/// A function by its name in upper case, if test cases run on this thread.
 pub(super) fn find(name: &str) -> Option<&'static FunctionDefinition> {
-    FUNCTIONS.get()?.functions.get(name)
+    if IS_TRIAL.get() { FUNCTIONS.functions.get(name) } else { None }
 }
 
 fn scalars(registry: &mut Registry) {

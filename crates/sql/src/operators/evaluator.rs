@@ -1,5 +1,6 @@
 //! Compiled expressions over rows.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::ProcessingLog;
@@ -7,7 +8,7 @@ use crate::types::SqlType;
 use crate::value::Value;
 
 /// What a compiled expression is made of: a function of a row, which may fail with a message.
-pub type Evaluate = dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync;
+pub type Evaluate = dyn Fn(&[Value]) -> Result<Value, Cow<'static, str>> + Send + Sync;
 
 /// A compiled expression. Cheap to clone.
 #[derive(Clone)]
@@ -17,6 +18,7 @@ pub struct Evaluator {
     text: Arc<str>,
     computation: Computation,
     reads: Option<Arc<[usize]>>,
+    /// What the log says of failures; columns have none.
     failure: Option<Arc<Failure>>,
 }
 
@@ -39,7 +41,9 @@ impl Evaluator {
     /// Of a function; `text` is the expression as messages show it.
     pub fn new(value_type: Option<SqlType>, text: &str, evaluate: Arc<Evaluate>) -> Self {
         let computation = Computation::Function(evaluate);
-        Evaluator { value_type, text: Arc::from(text), computation, reads: None, failure: None }
+        // Made once: operands that are null fail often, and mostly nobody reads of it.
+        let failure = Failure { step: "Project", message: format!("Error computing expression {text}") };
+        Evaluator { value_type, text: Arc::from(text), computation, reads: None, failure: Some(Arc::new(failure)) }
     }
 
     /// The same, of whose failures the log says this.
@@ -76,9 +80,8 @@ impl Evaluator {
         match self.try_value(row) {
             Ok(value) => value,
             Err(cause) => {
-                match self.failure.as_deref() {
-                    Some(Failure { step, message }) => log.failure(step, message, &cause),
-                    None => log.failure("Project", &format!("Error computing expression {}", self.text), &cause),
+                if let Some(Failure { step, message }) = self.failure.as_deref() {
+                    log.failure(step, message, &cause);
                 }
                 Value::Null
             }
@@ -89,7 +92,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// What the expression fails with.
-    pub fn try_value(&self, row: &[Value]) -> Result<Value, String> {
+    pub fn try_value(&self, row: &[Value]) -> Result<Value, Cow<'static, str>> {
         match &self.computation {
             Computation::Column(position) => Ok(row.get(*position).cloned().unwrap_or_default()),
             Computation::Function(evaluate) => evaluate(row),

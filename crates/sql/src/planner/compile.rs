@@ -199,18 +199,18 @@ impl Aggregation for Function {
     }
 
     fn add(&self, state: Value, arguments: &[Value]) -> Result<Value, String> {
-        self.0.accumulate(arguments, state).map_err(|error| error.0)
+        self.0.accumulate(arguments, state).map_err(|error| error.0.into_owned())
     }
 
     fn undo(&self, state: Value, arguments: &[Value]) -> Result<Value, String> {
         match self.0.undo(arguments, &state) {
-            Some(undone) => undone.map_err(|error| error.0),
+            Some(undone) => undone.map_err(|error| error.0.into_owned()),
             None => Ok(state),
         }
     }
 
     fn merge(&self, one: Value, other: Value) -> Result<Value, String> {
-        self.0.merge(one, other).map_err(|error| error.0)
+        self.0.merge(one, other).map_err(|error| error.0.into_owned())
     }
 
     fn result(&self, state: &Value) -> Value {
@@ -271,7 +271,7 @@ pub fn constant(
         )));
     }
     let mut context = EvalContext::with(OnFailure::Whole);
-    let value = compiled.try_evaluate(&[], &mut context).map_err(|error| StatementError(error.0))?;
+    let value = compiled.try_evaluate(&[], &mut context).map_err(|error| StatementError(error.0.into_owned()))?;
     Ok(value)
 }
 
@@ -295,7 +295,7 @@ pub fn strict_constant(
     }
     let evaluator = compile_for(Purpose::Constant, expression, &[], settings)?;
     let Some(found) = &evaluator.value_type else { return Ok(Value::Null) };
-    let value = evaluator.try_value(&[]).map_err(StatementError)?;
+    let value = evaluator.try_value(&[]).map_err(|cause| StatementError(cause.into_owned()))?;
     strictly(&value, found, target).ok_or_else(|| {
         let form = match (found, target) {
             (SqlType::String, SqlType::Timestamp) => ". Timestamp format must be yyyy-mm-ddThh:mm:ss[.S]",
@@ -313,5 +313,5 @@ pub fn strict_constant(
 /// # Errors
 /// Text of another form.
 pub fn parse_time(text: &str, format: &str) -> Result<i64, String> {
-    date_format::parse_timestamp(text, format, "UTC").map_err(|error| error.0)
+    date_format::parse_timestamp(text, format, "UTC").map_err(|error| error.0.into_owned())
 }

@@ -401,7 +401,7 @@ impl Analysis<'_> {
             Ok(Value::Null) => Err(StatementError(format!("Primary key columns can not be NULL: {condition}"))),
             Err(_) if is_literal => {
                 let evaluator = compile(expression, &[], self.settings)?;
-                let value = evaluator.try_value(&[]).map_err(StatementError)?;
+                let value = evaluator.try_value(&[]).map_err(|cause| StatementError(cause.into_owned()))?;
                 let shown = value.text(&evaluator.value_type.unwrap_or(SqlType::String));
                 let (name, key_type) = (&key.name, &key.column_type);
                 Err(StatementError(format!(

@@ -1,5 +1,6 @@
 //! Where the result of a query goes, and how it is written.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
@@ -271,7 +272,7 @@ fn widened(column: &Evaluator, target: &SqlType) -> Evaluator {
     let (inner, wanted) = (column.clone(), target.clone());
     let evaluate = move |row: &[Value]| {
         let value = inner.try_value(row)?;
-        formats::widen(value, &wanted).map_err(|error| error.0)
+        formats::widen(value, &wanted).map_err(|error| Cow::Owned(error.0))
     };
     let widened = Evaluator::new(Some(target.clone()), column.text(), Arc::new(evaluate));
     match column.reads() {

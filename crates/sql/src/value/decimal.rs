@@ -22,6 +22,9 @@ pub fn round_half_up(decimal: &BigDecimal, scale: u32) -> BigDecimal {
 /// `decimal` as a value of `target`: rounded half up to its scale; `None` if it has too many digits before the point.
 pub fn fit_decimal(decimal: &BigDecimal, target: DecimalType) -> Option<BigDecimal> {
     let before_point = digits_before_point(decimal);
+    if before_point <= i64::from(target.precision) && is_endless(decimal, target.scale) {
+        return None;
+    }
     if decimal.is_zero() || before_point < -i64::from(target.scale) {
         return Some(BigDecimal::new(0.into(), i64::from(target.scale)));
     }
@@ -37,6 +40,14 @@ pub fn fit_decimal(decimal: &BigDecimal, target: DecimalType) -> Option<BigDecim
 pub fn digits_before_point(decimal: &BigDecimal) -> i64 {
     let digits = i64::try_from(decimal.digits()).unwrap_or(i64::MAX);
     if decimal.is_zero() { 0 } else { digits.saturating_sub(decimal.fractional_digit_count()) }
+}
+
+/// Whether `decimal` with `scale` digits behind the point is mostly zeros that nobody wrote, too many to write them out.
+pub fn is_endless(decimal: &BigDecimal, scale: u32) -> bool {
+    const ZEROS_MAX: i64 = 10_000;
+    let written = i64::try_from(decimal.digits()).unwrap_or(i64::MAX);
+    let wanted = digits_before_point(decimal).max(0).saturating_add(i64::from(scale));
+    wanted.saturating_sub(written) > ZEROS_MAX
 }
 
 /// The double nearest to the decimal.
@@ -65,6 +76,9 @@ mod tests {
         assert_eq!(fit_decimal(&decimal("0E999999999"), target), Some(decimal("0")));
         assert_eq!(fit_decimal(&decimal("-12.345"), target), Some(decimal("-12.35")));
         assert_eq!(fit_decimal(&decimal("123"), target), None);
+        let wide = DecimalType { precision: 2_000_000_000, scale: 1_000_000_000 };
+        assert_eq!(fit_decimal(&decimal("1E900000000"), wide), None);
+        assert_eq!(fit_decimal(&decimal("0"), wide), None);
         let before = ["0.001", "0.1", "12.5", "1E3"].map(|text| digits_before_point(&decimal(text)));
         assert_eq!(before, [-2, 0, 2, 4]);
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
-pub use decimal::{decimal_text, digits_before_point, fit_decimal, round_half_up};
+pub use decimal::{decimal_text, digits_before_point, fit_decimal, is_endless, round_half_up};
 pub use map::MapValue;
 pub use text::{civil, date_text, days_of_civil, time_text, timestamp_text};
 

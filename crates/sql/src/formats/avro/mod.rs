@@ -28,6 +28,8 @@ use writer::{Writer, plain_bytes};
 pub struct AvroCodec {
     fields: Vec<Field>,
     unwrapped: bool,
+    /// Whether some name has a dot, which names of Avro cannot have.
+    is_dotted: bool,
     /// The schema to write with, as text or as an id.
     text: String,
     schema_id: Option<i32>,
@@ -50,7 +52,7 @@ impl Matched {
         let schema = avro(&registered)?;
         let column = |field: &RecordField| {
             let left_out = |column: &usize| left_out.contains(column) && is_text(schema, field.type_id);
-            column_of(fields, &field.name).filter(|column| !left_out(column))
+            column_of(fields, &field.name, true).filter(|column| !left_out(column))
         };
         let columns = match &schema.root_type().kind {
             Kind::Record(record) => record.fields.iter().map(column).collect(),
@@ -107,6 +109,9 @@ impl AvroCodec {
         let name = spec.full_name.as_deref().unwrap_or(default_name(context.side));
         Ok(AvroCodec {
             text: avro_schema::schema_text(&fields, name, unwrapped)?,
+            is_dotted: fields
+                .iter()
+                .any(|field| field.name.contains('.') || field.field_type.to_string().contains('.')),
             fields,
             unwrapped,
             schema_id: spec.schema_id,
@@ -156,11 +161,15 @@ impl RowCodec for AvroCodec {
                 match (&schema.root_type().kind, plain_bytes(schema.root_type(), value)) {
                     // A schema of plain bytes is written without a length.
                     (Kind::Bytes, Some(bytes)) => output.extend(bytes),
-                    _ => Writer { schema, output: &mut output }.value(schema.root_type(), value, &field.field_type)?,
+                    _ => Writer { schema, output: &mut output, is_dotted: self.is_dotted }.value(
+                        schema.root_type(),
+                        value,
+                        &field.field_type,
+                    )?,
                 }
             }
             (Kind::Record(record), fields, row) => {
-                let mut writer = Writer { schema, output: &mut output };
+                let mut writer = Writer { schema, output: &mut output, is_dotted: self.is_dotted };
                 for (field, column) in record.fields.iter().zip(&self.writer()?.columns) {
                     writer.field(field, fields, row, *column)?;
                 }
@@ -177,7 +186,7 @@ impl RowCodec for AvroCodec {
         };
         let matched = self.reader(id)?;
         let schema = avro(&matched.registered)?;
-        let mut reader = Reader { schema, rest: framed.rest, depth: 0 };
+        let mut reader = Reader { schema, rest: framed.rest, depth: 0, is_dotted: self.is_dotted };
         let root = schema.root_type();
         match (&root.kind, self.fields.as_slice()) {
             (_, [field]) if self.unwrapped => {
@@ -248,9 +257,12 @@ pub(super) fn position_of<'n>(names: impl Iterator<Item = &'n str> + Clone, name
     exact.or_else(|| names.clone().position(|column| is_called(name, column)))
 }
 
-/// As [`position_of`], with names as Avro has them.
-fn column_of(fields: &[impl Named], name: &str) -> Option<usize> {
+/// As [`position_of`], with names as Avro has them where some column `is_dotted`.
+fn column_of(fields: &[impl Named], name: &str, is_dotted: bool) -> Option<usize> {
     let known = position_of(fields.iter().map(Named::name), name);
+    if !is_dotted {
+        return known;
+    }
     let dotted = |field: &dyn Named| field.name().contains('.') && avro_schema::field_name(field.name()) == name;
     known.or_else(|| fields.iter().position(|field| dotted(field)))
 }

@@ -19,13 +19,15 @@ pub(super) struct Reader<'a, 'b> {
     pub(super) schema: &'a AvroSchema,
     pub(super) rest: &'b [u8],
     pub(super) depth: usize,
+    /// Whether some name of a column has a dot.
+    pub(super) is_dotted: bool,
 }
 
 impl<'b> Reader<'_, 'b> {
     pub(super) fn row(&mut self, record: &Record, fields: &[impl Named]) -> Result<Vec<Value>, FormatError> {
         let mut row = vec![Value::Null; fields.len()];
         for written in &record.fields {
-            self.field(written, fields, column_of(fields, &written.name), &mut row)?;
+            self.field(written, fields, column_of(fields, &written.name, self.is_dotted), &mut row)?;
         }
         Ok(row)
     }
@@ -117,7 +119,7 @@ impl<'b> Reader<'_, 'b> {
         }
         match wanted {
             Some(SqlType::Struct(structure)) if others > 1 && !matches!(avro.kind, Kind::Null) => {
-                let position = column_of(&structure.fields, branch_name(avro));
+                let position = column_of(&structure.fields, branch_name(avro), self.is_dotted);
                 let mut fields = vec![Value::Null; structure.fields.len()];
                 let value = self.value(avro, position.map(|position| &structure.fields[position].field_type))?;
                 if let Some(position) = position {

@@ -26,11 +26,16 @@ fn missing(name: &str, has_column: bool, kind: &Kind) -> FormatError {
 pub(super) struct Writer<'a> {
     pub(super) schema: &'a AvroSchema,
     pub(super) output: &'a mut Vec<u8>,
+    /// Whether some name of a column has a dot.
+    pub(super) is_dotted: bool,
 }
 
 impl Writer<'_> {
     pub(super) fn row(&mut self, record: &Record, fields: &[impl Named], row: &[Value]) -> Result<(), FormatError> {
-        record.fields.iter().try_for_each(|field| self.field(field, fields, row, column_of(fields, &field.name)))
+        for field in &record.fields {
+            self.field(field, fields, row, column_of(fields, &field.name, self.is_dotted))?;
+        }
+        Ok(())
     }
 
     /// A field of a record, which is column `column` of `row`; without a column it is null.

@@ -1,21 +1,25 @@
 //! Dates as `SimpleDateFormat` reads them, which PARSE_DATE promises: numbers have any width, a month of 13 is January of
 //! the next year, what the pattern does not name is 1970-01-01's, and what follows in the text does not matter.
 
+use std::rc::Rc;
+
 use super::format::{DAYS, MONTHS};
-use super::zone;
+use super::{PatternCache, cached, zone};
 use crate::expression::EvalError;
 use crate::value::{civil, days_of_civil};
 
 const DAY_MS: i64 = 86_400_000;
 /// Years of two digits lie in the hundred years that begin so long ago.
 const CENTURY_BEGINS_YEARS_AGO: i64 = 80;
+/// The largest number of a field, far from where sums of all fields would overflow.
+const NUMBER_MAX: i64 = 999_999_999;
 
 /// Days since 1970 of a text in a pattern.
 ///
 /// # Errors
 /// A wrong pattern, a text that does not follow it, a time that is not midnight.
 pub fn parse_date(text: &str, pattern: &str) -> Result<i64, EvalError> {
-    let parts = parts(pattern)?;
+    let parts = cached_parts(pattern)?;
     let mut reader = Reader { rest: text, fields: Fields::default() };
     for (index, part) in parts.iter().enumerate() {
         let packed = matches!((part, parts.get(index + 1)), (a, Some(b)) if a.is_number() && b.is_number());
@@ -29,10 +33,19 @@ pub fn parse_date(text: &str, pattern: &str) -> Result<i64, EvalError> {
         })?;
     }
     let ms = reader.fields.milliseconds();
-    if ms % DAY_MS != 0 {
+    let day_ms = i128::from(DAY_MS);
+    if ms % day_ms != 0 {
         return Err(EvalError::new("Date format contains time field."));
     }
-    Ok(ms / DAY_MS)
+    i64::try_from(ms / day_ms).map_err(|_| EvalError::new("The date is out of range"))
+}
+
+/// The parts of a pattern, as this thread may know them already.
+fn cached_parts(pattern: &str) -> Result<Rc<Vec<Part>>, EvalError> {
+    thread_local! {
+        static CACHE: PatternCache<Vec<Part>> = PatternCache::default();
+    }
+    cached(&CACHE, pattern, parts)
 }
 
 enum Part {
@@ -105,7 +118,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn milliseconds(&self) -> i64 {
+    fn milliseconds(&self) -> i128 {
         let year = self.year.unwrap_or(1970);
         let year = if self.before_era { 1 - year } else { year };
         let days = match (self.day_of_year, self.month, self.day) {
@@ -118,7 +131,7 @@ impl Fields {
         };
         let hour = self.hour + if self.afternoon { 12 } else { 0 };
         let seconds = ((days * 24 + hour) * 60 + self.minute) * 60 + self.second - self.offset;
-        seconds * 1000 + self.millis
+        i128::from(seconds) * 1000 + i128::from(self.millis)
     }
 }
 
@@ -171,7 +184,7 @@ impl Reader<'_> {
         let found = self.rest.bytes().take(width.unwrap_or(9)).take_while(u8::is_ascii_digit).count();
         let (digits, rest) = self.rest.split_at(found);
         self.rest = rest;
-        digits.parse().ok()
+        digits.parse().ok().filter(|number| *number <= NUMBER_MAX)
     }
 
     /// The index of a name, in full or by its first three letters, in any case.

@@ -10,6 +10,7 @@ mod zone;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::thread::LocalKey;
 
 pub use fields::Fields;
 pub use lenient::parse_date;
@@ -29,20 +30,32 @@ pub(super) fn with_pattern(
     body: impl FnOnce(&Pattern) -> Result<Value, EvalError>,
 ) -> Result<Value, EvalError> {
     thread_local! {
-        static CACHE: RefCell<HashMap<String, Rc<Pattern>>> = RefCell::new(HashMap::new());
+        static CACHE: PatternCache<Pattern> = PatternCache::default();
     }
-    let pattern = CACHE.with_borrow_mut(|cache| {
+    let pattern = cached(&CACHE, text, Pattern::new)?;
+    body(&pattern)
+}
+
+/// What a thread has read of patterns.
+type PatternCache<P> = RefCell<HashMap<String, Rc<P>>>;
+
+/// The pattern that `text` spells, read once for each thread.
+fn cached<P, E>(
+    cache: &'static LocalKey<PatternCache<P>>,
+    text: &str,
+    read: impl FnOnce(&str) -> Result<P, E>,
+) -> Result<Rc<P>, E> {
+    cache.with_borrow_mut(|cache| {
         if let Some(pattern) = cache.get(text) {
             return Ok(pattern.clone());
         }
-        let pattern = Rc::new(Pattern::new(text)?);
+        let pattern = Rc::new(read(text)?);
         if cache.len() >= CACHED_PATTERNS {
             cache.clear();
         }
         cache.insert(text.to_owned(), pattern.clone());
         Ok(pattern)
-    })?;
-    body(&pattern)
+    })
 }
 
 /// The milliseconds since 1970 of a text in a pattern; `zone` counts where the text names none.
