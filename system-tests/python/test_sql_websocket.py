@@ -88,6 +88,14 @@ def test_what_is_wrong_is_the_reason_of_the_close(sql):
     assert requests.get(f"{sql.url}/ws/query", timeout=10).status_code == 400
 
 
+def test_what_a_client_says_does_not_disturb_the_printing(sql):
+    connection = opened(sql, "PRINT told FROM BEGINNING LIMIT 2;")
+    for _ in range(50):
+        connection.ping("x")
+    messages, end = conversation(connection)
+    assert len(messages) == 3 and end == (1000, "done"), messages
+
+
 def test_printed_records_are_messages(sql):
     messages, end = conversation(opened(sql, "PRINT told FROM BEGINNING LIMIT 2;"))
     assert messages[2:] == [{"error": "done"}] and end == (1000, "done")

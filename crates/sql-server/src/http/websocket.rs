@@ -9,6 +9,7 @@
 //! of the close: 1003 for a query that means nothing, 1011 when the server fails.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -171,8 +172,8 @@ async fn send_rows(mut query: Transient, socket: &mut Socket) -> Result<(), Erro
 /// The records of a topic, each a text.
 async fn send_lines(mut printer: Printer, socket: &mut Socket) -> Result<(), Error> {
     while !printer.is_done() {
-        let polled = tokio::select! {
-            polled = printer.poll() => polled,
+        let news = tokio::select! {
+            news = printer.news() => news,
             heard = socket.next() => match heard {
                 Some(Ok(Message::Close(_))) | None => return Ok(()),
                 Some(heard) => {
@@ -180,6 +181,10 @@ async fn send_lines(mut printer: Printer, socket: &mut Socket) -> Result<(), Err
                     continue;
                 }
             },
+        };
+        let polled = match news {
+            Ok(()) => printer.poll(Duration::ZERO).await,
+            Err(failure) => Err(failure),
         };
         let printed = match polled {
             Ok(records) => printer.print(records).await,

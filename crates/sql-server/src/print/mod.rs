@@ -82,7 +82,7 @@ impl Printer {
     pub async fn run(mut self, mut client: ChunkSender) {
         while !self.is_done() {
             let polled = tokio::select! {
-                polled = self.poll() => polled,
+                polled = self.poll(POLL) => polled,
                 () = client.closed() => return,
             };
             let printed = match polled {
@@ -109,13 +109,21 @@ impl Printer {
         self.left == Some(0)
     }
 
-    /// The next records, if there are some by now.
+    /// Returns when there may be records, sometimes without. May be dropped at any time.
     ///
     /// # Errors
     /// What the cluster says.
-    pub async fn poll(&mut self) -> Result<Vec<RawRecord>> {
+    pub async fn news(&mut self) -> Result<()> {
+        Ok(self.consumer.news(POLL).await?)
+    }
+
+    /// The next records, if there are some within `wait`. Nothing is read any more when this is dropped on its way.
+    ///
+    /// # Errors
+    /// What the cluster says.
+    pub async fn poll(&mut self, wait: Duration) -> Result<Vec<RawRecord>> {
         let mut records = Vec::new();
-        if let Polled::Records(fetched) = self.consumer.poll(POLL).await? {
+        if let Polled::Records(fetched) = self.consumer.poll(wait).await? {
             records = raw_records(&fetched, i64::MAX)?;
         }
         Ok(records)
