@@ -1,5 +1,7 @@
 //! Statements that change something: checked, prepared, written into the command topic, waited for.
 
+use std::collections::HashSet;
+
 use milena_sql::ast::{
     ColumnConstraint, CreateSource, DropSource, SourceKind, Statement, TableElement, format_statement,
 };
@@ -169,24 +171,29 @@ async fn checked(call: &Call<'_>, statement: &Statement, number: i64) -> Result<
 }
 
 /// Executes a statement on the catalog and the registry of the call alone, the `number`th in the command topic: no topic
-/// is made. The catalog as it would be.
+/// is made, and none deleted: `deleted` names those that would be. The catalog as it would be.
 ///
 /// # Errors
 /// A statement that would be refused.
-pub async fn rehearsed(call: &Call<'_>, statement: &Statement, number: i64) -> Result<Catalog> {
+pub async fn rehearsed(
+    call: &Call<'_>,
+    statement: &Statement,
+    number: i64,
+    deleted: &mut HashSet<String>,
+) -> Result<Catalog> {
     check_switches(call, statement)?;
     check_linked(call, statement)?;
     if let Statement::DropSource(drop) = statement
         && drop.delete_topic
     {
-        doomed(call, &drop.name)?;
+        deleted.extend(doomed(call, &drop.name)?.map(|source| source.topic));
     }
     let outcome = checked(call, statement, number).await?;
     let mut partitions = None;
     if let Some(source) = outcome.made.filter(|_| !outcome.is_noop) {
         let is_sink = matches!(statement, Statement::CreateAsSelect(_));
         let connected = call.server.ready().await?;
-        partitions = Some(topic::partitions(&connected, &source, statement, &call.catalog).await?);
+        partitions = Some(topic::partitions(&connected, &source, statement, &call.catalog, deleted).await?);
         schemas(call, &source, is_sink).await?;
     }
     executed(call, statement, number, partitions).await.map(|(_, catalog)| catalog)

@@ -1,6 +1,7 @@
 //! Statements of a request are executed when all of them can be: each is tried before the first is executed, on a catalog
 //! and a registry that nobody else sees.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use milena_schema::SchemaType;
@@ -23,7 +24,12 @@ use crate::state::Server;
 pub async fn rehearse(server: &Arc<Server>, statements: &[ParsedStatement], session: &Session) -> Result<()> {
     let registry: Arc<dyn SchemaRegistry> = Arc::new(Overlay::over(server.registry.clone()));
     let mut number = server.ready().await?.log.end().await?;
+    // Servers that take no commands, or none any more, execute none that could be waited for.
+    if server.config.queries_file.is_none() && server.undamaged().is_ok() {
+        server.executed_before(number).await?;
+    }
     let (mut catalog, mut session) = (server.catalog(), session.clone());
+    let mut deleted = HashSet::new();
     for parsed in statements {
         let statement = prepare(parsed, &catalog)?;
         let text = masked(&statement).unwrap_or_else(|| parsed.text.clone());
@@ -38,7 +44,7 @@ pub async fn rehearse(server: &Arc<Server>, statements: &[ParsedStatement], sess
         };
         let tried = if CommandId::of(&statement).is_some() {
             number += 1;
-            changed(&call, &statement, number - 1, &mut catalog).await
+            changed(&call, &statement, number - 1, &mut catalog, &mut deleted).await
         } else {
             unchanging(&call, &statement, &mut session).await
         };
@@ -47,15 +53,21 @@ pub async fn rehearse(server: &Arc<Server>, statements: &[ParsedStatement], sess
     Ok(())
 }
 
-/// Tries a statement that changes the catalog.
-async fn changed(call: &Call<'_>, statement: &Statement, number: i64, catalog: &mut Arc<Catalog>) -> Result<()> {
+/// Tries a statement that changes the catalog; `deleted` are the topics that would be gone by then.
+async fn changed(
+    call: &Call<'_>,
+    statement: &Statement,
+    number: i64,
+    catalog: &mut Arc<Catalog>,
+    deleted: &mut HashSet<String>,
+) -> Result<()> {
     // Queries of clients are in no catalog.
     if let Statement::Terminate(Some(id)) = statement
         && (call.server.push_queries.is_running(id) || id.to_lowercase().contains("transient_"))
     {
         return Ok(());
     }
-    *catalog = Arc::new(issue::rehearsed(call, statement, number).await?);
+    *catalog = Arc::new(issue::rehearsed(call, statement, number, deleted).await?);
     Ok(())
 }
 
@@ -104,6 +116,10 @@ impl SchemaRegistry for Overlay {
         self.below.latest(subject)?;
         self.new.add(subject, schema_type, text, &[], Some(self.next_id()))
     }
+
+    fn adopt(&self, subject: &str, registered: &RegisteredSchema) -> Result<(), FormatError> {
+        self.new.adopt(subject, registered)
+    }
 }
 
 impl Overlay {
@@ -134,5 +150,8 @@ mod tests {
         assert_eq!(overlay.by_id(known.id).unwrap().unwrap().id, known.id);
         assert_eq!(below.latest("a-value").unwrap().unwrap().id, known.id);
         assert!(below.latest("b-value").unwrap().is_none());
+        overlay.adopt("c-value", &known).unwrap();
+        assert_eq!(overlay.latest("c-value").unwrap().unwrap().id, known.id);
+        assert!(below.latest("c-value").unwrap().is_none());
     }
 }

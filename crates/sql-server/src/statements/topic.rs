@@ -1,6 +1,6 @@
 //! The topics of sources, as statements make them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use milena_sql::ast::{Literal, SourceKind, Statement, format_statement};
 use milena_sql::catalog::{Catalog, Source};
@@ -46,7 +46,8 @@ fn configs(source: &Source, statement: &Statement) -> BTreeMap<String, String> {
     [("cleanup.policy".to_owned(), policy.to_owned())].into_iter().chain(retention).collect()
 }
 
-/// How many partitions the topic of a source has or would get, if the topics of `catalog` were there.
+/// How many partitions the topic of a source has or would get, if the topics of `catalog` were there and those that are
+/// `deleted` were not.
 ///
 /// # Errors
 /// As [`topic`]; nothing is made.
@@ -55,13 +56,18 @@ pub async fn partitions(
     source: &Source,
     statement: &Statement,
     catalog: &Catalog,
+    deleted: &HashSet<String>,
 ) -> Result<i32> {
     let is_sink = matches!(statement, Statement::CreateAsSelect(_));
     let of_catalog = || {
         let same = catalog.sources().filter(|other| other.topic == source.topic && other.name != source.name);
         same.filter_map(|other| Some(TopicShape { partitions: other.partitions?, replicas: 1 })).next()
     };
-    match topics::shape(&connected.kafka.cluster, &source.topic).await?.or_else(of_catalog) {
+    let there = match deleted.contains(&*source.topic) {
+        true => None,
+        false => topics::shape(&connected.kafka.cluster, &source.topic).await?,
+    };
+    match there.or_else(of_catalog) {
         Some(known) => fitting(known, source, is_sink),
         None => source.partitions.ok_or_else(|| without_topic(source, statement)),
     }

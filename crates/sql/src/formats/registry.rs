@@ -114,7 +114,10 @@ impl SchemaRegistry for MemoryRegistry {
     }
 
     fn adopt(&self, subject: &str, registered: &RegisteredSchema) -> Result<(), FormatError> {
-        self.state.lock().latest.insert(subject.to_owned(), registered.id);
+        let mut state = self.state.lock();
+        // The schema may be known from elsewhere.
+        state.by_id.entry(registered.id).or_insert_with(|| registered.schema.clone());
+        state.latest.insert(subject.to_owned(), registered.id);
         Ok(())
     }
 }
