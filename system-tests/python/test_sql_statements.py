@@ -314,3 +314,17 @@ def test_users_other_origins_and_heartbeats(platform, tmp_path):
         assert platform.sql.get("/clusterStatus").status_code == 404
     finally:
         server.stop()
+
+
+def test_a_source_is_made_anew_with_its_topic_in_one_request(sql):
+    create = "CREATE STREAM anew (a INT) WITH (kafka_topic='anew', value_format='JSON', partitions={});"
+    sql.ksql(create.format(1))
+    dropped, created = sql.ksql("DROP STREAM anew DELETE TOPIC; " + create.format(3))
+    assert [one["commandStatus"]["status"] for one in (dropped, created)] == ["SUCCESS"] * 2
+    [described] = sql.ksql("DESCRIBE anew EXTENDED;")
+    assert described["sourceDescription"]["partitions"] == 3
+
+
+def test_what_the_operator_decides_is_not_set(sql):
+    refused = sql.refused("SET 'ksql.source.table.materialization.enabled'='false'; SHOW STREAMS;")
+    assert "Cannot override property 'ksql.source.table.materialization.enabled'" in refused

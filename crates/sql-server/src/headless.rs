@@ -36,7 +36,7 @@ async fn execute(server: &Arc<Server>, file: &Path, effects: &mpsc::UnboundedSen
     for (number, parsed) in statements::parse(server, &text, &session)?.iter().enumerate() {
         let statement = statements::prepare(parsed, &server.catalog())?;
         match &statement {
-            Statement::Set { name, value } => session.set(name, value, &[], &parsed.text)?,
+            Statement::Set { name, value } => session.set_as_operator(name, value, &parsed.text)?,
             Statement::Unset { name } => session.unset(name, &parsed.text)?,
             // Variables have been put in.
             Statement::Define { .. } | Statement::Undefine { .. } => {}

@@ -13,7 +13,7 @@ use crate::error::{Failure, Result};
 use crate::queries::forwarding::Forwarded;
 
 /// What servers are told apart by: never another one for a session.
-const SERVICE_ID: &str = "ksql.service.id";
+pub const SERVICE_ID: &str = "ksql.service.id";
 
 /// A session. Servers keep none: clients send theirs with every request.
 #[derive(Debug, Clone, Default)]
@@ -56,14 +56,28 @@ impl Session {
         Ok(session)
     }
 
-    /// `SET`.
+    /// `SET` of a client.
     ///
     /// # Errors
     /// A property that sessions may not set, a value that it does not take.
     pub fn set(&mut self, name: &str, value: &str, denied: &[String], text: &str) -> Result<()> {
+        let refused = |message| Failure::statement(message, text);
         let property = property_of(name, text)?;
-        check_allowed([name].into_iter(), denied).map_err(|message| Failure::statement(message, text))?;
-        property.check(value).map_err(|message| Failure::statement(message, text))?;
+        check_allowed([name].into_iter(), denied).map_err(refused)?;
+        property.check_requested(value).map_err(refused)?;
+        self.properties.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// `SET` of the operator, who may set everything but what tells servers apart.
+    ///
+    /// # Errors
+    /// As [`Session::set`].
+    pub fn set_as_operator(&mut self, name: &str, value: &str, text: &str) -> Result<()> {
+        let refused = |message| Failure::statement(message, text);
+        let property = property_of(name, text)?;
+        check_allowed([name].into_iter(), &[]).map_err(refused)?;
+        property.check(value).map_err(refused)?;
         self.properties.insert(name.to_owned(), value.to_owned());
         Ok(())
     }
@@ -98,9 +112,10 @@ pub fn unrecognized(name: &str) -> String {
 /// # Errors
 /// Words about those that they may not.
 pub fn check_allowed<'a>(names: impl Iterator<Item = &'a str>, denied: &[String]) -> Result<(), String> {
-    let is_denied = |name: &&str| {
-        *name == SERVICE_ID || denied.iter().any(|one| one == name || one.strip_prefix(STREAMS_PREFIX) == Some(name))
-    };
+    fn short(name: &str) -> &str {
+        name.strip_prefix(STREAMS_PREFIX).unwrap_or(name)
+    }
+    let is_denied = |name: &&str| *name == SERVICE_ID || denied.iter().any(|one| short(one) == short(name));
     let prohibited: Vec<&str> = names.filter(is_denied).collect();
     if prohibited.is_empty() {
         return Ok(());
@@ -175,10 +190,22 @@ mod tests {
         let text = "SET 'x' = 'y';";
         assert!(session.set("num.stream.threads", "9", &denied, text).is_err());
         assert!(session.set("auto.offset.reset", "earliest", &denied, text).is_ok());
-        assert!(session.set("auto.offset.reset", "first", &denied, text).is_err());
+        for (name, value) in [
+            ("auto.offset.reset", "first"),
+            ("auto.offset.reset", "none"),
+            ("ksql.hidden.topics", "a"),
+            ("ksql.source.table.materialization.enabled", "false"),
+        ] {
+            assert!(session.set(name, value, &denied, text).is_err(), "{name}");
+        }
+        let mut of_operator = Session::default();
+        assert!(of_operator.set_as_operator("ksql.source.table.materialization.enabled", "false", text).is_ok());
+        assert!(of_operator.set_as_operator("ksql.service.id", "other", text).is_err());
         let unknown = session.set("auto.ofset.reset", "earliest", &denied, text).unwrap_err();
         assert_eq!((unknown.code, unknown.message.as_str()), (40001, "Unknown property: auto.ofset.reset"));
         assert!(session.unset("auto.offset.reset", text).is_ok() && session.unset("nothing", text).is_err());
         assert!(session.properties.is_empty());
+        let denied = ["auto.offset.reset".to_owned()];
+        assert!(session.set("ksql.streams.auto.offset.reset", "earliest", &denied, text).is_err());
     }
 }

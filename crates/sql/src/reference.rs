@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::ast::reserved_words;
+use crate::ast::{quoted_words, reserved_words};
 use crate::catalog::with::PROPERTIES;
 
 /// A statement of the language.
@@ -271,8 +271,9 @@ pub fn reference() -> String {
         let _ = writeln!(page, "| `{name}` | {meaning} |");
     }
     page.push_str("\n## Reserved words\n\nAs names they need back-ticks: ");
-    let words: Vec<String> = reserved_words().iter().map(|word| format!("`{word}`")).collect();
-    let _ = writeln!(page, "{}.", words.join(", "));
+    let ticked = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let _ = writeln!(page, "{}.", ticked(reserved_words()));
+    let _ = writeln!(page, "\nThese need none, but statements are shown with them: {}.", ticked(quoted_words()));
     page
 }
 

@@ -257,6 +257,8 @@ fn connect(sources: &ConfigSources) -> Result<ConnectSettings, ConfigError> {
 /// `docs/configuration-sql-server.md`.
 pub fn document() -> String {
     let mut page = HEAD.to_owned();
+    let names: Vec<String> = overrides::of_the_operator().map(|name| format!("`{name}`")).collect();
+    page.push_str(&format!("{}.\n", names.join(", ")));
     milena_stdx::config_def::document::section(&mut page, "Properties", &SQL_CONFIGS);
     page
 }
@@ -281,8 +283,9 @@ nearest known one; a wrong value ends the start with one line.
 
 Properties of Kafka's clients stand beside them, plain (`security.protocol`, `sasl.jaas.config`, ...) or behind
 `ksql.streams.`; those with `consumer.` and `producer.` count for one kind of client. `ksql.schema.registry.` begins
-settings of the registry's client. Sessions and requests may set all of them for their own statements, but for those in
-`ksql.properties.overrides.denylist`.
+settings of the registry's client. Sessions and requests may set properties for their own statements. Refused are names that
+nobody knows, those in `ksql.properties.overrides.denylist` (with and without `ksql.streams.`), and what the operator alone
+decides:
 ";
 
 fn notice_about_unknown(key: &str, origin: &str) -> Result<Option<String>, ConfigError> {

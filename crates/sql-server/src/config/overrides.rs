@@ -12,10 +12,13 @@ use milena_stdx::config_def::Validator::{OneOf, OneOfIgnoringCase};
 use milena_stdx::config_def::{ConfigDef, ConfigType, Validator, unset};
 
 use super::STREAMS_PREFIX;
+use crate::session::SERVICE_ID;
 
 const SQL_PREFIX: &str = "ksql.";
 /// Whatever functions of users want to know.
 const FUNCTIONS_PREFIX: &str = "ksql.functions.";
+/// How connections are made is the operator's.
+const TLS_PREFIX: &str = "ssl.";
 const TOPIC_PREFIX: &str = "topic.";
 const CLIENT_PREFIXES: [&str; 2] = ["consumer.", "producer."];
 const OFFSET_RESET: &str = "auto.offset.reset";
@@ -257,7 +260,7 @@ impl Override {
 
     /// Whether only the operator decides it.
     pub fn is_of_the_operator(self) -> bool {
-        OF_THE_OPERATOR.contains(&self.name) || self.name.starts_with("ssl.")
+        OF_THE_OPERATOR.contains(&self.name) || self.name.starts_with(TLS_PREFIX)
     }
 
     /// Whether one query may have it otherwise than the next, or a system that runs.
@@ -290,6 +293,12 @@ impl Override {
         }
         Ok(())
     }
+}
+
+/// What sessions never set, for the documentation.
+pub fn of_the_operator() -> impl Iterator<Item = String> {
+    let names = OF_THE_OPERATOR.iter().map(|name| (*name).to_owned());
+    names.chain([SERVICE_ID.to_owned(), format!("{TLS_PREFIX}*")])
 }
 
 /// `QUERY` for what one query may have otherwise than the next, as lists of properties show it.

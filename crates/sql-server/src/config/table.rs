@@ -116,6 +116,19 @@ const LANGUAGE: &[ConfigDef] = &[
     def("ksql.query.retry.backoff.max.ms", Long, "900000").at_least(0).doc("At most so many milliseconds."),
     def("ksql.source.table.materialization.enabled", Boolean, "true")
         .doc("Whether `CREATE SOURCE TABLE` keeps the rows of its topic, so that they can be looked up."),
+    def("ksql.cast.strings.preserve.nulls", Boolean, "true")
+        .low()
+        .doc("Whether a CAST of null to STRING is null; else it is the text `null`."),
+    def("ksql.nested.error.set.null", Boolean, "true")
+        .low()
+        .doc("Whether a part of an expression that fails is null alone; else the whole expression is."),
+    def("ksql.functions.substring.legacy.args", Boolean, "false")
+        .low()
+        .doc("Whether positions of SUBSTRING count from 0 and its third argument is an end; else they count from 1 and it is a length."),
+    def("ksql.suppress.enabled", Boolean, "true").low().doc("Whether queries may have EMIT FINAL."),
+    def("ksql.timestamp.throw.on.invalid", Boolean, "false")
+        .low()
+        .doc("Whether a record whose TIMESTAMP column gives no time fails the query; else it is skipped and told in the processing log."),
     def("ksql.fail.on.deserialization.error", Boolean, "false")
         .doc("Whether a record that cannot be read ends the query; else it is skipped and told in the processing log."),
     def("ksql.fail.on.production.error", Boolean, "true")

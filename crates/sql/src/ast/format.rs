@@ -120,6 +120,11 @@ pub fn reserved_words() -> &'static [&'static str] {
     RESERVED
 }
 
+/// Words that are names, and that are shown in back-ticks all the same, in order.
+pub fn quoted_words() -> &'static [&'static str] {
+    QUOTED
+}
+
 /// The name as the parser reads it back: in back-ticks where needed.
 pub fn quote_identifier(name: &str) -> String {
     let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '@';

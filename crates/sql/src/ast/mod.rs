@@ -7,7 +7,7 @@ mod rewrite;
 mod statement;
 
 pub use expression::*;
-pub use format::{FormatOptions, format_statement, is_reserved_word, quote_identifier, reserved_words};
+pub use format::{FormatOptions, format_statement, is_reserved_word, quote_identifier, quoted_words, reserved_words};
 pub use query::*;
 pub use statement::*;
 

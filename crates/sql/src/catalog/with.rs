@@ -57,7 +57,10 @@ pub const PROPERTIES: &[(&str, &str)] = &[
     ("PARTITIONS", "partitions of a topic that is to be created"),
     ("REPLICAS", "replicas of a topic that is to be created"),
     ("RETENTION_MS", "how long a topic that is to be created keeps records"),
-    ("CLEANUP_POLICY", "refused: tables are compacted, streams are not"),
+    (
+        "CLEANUP_POLICY",
+        "refused: streams have `delete`, tables `compact`, tables of windows that queries make `compact,delete`",
+    ),
     ("FORMAT", "the format of keys and values"),
     ("KEY_FORMAT", "the format of keys"),
     ("VALUE_FORMAT", "the format of values"),
