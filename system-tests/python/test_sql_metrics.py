@@ -30,9 +30,21 @@ def samples(page):
     return found
 
 
-def test_queries_are_counted(kafka, tmp_path):
-    sql = Sql(tmp_path / "sql", kafka.bootstrap, {"ksql.service.id": "counted_",
-                                                  "ksql.streams.commit.interval.ms": "100"}).start()
+@pytest.fixture
+def sql(kafka, tmp_path):
+    sql = Sql(tmp_path / "sql", kafka.bootstrap, {"ksql.service.id": "counted_", "ksql.streams.commit.interval.ms": "100"}).start()
+    yield sql
+    sql.stop()
+
+
+@pytest.fixture
+def platform(tmp_path):
+    server = ServerWithSql(tmp_path, {"milena.console.listener": f"127.0.0.1:{free_port()}"}).start()
+    yield server
+    assert server.stop() == 0, server.log_tail()
+
+
+def test_queries_are_counted(kafka, sql):
     create_topic(kafka, "counted_in", 2)
     sql.ksql("CREATE STREAM s (id STRING KEY, n INT) WITH (kafka_topic='counted_in', value_format='JSON');")
     [made] = sql.ksql("CREATE TABLE t AS SELECT id, COUNT(*) AS total FROM s GROUP BY id;", EARLIEST)
@@ -73,15 +85,11 @@ def test_queries_are_counted(kafka, tmp_path):
     assert re.match(r"The statistics field is deprecated .*\nmessages-per-sec:      0\.\d\d   total-messages:         9     last-message: ",
                     sink["statistics"])
     assert sql.ksql("DESCRIBE t;")[0]["sourceDescription"]["statistics"] == ""
-    sql.stop()
 
 
-def test_the_console_shows_them_too(tmp_path):
-    console = free_port()
-    server = ServerWithSql(tmp_path, {"milena.console.listener": f"127.0.0.1:{console}"}).start()
-    server.sql.ksql("CREATE STREAM s (id STRING KEY, n INT) WITH (kafka_topic='console', partitions=1, value_format='JSON');")
-    server.sql.ksql("CREATE STREAM copied AS SELECT * FROM s;")
-    found = samples(requests.get(f"http://127.0.0.1:{console}/metrics", timeout=10).text)
+def test_the_console_shows_them_too(platform):
+    platform.sql.ksql("CREATE STREAM s (id STRING KEY, n INT) WITH (kafka_topic='console', partitions=1, value_format='JSON');")
+    platform.sql.ksql("CREATE STREAM copied AS SELECT * FROM s;")
+    found = samples(requests.get(f"http://{platform.overrides['milena.console.listener']}/metrics", timeout=10).text)
     assert found['ksql_ksql_engine_query_stats_num_persistent_queries{ksql_cluster="default_"}'] == 1
     assert any(name.startswith("kafka_server_brokertopicmetrics_messagesin_total") for name in found)
-    assert server.stop() == 0, server.log_tail()
