@@ -26,7 +26,7 @@ pub fn use_small_pages() {
 }
 
 /// Gives memory back to the operating system soon after it was freed, not after a second as mimalloc would: for servers that
-/// take and free much in that time, at about 3 % of their processor time for half of their memory.
+/// take and free much in that time. It takes about 3 % of their processor time and gives back a third of their memory.
 #[expect(unsafe_code, reason = "mimalloc's options can only be set by a call into C")]
 pub fn return_memory_soon() {
     /// `mi_option_purge_delay` of mimalloc.h, which the bindings do not name.
