@@ -204,7 +204,7 @@ impl DecimalType {
     pub fn widest(self, other: DecimalType) -> DecimalType {
         let scale = self.scale.max(other.scale);
         let whole = self.whole_digits().max(other.whole_digits());
-        DecimalType { precision: whole + scale, scale }
+        DecimalType { precision: whole.saturating_add(scale), scale }
     }
 }
 

@@ -58,18 +58,19 @@ fn decimal_result(operator: ArithmeticOperator, left: DecimalType, right: Decima
     match operator {
         ArithmeticOperator::Add | ArithmeticOperator::Subtract => {
             let whole = left.whole_digits().max(right.whole_digits());
-            DecimalType { precision: scale + whole + 1, scale }
+            DecimalType { precision: scale.saturating_add(whole).saturating_add(1), scale }
         }
-        ArithmeticOperator::Multiply => {
-            DecimalType { precision: left.precision + right.precision + 1, scale: left.scale + right.scale }
-        }
+        ArithmeticOperator::Multiply => DecimalType {
+            precision: left.precision.saturating_add(right.precision).saturating_add(1),
+            scale: left.scale.saturating_add(right.scale),
+        },
         ArithmeticOperator::Divide => {
-            let scale = 6.max(left.scale + right.precision + 1);
-            DecimalType { precision: left.whole_digits() + right.scale + scale, scale }
+            let scale = 6.max(left.scale.saturating_add(right.precision).saturating_add(1));
+            DecimalType { precision: left.whole_digits().saturating_add(right.scale).saturating_add(scale), scale }
         }
         ArithmeticOperator::Modulus => {
             let whole = left.whole_digits().min(right.whole_digits());
-            DecimalType { precision: whole + scale, scale }
+            DecimalType { precision: whole.saturating_add(scale), scale }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which known word is nearest to one that nobody knows.
+//! Which known word is nearest to one that nobody knows. Clients expect that one is always named, however far it is:
+//! `stdx::closest_key` names only what may be a slip.
 
 /// The word that takes the fewest insertions, deletions and substitutions; of several the first.
 pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> &'a str {
