@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, QueryEntry, Settings, Source, StatementError, alte
 use crate::formats::registry::SchemaRegistry;
 use crate::formats::{self, CodecContext, Side};
 use crate::parser::parse_one;
-use crate::planner::step::{Step, StepKind};
+use crate::planner::step::Step;
 use crate::planner::{self, sink};
 
 /// What a statement is executed with.
@@ -148,7 +148,7 @@ fn keep_state(
     let planned = planner::plan(&query, None, catalog, &circumstances.settings)?;
     let query =
         PersistentQuery { id, step: planned.step, sink: source, statement: text.to_owned(), only_keeps_state: true };
-    catalog.add_query(entry(&query));
+    catalog.add_query(QueryEntry::new(&query.id, &query.sink.name, &query.step, text));
     Ok(Defined::Query { query: Box::new(query), replaces: None })
 }
 
@@ -170,13 +170,9 @@ fn create_as_select(
     let mut source = sink::create(create, &planned, text, settings, registry)?;
     let kind = if create.kind == SourceKind::Stream { "CSAS" } else { "CTAS" };
     let replaces = catalog.source(&create.name).and_then(|old| old.created_by.clone());
-    let replaced = replaces.as_ref().and_then(|old| catalog.queries().find(|query| query.id == *old));
     alter::check_sink(&source, create.or_replace, catalog)?;
-    if let Some(replaced) = replaced {
-        planner::upgrade::check_replacement(&replaced.statement, &planned.step, catalog, settings)?;
-    }
-    let id = match replaces.as_deref().filter(|old| goes_on(old, &planned.step, catalog, settings)) {
-        Some(old) => old.to_owned(),
+    let id = match planner::upgrade::continued(replaces.as_deref(), &planned.step, catalog, settings)? {
+        Some(old) => old,
         None => sink::query_id(kind, Some(&create.name), &create.properties, *number)?,
     };
     source.created_by = Some(id.clone());
@@ -187,33 +183,8 @@ fn create_as_select(
     catalog.put_source(source.clone());
     let query =
         PersistentQuery { id, step: planned.step, sink: source, statement: text.to_owned(), only_keeps_state: false };
-    catalog.add_query(entry(&query));
+    catalog.add_query(QueryEntry::new(&query.id, &query.sink.name, &query.step, text));
     Ok(Defined::Query { query: Box::new(query), replaces })
-}
-
-/// Whether `new` can go on where the query `old` was, which it may replace: it reads the same topics, and what has been
-/// remembered means the same.
-fn goes_on(old: &str, new: &Step, catalog: &Catalog, settings: &Settings) -> bool {
-    let types = |name: &str| catalog.custom_type(name).cloned();
-    let entry = catalog.queries().find(|query| query.id == old);
-    let parsed = entry.and_then(|entry| parse_one(&entry.statement, &types).ok());
-    let Some(Statement::CreateAsSelect(create)) = parsed else { return false };
-    let Ok(planned) = planner::plan(&create.query, Some(&create.name), catalog, settings) else { return false };
-    let topics = |step: &Step| step.sources().iter().map(|source| source.topic.clone()).collect::<Vec<_>>();
-    keeps_state(&planned.step) && keeps_state(new) && topics(&planned.step) == topics(new)
-}
-
-/// Whether the state of a step does not depend on what may change of a query: it has none, or the groups of a stream. Rows
-/// that tables and joins remember have the columns that were read at the time.
-fn keeps_state(step: &Step) -> bool {
-    let own = match &step.kind {
-        StepKind::Source(source) => source.kind == SourceKind::Stream,
-        StepKind::Filter { .. } | StepKind::Project { .. } | StepKind::FlatMap { .. } | StepKind::Aggregate { .. } => {
-            true
-        }
-        _ => false,
-    };
-    own && step.inputs().into_iter().all(keeps_state)
 }
 
 fn insert_into(
@@ -232,7 +203,7 @@ fn insert_into(
     }
     let query =
         PersistentQuery { id, step: planned.step, sink: target, statement: text.to_owned(), only_keeps_state: false };
-    catalog.add_query(entry(&query));
+    catalog.add_query(QueryEntry::new(&query.id, &query.sink.name, &query.step, text));
     Ok(Defined::Query { query: Box::new(query), replaces: None })
 }
 
@@ -246,16 +217,6 @@ fn terminate(id: Option<&str>, catalog: &mut Catalog) -> Result<Defined, Stateme
         catalog.remove_query(id);
     }
     Ok(Defined::Terminated(gone))
-}
-
-fn entry(query: &PersistentQuery) -> QueryEntry {
-    let mut sources: Vec<Name> = Vec::new();
-    for source in query.step.sources() {
-        if !sources.contains(&source.name) {
-            sources.push(source.name.clone());
-        }
-    }
-    QueryEntry { id: query.id.clone(), sink: query.sink.name.clone(), sources, statement: query.statement.clone() }
 }
 
 fn exists(name: &Name, kind: SourceKind, known: &Source) -> String {

@@ -92,7 +92,13 @@ mod tests {
         let Statement::Query(query) = milena_sql::parser::parse_one(sql, &|_| None).unwrap() else { panic!("{sql}") };
         let mut catalog = Catalog::default();
         let (id, statement) = ("CSAS_FILLED_1".to_owned(), String::new());
-        catalog.add_query(QueryEntry { id, sink: "FILLED".into(), sources: vec!["S".into()], statement });
+        catalog.add_query(QueryEntry {
+            id,
+            sink: "FILLED".into(),
+            sources: vec!["S".into()],
+            read: Vec::new(),
+            statement,
+        });
         let mut settings = Settings::default();
         settings.set("ksql.query.push.v2.enabled", "true");
         for (name, value) in properties {

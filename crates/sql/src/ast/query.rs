@@ -141,6 +141,8 @@ pub struct Window {
     pub retention: Option<Duration>,
     /// `GRACE PERIOD`.
     pub grace: Option<Duration>,
+    /// Where its shape stands.
+    pub location: Location,
 }
 
 /// The shape of windows.

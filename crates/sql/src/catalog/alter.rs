@@ -74,7 +74,6 @@ fn issue(source: &Source, property: &str, old: &str, new: &str) -> String {
 
 /// The topic of a source with how it is written, as messages show it.
 fn topic_text(source: &Source) -> String {
-    let features = |spec: &FormatSpec, side, columns| spec.feature(side, columns).unwrap_or_default();
     let window = match source.window {
         None => "Optional.empty".to_owned(),
         Some(window) => {
@@ -82,15 +81,22 @@ fn topic_text(source: &Source) -> String {
             format!("Optional[WindowInfo{{type={}, size={size}, emitStrategy=CHANGES}}]", window.shape.name())
         }
     };
+    let [key, value] = formats(source);
     format!(
-        "KsqlTopic{{kafkaTopicName='{}', keyFormat=KeyFormat{{format={}, features=[{}], window={window}}}, \
-         valueFormat=ValueFormat{{format={}, features=[{}]}}}}",
-        source.topic,
-        format_text(&source.key_format),
-        features(&source.key_format, Side::Key, source.schema.keys().len()),
-        format_text(&source.value_format),
-        features(&source.value_format, Side::Value, source.schema.values().count()),
+        "KsqlTopic{{kafkaTopicName='{}', keyFormat=KeyFormat{{{key}, window={window}}}, valueFormat=ValueFormat{{{value}}}}}",
+        source.topic
     )
+}
+
+/// How the keys and the values of a source are written, as messages show it.
+pub fn formats(source: &Source) -> [String; 2] {
+    let text = |spec: &FormatSpec, side, columns| {
+        format!("format={}, features=[{}]", format_text(spec), spec.feature(side, columns).unwrap_or_default())
+    };
+    [
+        text(&source.key_format, Side::Key, source.schema.keys().len()),
+        text(&source.value_format, Side::Value, source.schema.values().count()),
+    ]
 }
 
 fn format_text(spec: &FormatSpec) -> String {
@@ -113,7 +119,8 @@ fn format_text(spec: &FormatSpec) -> String {
     format!("FormatInfo{{format={}, properties={{{}}}}}", spec.format, properties.join(", "))
 }
 
-fn timestamp_text(source: &Source) -> String {
+/// The column that tells the time, as messages show it.
+pub fn timestamp_text(source: &Source) -> String {
     let Some(timestamp) = &source.timestamp else { return "Optional.empty".to_owned() };
     let format = timestamp.format.as_ref().map_or("Optional.empty".to_owned(), |format| format!("Optional[{format}]"));
     format!("Optional[TimestampColumn{{column=`{}`, format={format}}}]", timestamp.column)
@@ -163,6 +170,9 @@ pub fn altered(source: Option<&Source>, statement: &AlterSource) -> Result<Sourc
     }
     let mut columns = source.schema.columns().to_vec();
     for (name, column_type) in &statement.additions {
+        if source.schema.keys().iter().any(|key| key.name == *name) {
+            return Err(StatementError::new("Schema contains duplicate column names"));
+        }
         if columns.iter().any(|column| column.name == *name) {
             return Err(StatementError(format!(
                 "Cannot add column `{name}` to schema. A column with the same name already exists."

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use crate::ast::{DropSource, Name, Statement};
 use crate::formats::FormatError;
 use crate::planner::scope;
+use crate::planner::step::Step;
 use crate::types::SqlType;
 
 pub mod alter;
@@ -47,8 +48,29 @@ pub struct QueryEntry {
     pub sink: Name,
     /// What it reads.
     pub sources: Vec<Name>,
+    /// The columns of what it reads, as they were when it was created.
+    pub read: Vec<schema::Schema>,
     /// Its text.
     pub statement: String,
+}
+
+impl QueryEntry {
+    /// Of a query with these steps.
+    pub fn new(id: &str, sink: &Name, step: &Step, statement: &str) -> QueryEntry {
+        let mut sources: Vec<Name> = Vec::new();
+        for source in step.sources() {
+            if !sources.contains(&source.name) {
+                sources.push(source.name.clone());
+            }
+        }
+        QueryEntry {
+            id: id.to_owned(),
+            sink: sink.clone(),
+            sources,
+            read: step.sources().into_iter().map(|source| source.schema.clone()).collect(),
+            statement: statement.to_owned(),
+        }
+    }
 }
 
 /// Streams, tables, types and queries. Cheap enough to clone for a statement that must not leave traces when it fails.

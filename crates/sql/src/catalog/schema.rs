@@ -41,19 +41,20 @@ impl Column {
     }
 }
 
-/// Columns in their order; those of the key come before those of the value.
+/// Columns in their order, which is the one that users see: those of the key may stand anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schema {
     columns: Vec<Column>,
+    /// The columns of the key once more.
+    keys: Vec<Column>,
 }
 
 impl Schema {
-    /// Of `columns`; those of the key are moved to the front.
+    /// Of `columns` in their order.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        let (mut keys, others): (Vec<_>, Vec<_>) =
-            columns.into_iter().partition(|column| column.namespace == Namespace::Key);
-        keys.extend(others);
-        Schema { columns: keys }
+        let columns: Vec<Column> = columns.into_iter().collect();
+        let keys = columns.iter().filter(|column| column.namespace == Namespace::Key).cloned().collect();
+        Schema { columns, keys }
     }
 
     /// All columns.
@@ -63,8 +64,12 @@ impl Schema {
 
     /// The columns of the key.
     pub fn keys(&self) -> &[Column] {
-        let end = self.columns.iter().take_while(|column| column.namespace == Namespace::Key).count();
-        &self.columns[..end]
+        &self.keys
+    }
+
+    /// The columns that are no part of the key: rows begin with them.
+    pub fn others(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.namespace != Namespace::Key)
     }
 
     /// The columns that are written into the value.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::ast::{CreateAsSelect, InsertInto, Name, Statement, format_statement};
+use crate::ast::{CreateAsSelect, InsertInto, Statement, format_statement};
 use crate::catalog::{Catalog, QueryEntry, Settings, Source, StatementError, alter, define};
 use crate::formats::registry::{MemoryRegistry, SchemaRegistry};
 use crate::formats::{self, CodecContext, Side};
@@ -277,19 +277,15 @@ impl MemoryEngine {
         sink::check_writers(&create.name, &self.catalog)?;
         let mut source = sink::create(create, &planned, text, &self.settings, &self.registry())?;
         let kind = if create.kind == crate::ast::SourceKind::Stream { "CSAS" } else { "CTAS" };
-        let id = sink::query_id(kind, Some(&create.name), &create.properties, self.next_query)?;
-        source.created_by = Some(id.clone());
         // The query that filled it until now is replaced with it.
         let old = self.catalog.source(&create.name).and_then(|old| old.created_by.clone());
-        let entry = old.as_ref().and_then(|id| self.catalog.queries().find(|query| query.id == *id));
         alter::check_sink(&source, create.or_replace, &self.catalog)?;
-        if let Some(entry) = entry {
-            planner::upgrade::check_replacement(&entry.statement, &planned.step, &self.catalog, &self.settings)?;
-        }
+        let id = match planner::upgrade::continued(old.as_deref(), &planned.step, &self.catalog, &self.settings)? {
+            Some(old) => old,
+            None => sink::query_id(kind, Some(&create.name), &create.properties, self.next_query)?,
+        };
+        source.created_by = Some(id.clone());
         if let Some(old) = old {
-            if let Some(state) = self.state.remove(&old) {
-                self.state.insert(id.clone(), state);
-            }
             self.queries.retain(|query| query.id != old);
             self.catalog.remove_query(&old);
         }
@@ -316,18 +312,7 @@ impl MemoryEngine {
         let readers = task.entries.iter().map(|entry| entry.reader(&self.settings, &registry));
         let readers = readers.collect::<Result<_, _>>()?;
         let writer = SinkWriter::new(&sink, &registry)?;
-        let mut sources: Vec<Name> = Vec::new();
-        for source in step.sources() {
-            if !sources.contains(&source.name) {
-                sources.push(source.name.clone());
-            }
-        }
-        self.catalog.add_query(QueryEntry {
-            id: id.clone(),
-            sink: sink.name.clone(),
-            sources,
-            statement: text.to_owned(),
-        });
+        self.catalog.add_query(QueryEntry::new(&id, &sink.name, &step, text));
         self.queries.retain(|query| query.id != id);
         self.queries.push(MemoryQuery { id, step, sink, task, readers, writer });
         self.next_query += 1;

@@ -145,6 +145,7 @@ impl Cursor<'_> {
                 && cursor.is_symbol_ahead(1, "(")
         };
         let name = if !is_shape(self) && self.is_identifier(0) { Some(self.identifier()?) } else { None };
+        let location = self.location();
         let shape = match self.kind(0) {
             TokenKind::Word(word) if is_shape(self) => word.as_str(),
             _ => return Err(self.unexpected()),
@@ -176,7 +177,7 @@ impl Cursor<'_> {
             }
         }
         self.expect_symbol(")")?;
-        Ok(Window { name, kind, retention, grace })
+        Ok(Window { name, kind, retention, grace, location })
     }
 
     fn group_by(&mut self) -> Result<Option<GroupBy>, ParseError> {

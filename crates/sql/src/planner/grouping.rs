@@ -9,6 +9,7 @@ use crate::catalog::{Settings, StatementError, WindowInfo, WindowShape};
 use crate::expression::Purpose;
 use crate::formats::Format;
 use crate::operators::aggregate::Aggregates;
+use crate::planner::aggregate_input::AggregateInput;
 use crate::planner::compile::{
     aggregation, compile_condition, compile_for, is_aggregate, is_function, is_table_function,
 };
@@ -49,7 +50,9 @@ pub fn grouped(
     let mut collector = Collector { groups: &groups, scope, calls: Vec::new() };
     let mut columns = Vec::new();
     let mut loose = Vec::new();
-    for (name, expression) in expanded(items, scope) {
+    let selected = expanded(items, scope);
+    for (name, expression) in &selected {
+        let (name, expression) = (name.clone(), expression.clone());
         check_known(&expression)?;
         check_nested(&expression, query.window.is_some() && !scope.is_join())?;
         let rewritten = collector.rewrite(&expression);
@@ -59,6 +62,10 @@ pub fn grouped(
         columns.push(ProjectedColumn { name, expression: rewritten });
     }
     let having = query.having.as_ref().map(|having| scope.qualify(having, "HAVING")).transpose()?;
+    let filter = query.filter.as_ref().map(|filter| scope.qualify(filter, "WHERE")).transpose()?;
+    let named = selected.iter().map(|(_, expression)| expression).chain(&filter);
+    let named: Vec<Expression> =
+        named.chain(groups.iter().map(|group| &group.expression)).chain(&having).cloned().collect();
     let having = having.map(|having| collector.rewrite(&having));
     if collector.calls.is_empty() {
         return Err(StatementError::new(
@@ -87,7 +94,8 @@ pub fn grouped(
         }
     }
     let calls = std::mem::take(&mut collector.calls);
-    let mut step = aggregate_step(step, query, scope, groups, &calls, settings)?;
+    let takes = AggregateInput::new(&named, &calls, scope);
+    let mut step = aggregate_step(step, query, scope, groups, (&calls, takes), settings)?;
     if let Some(having) = having {
         let predicate = compile_condition(&having, "HAVING", &step.schema.row, settings);
         let predicate = predicate.map_err(|error| with_calls(error, &calls))?;
@@ -316,7 +324,7 @@ fn aggregate_step(
     query: &Query,
     scope: &Scope,
     groups: Vec<Group>,
-    calls: &[FunctionCall],
+    (calls, takes): (&[FunctionCall], AggregateInput),
     settings: &Settings,
 ) -> Result<Step, StatementError> {
     let input_row = &step.schema.row;
@@ -368,7 +376,8 @@ fn aggregate_step(
         key_format: step.schema.key_format,
     };
     let aggregates = Aggregates { key: evaluators, calls: aggregates };
-    let kind = StepKind::Aggregate { input: Box::new(step), aggregates, window, repartition: table || !unchanged };
+    let repartition = table || !unchanged;
+    let kind = StepKind::Aggregate { input: Box::new(step), aggregates, takes, window, repartition };
     Ok(Step { schema, kind })
 }
 

@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, Settings, StatementError};
 use crate::expression::{Purpose, rewrite_time_comparisons};
 use crate::operators::evaluator::Evaluator;
 
+pub mod aggregate_input;
 pub mod build;
 pub mod compile;
 mod condition;
@@ -94,6 +95,10 @@ pub fn plan(
     }
     if query.partition_by.is_some() {
         (step, origin) = partitioned(step, query, &scope, settings)?;
+    }
+    if let (Some(having), None) = (&query.having, &query.group_by) {
+        // It means nothing without groups, but its columns have to exist.
+        scope.qualify(having, "HAVING")?;
     }
     let mut calls = Vec::new();
     let (step, columns) = if query.group_by.is_some() {
@@ -193,17 +198,15 @@ fn check_bounds(query: &Query, scope: &Scope) -> Result<(), StatementError> {
 
 /// Clauses that need each other, or exclude each other.
 fn check_clauses(query: &Query) -> Result<(), StatementError> {
-    if query.window.is_some() && query.group_by.is_none() {
-        return Err(StatementError::new("WINDOW clause requires a GROUP BY clause."));
+    if let (Some(window), None) = (&query.window, &query.group_by) {
+        let place = window.location.prefix();
+        return Err(StatementError(format!("{place}WINDOW clause requires a GROUP BY clause.")));
     }
     if query.group_by.is_some() && query.partition_by.is_some() {
         return Err(StatementError::new("Queries only support one of PARTITION BY and GROUP BY"));
     }
     if query.emit == Some(Emit::Final) && query.window.is_none() {
         return Err(StatementError::new("EMIT FINAL is only supported for windowed aggregations."));
-    }
-    if query.group_by.is_none() && query.having.is_some() {
-        return Err(StatementError::new("HAVING clause requires a GROUP BY clause."));
     }
     Ok(())
 }

@@ -22,10 +22,9 @@ impl ScopeSource {
     /// The columns of its rows: values and headers, pseudo columns, keys, window bounds.
     pub fn row(&self) -> Vec<StepColumn> {
         let schema = &self.source.schema;
-        let keys = schema.keys().len();
         let column =
             |column: &crate::catalog::schema::Column| StepColumn::new(column.name.clone(), column.column_type.clone());
-        let mut row: Vec<StepColumn> = schema.columns()[keys..].iter().map(column).collect();
+        let mut row: Vec<StepColumn> = schema.others().map(column).collect();
         row.push(StepColumn::new(PSEUDO_COLUMNS[0], SqlType::Bigint));
         row.push(StepColumn::new(PSEUDO_COLUMNS[1], SqlType::Integer));
         row.push(StepColumn::new(PSEUDO_COLUMNS[2], SqlType::Bigint));

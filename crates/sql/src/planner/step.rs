@@ -8,6 +8,7 @@ use crate::catalog::{Source, WindowInfo};
 use crate::formats::Format;
 use crate::operators::aggregate::Aggregates;
 use crate::operators::evaluator::Evaluator;
+use crate::planner::aggregate_input::AggregateInput;
 use crate::types::SqlType;
 
 /// A column of a step.
@@ -160,6 +161,8 @@ pub enum StepKind {
         input: Box<Step>,
         /// Groups and functions.
         aggregates: Aggregates,
+        /// What it takes from its input.
+        takes: AggregateInput,
         /// Windows.
         window: Option<AggregateWindow>,
         /// Whether rows go through a topic first, since the groups are not their keys.

@@ -92,7 +92,7 @@ fn cut(step: &Step, parts: &mut Vec<Part>) -> Step {
             let input = cut(input, parts);
             through(topic, input, step, own_key(), parts)
         }
-        StepKind::Aggregate { input, aggregates, window, repartition: true } => {
+        StepKind::Aggregate { input, aggregates, takes, window, repartition: true } => {
             let before = cut(input, parts);
             let groups = ChannelKey::Groups(aggregates.key.clone());
             let mut channel = through(GROUP_BY_TOPIC, before, step, groups, parts);
@@ -100,6 +100,7 @@ fn cut(step: &Step, parts: &mut Vec<Part>) -> Step {
             let kind = StepKind::Aggregate {
                 input: Box::new(channel),
                 aggregates: aggregates.clone(),
+                takes: takes.clone(),
                 window: *window,
                 repartition: false,
             };

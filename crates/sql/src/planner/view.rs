@@ -107,7 +107,7 @@ impl View {
         let keys = sink.schema.keys().len();
         let values = match sink.read_only {
             // With what is read from headers.
-            true => sink.schema.columns().len() - keys,
+            true => sink.schema.others().count(),
             false => sink.schema.values().count(),
         };
         Ok(View { base, steps, window: sink.window, horizon: None, keys, values, through })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ast::{InsertValues, Name, SourceKind};
-use crate::catalog::schema::{Column, Namespace, Schema};
+use crate::catalog::schema::{Column, Schema};
 use crate::catalog::{Catalog, Settings, Source, StatementError};
 use crate::formats::registry::{RegisteredSchema, SchemaRegistry};
 use crate::formats::{self, CodecContext, Field, FormatError, FormatSpec, Side, inference};
@@ -208,9 +208,9 @@ fn insertion(
 
 /// The columns that the values are for.
 fn columns(statement: &InsertValues, schema: &Schema) -> Result<Vec<Name>, StatementError> {
-    let insertable = |column: &&Column| matches!(column.namespace, Namespace::Key | Namespace::Value);
     let columns: Vec<Name> = match statement.columns.is_empty() {
-        true => schema.columns().iter().filter(insertable).map(|column| column.name.clone()).collect(),
+        // Those of the key come first, wherever they were declared.
+        true => schema.keys().iter().chain(schema.values()).map(|column| column.name.clone()).collect(),
         false => statement.columns.clone(),
     };
     if columns.len() != statement.values.len() {

@@ -63,9 +63,9 @@ impl SourceReader {
 
     /// From now on nobody looks at other columns of rows than these: what the others hold need not be made.
     pub fn leave_out_all_but(&mut self, wanted: &BTreeSet<usize>) {
-        let columns = &self.source.schema.columns()[self.source.schema.keys().len()..];
         let time = self.source.timestamp.as_ref().map(|timestamp| &timestamp.column);
-        let of_value = columns.iter().enumerate().filter(|(_, column)| column.namespace == Namespace::Value);
+        let columns = self.source.schema.others().enumerate();
+        let of_value = columns.filter(|(_, column)| column.namespace == Namespace::Value);
         let unread =
             of_value.enumerate().filter(|(_, (at, column))| !wanted.contains(at) && Some(&column.name) != time);
         let unread: Vec<usize> = unread.map(|(position, _)| position).collect();
@@ -162,7 +162,7 @@ impl SourceReader {
         let keys = schema.keys().len();
         let mut row: Vec<Value> = if self.has_headers {
             let mut values = values.into_iter();
-            let columns = schema.columns()[keys..].iter().map(|column| match &column.namespace {
+            let columns = schema.others().map(|column| match &column.namespace {
                 Namespace::Headers => all_headers(record),
                 Namespace::Header(name) => last_header(record, name),
                 Namespace::Value | Namespace::Key => values.next().unwrap_or_default(),
