@@ -7,6 +7,8 @@ use crate::types::SqlType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Boolean,
+    Int8,
+    Int16,
     Int32,
     Int64,
     Float32,
@@ -19,9 +21,11 @@ pub(super) enum Written {
 }
 
 impl Written {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Written::Boolean => "boolean",
+            Written::Int8 => "int8",
+            Written::Int16 => "int16",
             Written::Int32 => "int32",
             Written::Int64 => "int64",
             Written::Float32 => "float32",
@@ -57,13 +61,16 @@ impl Written {
 pub(super) fn check(written: Written, wanted: &SqlType) -> Result<(), FormatError> {
     let own = Written::of(wanted);
     let fits = match own {
-        Written::Int64 => matches!(written, Written::Int32 | Written::Int64),
+        Written::Int32 => matches!(written, Written::Int8 | Written::Int16 | Written::Int32),
+        Written::Int64 => matches!(written, Written::Int8 | Written::Int16 | Written::Int32 | Written::Int64),
         Written::Float64 => matches!(written, Written::Float32 | Written::Float64),
         Written::Text => !matches!(written, Written::Bytes | Written::Array | Written::Map | Written::Struct),
         own => written == own,
     };
-    if fits {
-        return Ok(());
-    }
-    Err(FormatError(format!("Cannot deserialize type {} as type {}", written.name(), own.name())))
+    if fits { Ok(()) } else { Err(refused(written, own)) }
+}
+
+/// What is said of a value that is written as what no column takes.
+pub(super) fn refused(written: Written, own: Written) -> FormatError {
+    FormatError(format!("Cannot deserialize type {} as type {}", written.name(), own.name()))
 }

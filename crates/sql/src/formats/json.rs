@@ -10,6 +10,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bigdecimal::BigDecimal;
+use indexmap::IndexMap;
 
 use super::json_row::RowReader;
 use super::json_text::{Json, write_string};
@@ -80,10 +81,14 @@ impl RowCodec for JsonCodec {
         {
             return Ok(Some(row));
         }
-        match Json::read_first(text).map_err(FormatError::new)? {
-            Some(json) => read_row(&json, &self.fields, self.unwrapped),
+        match (Json::read_first(text).map_err(FormatError::new)?, self.fields.as_slice()) {
+            (Some(json), fields) => read_row(&json, fields, self.unwrapped),
             // Nothing at all is the empty text, and nothing else.
-            None => read_row(&Json::String("".into()), &self.fields, self.unwrapped),
+            (None, [field]) if self.unwrapped => match &field.field_type {
+                SqlType::String => Ok(Some(vec![Value::from("")])),
+                other => Err(placed(unlike("MissingNode", &required(other)), "$")),
+            },
+            (None, fields) => Err(placed(unlike("MissingNode", &required_row(fields)), "$")),
         }
     }
 
@@ -101,9 +106,7 @@ pub fn read_row(json: &Json<'_>, fields: &[Field], unwrapped: bool) -> Result<Op
         return Ok(Some(vec![read(json, &field.field_type).map_err(|error| placed(error, "$"))?]));
     }
     let Json::Object(members) = json else {
-        let fields = fields.iter().map(|field| format!("{} {}", field.name, required(&field.field_type)));
-        let wanted = format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "));
-        return Err(placed(refused(json, &wanted), "$"));
+        return Err(placed(refused(json, &required_row(fields)), "$"));
     };
     let column =
         |field: &Field| read_member(members, &field.name, &field.field_type).map_err(|error| placed(error, "$"));
@@ -143,7 +146,17 @@ fn placed(FormatError(message): FormatError, part: &str) -> FormatError {
 }
 
 fn refused(json: &Json<'_>, wanted: &str) -> FormatError {
-    FormatError(format!("Can't convert type. sourceType: {}, requiredType: {wanted}", kind(json)))
+    unlike(kind(json), wanted)
+}
+
+fn unlike(kind: &str, wanted: &str) -> FormatError {
+    FormatError(format!("Can't convert type. sourceType: {kind}, requiredType: {wanted}"))
+}
+
+/// A row as messages about JSON name it.
+fn required_row(fields: &[Field]) -> String {
+    let fields = fields.iter().map(|field| format!("{} {}", field.name, part(&field.field_type)));
+    format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "))
 }
 
 /// A type as messages about JSON name it.
@@ -199,9 +212,7 @@ pub fn read(json: &Json<'_>, field_type: &SqlType) -> Result<Value, FormatError>
             _ => return Err(refused()),
         },
         SqlType::Decimal(decimal) => match json {
-            Json::Number(text) | Json::String(text) => {
-                exact_decimal(&BigDecimal::from_str(text).map_err(FormatError::new)?, *decimal)?
-            }
+            Json::Number(text) | Json::String(text) => exact_decimal(&parsed_decimal(text)?, *decimal)?,
             _ => return Err(refused()),
         },
         SqlType::String => match json {
@@ -314,10 +325,34 @@ fn kind(json: &Json<'_>) -> &'static str {
     }
 }
 
-/// A number without its fraction.
-fn whole_number(text: &str) -> i64 {
-    let whole = if text.contains(['e', 'E']) { text } else { text.split('.').next().unwrap_or(text) };
-    whole.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |number| number as i64))
+/// A decimal as Java spells it.
+///
+/// # Errors
+/// Text that is none.
+pub(super) fn parsed_decimal(text: &str) -> Result<BigDecimal, FormatError> {
+    if let Some(other) = text.chars().find(|c| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')) {
+        return Err(FormatError(format!(
+            "Character {other} is neither a decimal digit number, decimal point, nor \"e\" notation exponential mark."
+        )));
+    }
+    BigDecimal::from_str(text).map_err(FormatError::new)
+}
+
+/// A number without its fraction; of one that is too big, the lowest 64 bits.
+pub(super) fn whole_number(text: &str) -> i64 {
+    const BITS: i64 = 64;
+    let whole = text.split('.').next().unwrap_or(text);
+    if let (false, Ok(number)) = (text.contains(['e', 'E']), whole.parse()) {
+        return number;
+    }
+    let Ok(number) = BigDecimal::from_str(text) else { return 0 };
+    // A power of ten has as many zero bits at its end as it has zeros.
+    if number.fractional_digit_count() <= -BITS || digits_before_point(&number) <= 0 {
+        return 0;
+    }
+    let (whole, _) = number.with_scale(0).into_bigint_and_exponent();
+    let lowest = whole.magnitude().iter_u64_digits().next().unwrap_or_default().cast_signed();
+    if whole.sign() == num_bigint::Sign::Minus { lowest.wrapping_neg() } else { lowest }
 }
 
 /// A double as Java spells it.
@@ -333,9 +368,9 @@ pub(super) fn double(text: &str) -> Option<f64> {
 /// A number as text: as it is spelled, but with a power of ten where Java's decimals have one.
 fn number_text(text: &str) -> Cow<'_, str> {
     const PLAIN_EXPONENT_MIN: i128 = -6;
-    if text == "-0" {
-        return "0".into();
-    }
+    // A decimal zero has no sign.
+    let is_zero = !text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    let text = if is_zero { text.trim_start_matches('-') } else { text };
     let is_small = || text.trim_start_matches('-').starts_with("0.00000");
     if !text.contains(['e', 'E']) && !is_small() {
         return text.into();
@@ -362,7 +397,42 @@ fn any_text(json: &Json<'_>) -> String {
             let elements: Vec<_> = elements.iter().map(any_text).collect();
             format!("[{}]", elements.join(", "))
         }
-        other => other.text(),
+        other => {
+            let mut text = String::new();
+            write_again(other, &mut text);
+            text
+        }
+    }
+}
+
+/// Appends JSON as it is written after it was read: numbers as decimals are spelled, each member once.
+fn write_again(json: &Json<'_>, output: &mut String) {
+    match json {
+        Json::Number(text) => output.push_str(&number_text(text)),
+        Json::Array(elements) => {
+            output.push('[');
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    output.push(',');
+                }
+                write_again(element, output);
+            }
+            output.push(']');
+        }
+        Json::Object(members) => {
+            let members: IndexMap<_, _> = members.iter().map(|(name, json)| (name, json)).collect();
+            output.push('{');
+            for (index, (name, json)) in members.into_iter().enumerate() {
+                if index > 0 {
+                    output.push(',');
+                }
+                write_string(name, output);
+                output.push(':');
+                write_again(json, output);
+            }
+            output.push('}');
+        }
+        other => other.write(output),
     }
 }
 
@@ -438,6 +508,32 @@ mod tests {
     fn exponents_of_numbers_as_text_have_no_bounds() {
         assert_eq!(number_text("1e9223372036854775808"), "1E+9223372036854775808");
         assert_eq!(number_text("25e-9"), "2.5E-8");
+    }
+
+    #[test]
+    fn whole_numbers_keep_their_lowest_bits() {
+        for (text, whole) in [
+            ("1.9", 1),
+            ("-1.9e0", -1),
+            ("15e-1", 1),
+            ("12e2", 1200),
+            ("9223372036854775808", i64::MIN),
+            ("-18446744073709551617", -1),
+            ("1234567890123456789e0", 1_234_567_890_123_456_789),
+            ("1e64", 0),
+            ("1e999999999", 0),
+            ("1e-999999999", 0),
+            ("1e63", i64::MIN),
+        ] {
+            assert_eq!(whole_number(text), whole, "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_as_text_are_written_anew() {
+        let json = Json::read(r#"{"a": 1e2, "b": [1.0, -0, {"c": null}], "a": "x"}"#).unwrap();
+        assert_eq!(any_text(&json), r#"{"a":"x","b":[1.0,0,{"c":null}]}"#);
+        assert_eq!(any_text(&Json::read("[1e2, -0.0, {}]").unwrap()), "[1E+2, 0.0, {}]");
     }
 
     #[test]

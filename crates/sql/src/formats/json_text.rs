@@ -49,7 +49,14 @@ impl<'a> Json<'a> {
     /// As [`Json::read`].
     pub(super) fn read_first(text: &'a str) -> Result<Option<Json<'a>>, JsonError> {
         let mut reader = Reader::new(text);
-        if reader.at_end() { Ok(None) } else { reader.value().map(Some) }
+        if reader.at_end() {
+            return Ok(None);
+        }
+        let value = reader.value()?;
+        // Brackets and quotes end a value by themselves.
+        let is_open = !matches!(value, Json::Array(_) | Json::Object(_) | Json::String(_));
+        let follows = reader.peek().filter(|byte| is_open && !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+        if follows.is_some() { Err(reader.error("expected a space after the value")) } else { Ok(Some(value)) }
     }
 
     /// As [`Json::read`] for files that people write: comments in the manner of C are skipped.
@@ -395,16 +402,31 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Result<Json<'a>, JsonError> {
         let start = self.position;
-        while matches!(self.peek(), Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
+        self.position += usize::from(self.peek() == Some(b'-'));
+        let leading_zero = self.peek() == Some(b'0');
+        let whole = self.digits()?;
+        if leading_zero && whole > 1 {
+            return Err(self.error("numbers have no leading zeros"));
+        }
+        if self.peek() == Some(b'.') {
+            self.position += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.position += 1;
+            self.position += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(Json::Number(Cow::Borrowed(&self.text[start..self.position])))
+    }
+
+    /// Passes at least one digit and returns how many there were.
+    fn digits(&mut self) -> Result<usize, JsonError> {
+        let start = self.position;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.position += 1;
         }
-        let text = &self.text[start..self.position];
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if !whole && text.parse::<f64>().is_err() {
-            return Err(self.error("expected a number"));
-        }
-        Ok(Json::Number(Cow::Borrowed(text)))
+        if self.position == start { Err(self.error("expected a number")) } else { Ok(self.position - start) }
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
@@ -420,8 +442,9 @@ impl<'a> Reader<'a> {
                     return Ok(Cow::Borrowed(text));
                 }
                 Some(b'\\') => return self.escaped(start),
-                // Control characters are taken as they are.
-                Some(_) => self.position += 1,
+                // People may break lines within strings, senders of records may not.
+                Some(_) if self.comments => self.position += 1,
+                Some(_) => return Err(self.error("control characters must be escaped")),
                 None => return Err(self.error("a string has no end")),
             }
         }
@@ -432,6 +455,9 @@ impl<'a> Reader<'a> {
         loop {
             let rest = &self.text[self.position..];
             let plain = rest.find(['"', '\\']).ok_or_else(|| self.error("a string has no end"))?;
+            if !self.comments && rest.as_bytes()[..plain].iter().any(|byte| *byte < b' ') {
+                return Err(self.error("control characters must be escaped"));
+            }
             output.push_str(&rest[..plain]);
             self.position += plain + 1;
             if rest.as_bytes()[plain] == b'"' {
@@ -495,7 +521,23 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused_with_its_place() {
-        for text in ["", "{", "[1,]", "{\"a\"}", "1 2", "\"a", "-", "nul", "\"\\u12\""] {
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\"}",
+            "1 2",
+            "\"a",
+            "-",
+            "nul",
+            "\"\\u12\"",
+            "01",
+            "1.",
+            "-.5",
+            "1e",
+            "\"a\nb\"",
+            "\"\\t\n\"",
+        ] {
             assert!(Json::read(text).is_err(), "{text}");
         }
         assert!(Json::read(&"[".repeat(10_000)).is_err());

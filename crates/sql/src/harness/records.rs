@@ -104,7 +104,7 @@ impl SideFormat<'_> {
         let named = named_as(json, &fields, unwrapped);
         if self.spec.format == Format::JsonSr {
             let mut bytes = milena_schema::wire::prefix(registered.id).to_vec();
-            bytes.extend(named.text().into_bytes());
+            bytes.extend(json_schema::as_written(&registered, named)?.text().into_bytes());
             return Ok(Some(bytes));
         }
         let chosen = with_choices(&named, &registered);
@@ -124,26 +124,13 @@ impl SideFormat<'_> {
             Format::None => Ok((Json::Null, false)),
             Format::Delimited => Ok((Json::String(text().into()), false)),
             Format::Json => Ok((owned(&text())?, false)),
-            Format::JsonSr => {
-                let framed =
-                    milena_schema::wire::split_prefix(bytes).map_err(|error| FormatError(error.to_string()))?;
-                let json = owned(&String::from_utf8_lossy(framed.rest))?;
-                let registered = match framed.schema_id {
-                    milena_schema::wire::SchemaId::Id(id) => self.context.registry.by_id(id)?,
-                    milena_schema::wire::SchemaId::Guid(_) => None,
-                };
-                Ok(match registered {
-                    Some(registered) => (json_schema::as_columns(&registered, json), false),
-                    None => (json, false),
-                })
-            }
             Format::Kafka | Format::ProtobufNoSr => {
                 let codec = formats::open(self.spec, self.fields.clone(), &self.context)?;
                 let row = codec.decode(bytes)?.unwrap_or_default();
                 let single = self.spec.format == Format::Kafka;
                 Ok((row_json(&row, &self.fields, single)?, !single))
             }
-            Format::Avro | Format::Protobuf => {
+            Format::Avro | Format::JsonSr | Format::Protobuf => {
                 let id = match milena_schema::wire::split_prefix(bytes)
                     .map_err(|error| FormatError(error.to_string()))?
                     .schema_id
@@ -158,7 +145,7 @@ impl SideFormat<'_> {
                 let unwrapped = is_unwrapped(&registered);
                 let spec = FormatSpec { wrap: Some(!unwrapped), full_name: name, ..self.spec.clone() };
                 let row = formats::open(&spec, fields.clone(), &self.context)?.decode(bytes)?.unwrap_or_default();
-                Ok((row_json(&row, &fields, unwrapped)?, true))
+                Ok((row_json(&row, &fields, unwrapped)?, self.spec.format != Format::JsonSr))
             }
         }
     }

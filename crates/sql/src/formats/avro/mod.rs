@@ -74,8 +74,10 @@ fn is_text(schema: &AvroSchema, id: TypeId) -> bool {
 }
 
 /// Something with a name and a type.
-trait Named {
+pub(super) trait Named {
+    /// The name in its exact case.
     fn name(&self) -> &str;
+    /// The type.
     fn field_type(&self) -> &SqlType;
 }
 

@@ -1,24 +1,30 @@
 //! `JSON_SR`: JSON behind the id of a JSON Schema, and JSON Schemas of columns and back.
 
-mod columns;
-mod shape;
+mod extract;
+mod model;
+mod read;
+mod write;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use milena_schema::json::JsonSchema;
 use milena_schema::{SchemaType, wire};
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Document, json};
 
-use super::json::{JsonCodec, read_row};
+use super::json::JsonCodec;
 use super::json_text::Json;
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec};
 use crate::types::SqlType;
 use crate::value::Value;
 
-pub use columns::fields;
-use shape::Shape;
+use model::{Kind, Type};
+
+/// How long a schema that cannot be had is not asked for again.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// The codec.
 pub struct JsonSchemaCodec {
@@ -28,8 +34,22 @@ pub struct JsonSchemaCodec {
     text: String,
     schema_id: Option<i32>,
     context: CodecContext,
-    writer: OnceLock<(i32, Shape)>,
-    readers: Mutex<HashMap<i32, Arc<Shape>>>,
+    writer: OnceLock<Writer>,
+    readers: Mutex<HashMap<i32, Reader>>,
+}
+
+struct Writer {
+    id: i32,
+    of: Type,
+    /// Whether `JSON` writes the same.
+    is_plain: bool,
+}
+
+#[derive(Clone)]
+enum Reader {
+    Known(Arc<Type>),
+    /// Why there is none, and when that was.
+    Unknown(FormatError, Instant),
 }
 
 impl JsonSchemaCodec {
@@ -51,15 +71,16 @@ impl JsonSchemaCodec {
         })
     }
 
-    fn writer(&self) -> Result<&(i32, Shape), FormatError> {
+    fn writer(&self) -> Result<&Writer, FormatError> {
         if let Some(writer) = self.writer.get() {
             return Ok(writer);
         }
         let writer = match self.schema_id {
-            Some(id) => (id, shape(&self.registered(id)?)?),
+            Some(id) => Writer { id, of: type_of(&self.registered(id)?)?, is_plain: false },
             None => {
                 let id = self.context.registry.register(&self.context.subject(), SchemaType::Json, &self.text)?.id;
-                (id, Shape::of_columns(&self.fields, self.unwrapped))
+                let of = Type::of_columns(&self.fields, self.unwrapped);
+                Writer { id, is_plain: of.is_plain(), of }
             }
         };
         Ok(self.writer.get_or_init(|| writer))
@@ -69,59 +90,101 @@ impl JsonSchemaCodec {
         self.context.registry.by_id(id)?.ok_or_else(|| FormatError(format!("Schema {id} not found")))
     }
 
-    fn reader(&self, id: i32) -> Result<Arc<Shape>, FormatError> {
-        if let Some(known) = self.readers.lock().get(&id) {
-            return Ok(known.clone());
+    fn reader(&self, id: i32) -> Result<Arc<Type>, FormatError> {
+        match self.readers.lock().get(&id) {
+            Some(Reader::Known(known)) => return Ok(known.clone()),
+            Some(Reader::Unknown(error, at)) if at.elapsed() < RETRY => return Err(error.clone()),
+            _ => {}
         }
-        // What a schema says that columns cannot is none of theirs.
-        let shape = Arc::new(shape(&self.registered(id)?).unwrap_or(Shape::Plain));
-        self.readers.lock().insert(id, shape.clone());
-        Ok(shape)
+        let found = self.registered(id).and_then(|registered| type_of(&registered)).map(Arc::new);
+        let reader = match &found {
+            Ok(of) => Reader::Known(of.clone()),
+            Err(error) => Reader::Unknown(error.clone(), Instant::now()),
+        };
+        self.readers.lock().insert(id, reader);
+        found
     }
 }
 
-fn shape(registered: &RegisteredSchema) -> Result<Shape, FormatError> {
+fn type_of(registered: &RegisteredSchema) -> Result<Type, FormatError> {
     match registered.schema.as_json() {
-        Some(schema) => columns::shape(schema),
+        Some(schema) => extract::type_of(schema),
         None => Err(FormatError(format!("schema {} is not a JSON Schema", registered.id))),
     }
 }
 
-/// JSON that a schema describes as columns have it.
-pub fn as_columns<'a>(registered: &RegisteredSchema, json: Json<'a>) -> Json<'a> {
-    shape(registered).unwrap_or(Shape::Plain).read(json)
+/// The columns that a schema describes: the members of an object, else one called `single`.
+///
+/// # Errors
+/// A schema that no SQL type describes.
+pub fn fields(schema: &JsonSchema, single: &str) -> Result<Vec<Field>, FormatError> {
+    extract::type_of(schema).map(|of| of.fields(single))
+}
+
+/// What people would write for a record, as the schema wants it: maps as entries, scalars as text where it has text.
+///
+/// # Errors
+/// A schema that no SQL type describes.
+pub fn as_written<'a>(registered: &RegisteredSchema, json: Json<'a>) -> Result<Json<'a>, FormatError> {
+    type_of(registered).map(|of| written(&of, json))
+}
+
+fn written<'a>(of: &Type, json: Json<'a>) -> Json<'a> {
+    match (&of.kind, json) {
+        (Kind::Text, Json::Number(text)) => Json::String(text),
+        (Kind::Text, Json::Bool(truth)) => Json::String(truth.to_string().into()),
+        (Kind::Array(element), Json::Array(elements)) => {
+            Json::Array(elements.into_iter().map(|json| written(element, json)).collect())
+        }
+        (Kind::Map { entries, value, .. }, Json::Object(members)) => {
+            let members = members.into_iter().map(|(name, json)| (name, written(value, json)));
+            if !entries {
+                return Json::Object(members.collect());
+            }
+            let entry = |(name, json)| Json::Object(vec![("key".into(), Json::String(name)), ("value".into(), json)]);
+            Json::Array(members.map(entry).collect())
+        }
+        (Kind::Object(properties), Json::Object(members)) => {
+            let member = |(name, json)| match properties.iter().find(|property| property.name == name) {
+                Some(property) => (name, written(&property.of, json)),
+                None => (name, json),
+            };
+            Json::Object(members.into_iter().map(member).collect())
+        }
+        (Kind::Choice(choices), json) => match choices.iter().find(|choice| read::fits(&choice.of, &json)) {
+            Some(choice) => written(&choice.of, json),
+            None => json,
+        },
+        (_, json) => json,
+    }
 }
 
 impl RowCodec for JsonSchemaCodec {
     fn encode(&self, row: &[Value]) -> Result<Option<Vec<u8>>, FormatError> {
-        let Some(json) = self.json.encode(row)? else { return Ok(None) };
-        let (id, shape) = self.writer()?;
-        let mut output = wire::prefix(*id).to_vec();
-        if self.schema_id.is_none() && shape.is_plain() {
+        if self.unwrapped && row.first().is_none_or(Value::is_null) {
+            return Ok(None);
+        }
+        let writer = self.writer()?;
+        let mut output = wire::prefix(writer.id).to_vec();
+        if writer.is_plain {
+            let Some(json) = self.json.encode(row)? else { return Ok(None) };
             output.extend(json);
         } else {
-            let text = String::from_utf8(json).map_err(FormatError::new)?;
-            let json = Json::read(&text).map_err(FormatError::new)?;
-            output.extend(shape.write(json)?.text().into_bytes());
+            let mut text = String::new();
+            write::row(&writer.of, row, &self.fields, self.unwrapped, &mut text)?;
+            output.extend(text.into_bytes());
         }
         Ok(Some(output))
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Option<Vec<Value>>, FormatError> {
         let framed = wire::split_prefix(bytes).map_err(FormatError::new)?;
-        if let wire::SchemaId::Id(id) = framed.schema_id {
-            let shape = self.reader(id)?;
-            if !shape.is_plain() {
-                let text = std::str::from_utf8(framed.rest).map_err(FormatError::new)?;
-                let json = shape.read(Json::read(text).map_err(FormatError::new)?);
-                return read_row(&json, &self.fields, self.unwrapped);
-            }
-        }
-        self.json.decode(framed.rest)
-    }
-
-    fn leave_out(&mut self, columns: &[usize]) {
-        self.json.leave_out(columns);
+        // Schemas without a number are not looked up: such JSON is read as any other.
+        let wire::SchemaId::Id(id) = framed.schema_id else { return self.json.decode(framed.rest) };
+        let of = self.reader(id)?;
+        let text = std::str::from_utf8(framed.rest).map_err(FormatError::new)?;
+        let json = Json::read_first(text).map_err(FormatError::new)?.unwrap_or(Json::Null);
+        read::row(&of, &json, &self.fields, self.unwrapped).map(Some)
     }
 }
 
@@ -206,3 +269,6 @@ fn members(document: Document) -> Members {
         _ => Members::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
