@@ -47,6 +47,8 @@ pub enum Command {
     StopSchemaRegistries,
     /// Stop the REST Proxies of this machine that run alone (`kafka-rest-stop`).
     StopRestProxies,
+    /// Stop the SQL servers of this machine that run alone (`ksql-server-stop`).
+    StopSqlServers,
     /// Make symbolic links under the tools' usual names.
     InstallTools {
         /// Where to put them.
@@ -111,6 +113,9 @@ pub struct SqlServerArguments {
     /// One setting that wins over the file and the environment; may be repeated
     #[arg(long = "override", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
+    /// Headless mode: a file with the statements, as ksql.queries.file
+    #[arg(long, value_name = "FILE")]
+    pub queries_file: Option<PathBuf>,
 }
 
 /// Arguments of `milena connect-distributed` and `milena connect-standalone`.
@@ -269,7 +274,7 @@ enum Subcommands {
     },
 }
 
-/// Names by which this binary starts or stops a server when called through a symbolic link.
+/// Names by which this binary starts or stops a server, or tests statements, when called through a symbolic link.
 pub const SERVER_SCRIPTS: &[&str] = &[
     "kafka-server-start",
     "kafka-server-stop",
@@ -280,6 +285,9 @@ pub const SERVER_SCRIPTS: &[&str] = &[
     "connect-distributed",
     "connect-standalone",
     "ksql-server-start",
+    "ksql-server-stop",
+    "ksql-test-runner",
+    "run-ksql-test",
 ];
 
 /// Decides what `program arguments...` asks for.
@@ -311,6 +319,7 @@ fn named_command(name: &str, arguments: &[OsString]) -> Option<Command> {
         "schema-registry-stop" => Some(Command::StopSchemaRegistries),
         "kafka-rest-start" => Some(start_alone("rest-proxy", arguments)),
         "kafka-rest-stop" => Some(Command::StopRestProxies),
+        "ksql-server-stop" => Some(Command::StopSqlServers),
         "connect-distributed" | "connect-standalone" => Some(start_connect(name, arguments)),
         "ksql-server-start" => Some(start_alone("ksql-server", arguments)),
         "ksql-test-runner" => Some(start_alone("ksql-test-runner", arguments)),

@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         cli::Command::StopServers => process::stop_servers(),
         cli::Command::StopSchemaRegistries => process::stop_schema_registries(),
         cli::Command::StopRestProxies => process::stop_rest_proxies(),
+        cli::Command::StopSqlServers => process::stop_sql_servers(),
         cli::Command::InstallTools { directory } => install_tools::run(&directory),
         cli::Command::Exit { message, code } => {
             if code == 0 {

@@ -58,6 +58,11 @@ pub fn stop_rest_proxies() -> ExitCode {
     stop("REST proxy", "kafka-rest-start", &["rest-proxy"])
 }
 
+/// `ksql-server-stop`: the same for SQL servers that run alone.
+pub fn stop_sql_servers() -> ExitCode {
+    stop("SQL server", "ksql-server-start", &["ksql-server"])
+}
+
 fn stop(what: &str, script: &str, commands: &[&str]) -> ExitCode {
     let servers = running(script, commands);
     if servers.is_empty() {

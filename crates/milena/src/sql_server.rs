@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use milena_http::config::Sources;
 use milena_metadata::{BrokerConfig, SQL_SERVER_PREFIX};
 use milena_sql_server::{COMPONENT, RunningSqlServer, SqlConfig, SqlServer, StartError};
 use milena_stdx::ShutdownToken;
@@ -16,6 +17,8 @@ use crate::{logging, process, standalone};
 const READY: &str = "Server up and running";
 /// How the Docker image of the original sets the level of its log.
 const LOG_LEVEL: &str = "KSQL_LOG4J_ROOT_LOGLEVEL";
+/// Options for the JVM of the original, among them settings.
+const JVM_OPTIONS: &str = "KSQL_OPTS";
 /// Which Kafka is used.
 const SERVERS: &str = "bootstrap.servers";
 /// Where queries keep their state.
@@ -29,7 +32,7 @@ pub fn run(arguments: &SqlServerArguments) -> ExitCode {
 }
 
 fn serve(arguments: &SqlServerArguments) -> anyhow::Result<()> {
-    let sources = standalone::sources_with(COMPONENT, arguments.properties_file.as_deref(), &arguments.overrides)?;
+    let sources = sources(arguments)?;
     let (config, notices) = SqlConfig::load(&sources)?;
     let level = std::env::var(LOG_LEVEL).unwrap_or_default().to_ascii_lowercase();
     logging::start(&level, false);
@@ -40,6 +43,17 @@ fn serve(arguments: &SqlServerArguments) -> anyhow::Result<()> {
     process::use_small_pages();
     process::return_memory_soon();
     standalone::runtime()?.block_on(serve_until_told(config))
+}
+
+/// As scripts of the original give them: a file, options for its JVM, arguments.
+fn sources(arguments: &SqlServerArguments) -> anyhow::Result<Sources> {
+    let options = std::env::var(JVM_OPTIONS).unwrap_or_default();
+    let sources = standalone::sources(COMPONENT, arguments.properties_file.as_deref())?;
+    let mut sources = standalone::with_overrides(sources.jvm_properties(JVM_OPTIONS, &options), &arguments.overrides)?;
+    if let Some(file) = &arguments.queries_file {
+        sources = sources.command_line("ksql.queries.file", &file.to_string_lossy());
+    }
+    Ok(sources)
 }
 
 async fn serve_until_told(config: SqlConfig) -> anyhow::Result<()> {

@@ -37,8 +37,8 @@ pub fn run_directory(arguments: &RunSqlTestsArguments) -> ExitCode {
     };
     for outcome in &outcomes {
         match &outcome.failure {
-            None => println!("Test passed: {} - {}", outcome.file, outcome.name),
-            Some(failure) => println!("Test failed: {} - {}\n{failure}", outcome.file, outcome.name),
+            None => println!(">>> Test passed! {} - {}", outcome.file, outcome.name),
+            Some(failure) => println!(">>>>> Test failed: {} - {}\n{failure}", outcome.file, outcome.name),
         }
     }
     let passed = outcomes.iter().filter(|outcome| outcome.failure.is_none()).count();

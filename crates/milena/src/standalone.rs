@@ -49,7 +49,14 @@ pub fn sources(component: Component, file: Option<&Path>) -> anyhow::Result<Sour
 /// # Errors
 /// As [`sources`], and an override without a value.
 pub fn sources_with(component: Component, file: Option<&Path>, overrides: &[String]) -> anyhow::Result<Sources> {
-    let mut sources = sources(component, file)?;
+    with_overrides(sources(component, file)?, overrides)
+}
+
+/// Adds the settings of `--override`, each `KEY=VALUE`.
+///
+/// # Errors
+/// An override without a value.
+pub fn with_overrides(mut sources: Sources, overrides: &[String]) -> anyhow::Result<Sources> {
     for setting in overrides {
         let Some((key, value)) = setting.split_once('=') else {
             bail!("--override {setting}: expected KEY=VALUE");

@@ -40,6 +40,8 @@ impl Failure {
     pub const ASSERTION: i32 = 41700;
     /// A statement that needs a schema registry.
     pub const NO_REGISTRY: i32 = 42801;
+    /// More requests than are taken.
+    pub const TOO_MANY_REQUESTS: i32 = 42900;
     /// The server's own fault, or Kafka's.
     pub const SERVER: i32 = 50000;
     /// The command that has to be executed first did not come in time.

@@ -24,6 +24,7 @@ use crate::headless;
 use crate::http::Api;
 use crate::kafka::Kafka;
 use crate::metrics::SqlMetrics;
+use crate::queries::limits::PullLimits;
 use crate::queries::processing_log::{self, LogWriter};
 use crate::queries::push::PushQueries;
 use crate::queries::spill;
@@ -158,6 +159,7 @@ impl SqlServer {
             processing_log,
             turns: Arc::new(Semaphore::new(turns())),
             push_queries: PushQueries::new(config.push_queries_max),
+            pull_limits: PullLimits::new(&config.settings),
             tables: Default::default(),
             config,
             registry,

@@ -16,6 +16,7 @@ use crate::config::SqlConfig;
 use crate::connect::ConnectWorkers;
 use crate::error::{Failure, Result};
 use crate::kafka::Kafka;
+use crate::queries::limits::PullLimits;
 use crate::queries::processing_log::LogTopic;
 use crate::queries::pull::PullCounts;
 use crate::queries::push::PushQueries;
@@ -57,6 +58,8 @@ pub struct Server {
     pub instance: String,
     /// Queries of clients that are still reading.
     pub push_queries: PushQueries,
+    /// How many pull queries there may be.
+    pub pull_limits: PullLimits,
     /// Tables whose state is here.
     pub tables: Tables,
     /// `None` until Kafka was reached for the first time.

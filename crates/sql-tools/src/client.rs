@@ -78,6 +78,8 @@ pub(crate) struct Access {
     pub credentials: Option<(String, String)>,
     /// A PEM file with the certificates to trust instead of the system's.
     pub trust_store: Option<PathBuf>,
+    /// Headers of every request.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A server. Cloning is cheap.
@@ -86,6 +88,7 @@ pub(crate) struct SqlClient {
     agent: Agent,
     url: String,
     authorization: Option<String>,
+    headers: Vec<(String, String)>,
 }
 
 /// Who answers at an address.
@@ -120,7 +123,7 @@ impl SqlClient {
             authorization.map(|(name, password)| format!("Basic {}", BASE64.encode(format!("{name}:{password}"))));
         let url = url.trim_end_matches('/');
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        Ok(SqlClient { agent, url, authorization })
+        Ok(SqlClient { agent, url, authorization, headers: access.headers.clone() })
     }
 
     /// The server's address.
@@ -182,6 +185,7 @@ impl SqlClient {
 
     fn headed<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
         let request = request.header("Accept", KSQL_JSON);
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         match &self.authorization {
             Some(authorization) => request.header("Authorization", authorization),
             None => request,

@@ -64,6 +64,10 @@ pub enum ConfigError {
     Users(#[from] AuthError),
 }
 
+/// What begins properties of a JVM, of its logging and of its monitoring.
+const OF_THE_JVM: [&str; 10] =
+    ["com.sun.", "file.", "java.", "javax.", "jdk.", "line.", "log4j", "os.", "sun.", "user."];
+
 /// Whose settings they are.
 #[derive(Clone, Copy)]
 pub struct Component {
@@ -124,6 +128,19 @@ impl Sources {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         self.environment(std::env::vars_os().filter_map(text))
+    }
+
+    /// Adds the properties among the options for a JVM, `-Dkey=value`, for those who set them with `variable`. What is
+    /// about the JVM itself is none.
+    #[must_use]
+    pub fn jvm_properties(mut self, variable: &str, options: &str) -> Sources {
+        let words = options.split_whitespace().filter_map(|word| word.strip_prefix("-D"));
+        for (key, value) in words.filter_map(|word| word.split_once('=')) {
+            if !OF_THE_JVM.iter().any(|prefix| key.starts_with(prefix)) {
+                self.insert(key, value, format!("environment variable {variable}"));
+            }
+        }
+        self
     }
 
     /// Sets one key from the command line.

@@ -110,4 +110,9 @@ fn a_sql_server_starts_alone_by_subcommand_and_by_link() {
             _ => panic!("{program} is not taken for a SQL server"),
         }
     }
+    assert!(matches!(command("ksql-server-stop", &[]), Command::StopSqlServers));
+    match command("ksql-server-start", &["a.properties", "--queries-file", "b.sql"]) {
+        Command::SqlServer(server) => assert_eq!(server.queries_file.as_deref(), Some(Path::new("b.sql"))),
+        _ => panic!("a headless server is not taken for one"),
+    }
 }

@@ -34,6 +34,9 @@ const INTERNAL_TOPICS: &str = "_confluent-ksql-";
 const REGISTRY_PREFIX: &str = "ksql.schema.registry.";
 /// Beginnings of properties of plug-ins, of Jetty and of the JVM: accepted, without effect.
 const FOREIGN_PREFIXES: [&str; 2] = ["confluent.", "metrics."];
+/// Keys of ksqlDB's server that look like others here.
+const OF_OTHER_SERVERS: [&str; 3] =
+    ["ksql.heartbeat.check.interval.ms", "ksql.heartbeat.missed.threshold.ms", "ksql.heartbeat.thread.pool.size"];
 
 /// The configuration of one server, typed.
 pub struct SqlConfig {
@@ -268,11 +271,13 @@ const HEAD: &str = "# Configuration of the SQL server
 Rendered from the table in `crates/sql-server/src/config/table.rs`; change that and run
 `UPDATE_DOCS=1 cargo test -p milena-sql-server documentation`.
 
-Settings come from three places, later wins: a properties file, environment variables, the command line.
+Settings come from three places, later wins: a properties file, environment variables (those of `KSQL_OPTS` last), the command
+line.
 
 ```
 milena ksql-server ksql-server.properties --override bootstrap.servers=localhost:9092
 KSQL_BOOTSTRAP_SERVERS=localhost:9092 milena ksql-server
+KSQL_OPTS=-Dksql.streams.auto.offset.reset=earliest milena ksql-server ksql-server.properties
 milena server --override milena.ksql.server.listeners=http://127.0.0.1:9088
 ```
 
@@ -289,14 +294,23 @@ decides:
 ";
 
 fn notice_about_unknown(key: &str, origin: &str) -> Result<Option<String>, ConfigError> {
+    // A value that is none is told when the clients are made.
+    let is_of_clients = |key: &str| {
+        let is_of_connections = !matches!(ClientConfig::new("localhost:9092")?.set(key, ""), Ok(false));
+        let is_of_consumers = !matches!(ConsumerConfig::default().set(key, ""), Ok(false));
+        let is_of_producers = !matches!(ProducerConfig::default().set(key, ""), Ok(false));
+        Ok::<bool, ConfigError>(is_of_connections || is_of_consumers || is_of_producers)
+    };
     let known_elsewhere = key.starts_with(STREAMS_PREFIX)
         || key.starts_with(REGISTRY_PREFIX)
         || FOREIGN_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
-        || ClientConfig::new("localhost:9092")?.set(key, "").is_ok_and(|known| known);
+        || is_of_clients(key)?;
     if known_elsewhere {
         return Ok(None);
     }
-    let hint = match closest_key(key, SQL_CONFIGS.names()) {
+    let is_spelled_right = OF_OTHER_SERVERS.contains(&key) || overrides::Override::find(key).is_some();
+    let closest = closest_key(key, SQL_CONFIGS.names()).filter(|_| !is_spelled_right);
+    let hint = match closest {
         Some(known) => format!("; did you mean {known}?"),
         None => String::new(),
     };
@@ -331,6 +345,16 @@ mod tests {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (config, _) = SqlConfig::load(&ConfigSources::new(COMPONENT).environment(variables)).unwrap();
         assert_eq!(config.service_id, "a");
+    }
+
+    #[test]
+    fn options_for_a_jvm_set_properties() {
+        let options = "-Xmx1g -Dksql.service.id=b -Djava.security.auth.login.config=/x -Dlog4j2.level=off -Dlisteners=";
+        let sources = ConfigSources::new(COMPONENT).command_line("bootstrap.servers", "k:1");
+        let sources = sources.command_line("ksql.service.id", "a").jvm_properties("KSQL_OPTS", options);
+        let (config, notices) = SqlConfig::load(&sources).unwrap();
+        assert_eq!((config.service_id.as_str(), config.listeners.len()), ("b", 0));
+        assert!(notices.is_empty(), "{notices:?}");
     }
 
     #[test]
@@ -380,5 +404,21 @@ mod tests {
     fn unknown_keys_are_told_with_the_nearest_known_one() {
         let (_, notices) = load(&[("bootstrap.servers", "k:1"), ("ksql.servce.id", "x")]).unwrap();
         assert!(notices[0].contains("did you mean ksql.service.id?"), "{notices:?}");
+    }
+
+    #[test]
+    fn only_what_has_no_effect_is_told() {
+        let pairs = [
+            ("bootstrap.servers", "k:1"),
+            ("compression.type", "gzip"),
+            ("ksql.functions.collect_list.limit", "3"),
+            ("ksql.heartbeat.check.interval.ms", "300"),
+            ("ksql.internal.topic.replicas", "-1"),
+            ("ksql.streams.replication.factor", "3"),
+            ("max.poll.interval.ms", "1234"),
+        ];
+        let (config, notices) = load(&pairs).unwrap();
+        assert_eq!(notices, ["configuration ksql.heartbeat.check.interval.ms (command line) has no effect"]);
+        assert_eq!(config.internal_replicas, -1);
     }
 }

@@ -95,8 +95,12 @@ const SYSTEMS: &[ConfigDef] = &[
     def("ksql.metastore.backup.location", String, "")
         .doc("The directory of the backups, files `backup_<topic>_<milliseconds>`."),
     def("ksql.internal.topic.replicas", Int, "1")
-        .at_least(1)
-        .doc("Replicas of the command topic and of topics that queries make for themselves."),
+        .at_least(-1)
+        .doc("Replicas of the command topic and of topics that queries make for themselves; -1: as many as the brokers make by default."),
+    unset("ksql.streams.replication.factor", Int)
+        .at_least(-1)
+        .low()
+        .doc("Replicas of topics that queries make for themselves, where they are to differ from the command topic's."),
 ];
 
 const LANGUAGE: &[ConfigDef] = &[
@@ -138,7 +142,10 @@ const LANGUAGE: &[ConfigDef] = &[
     unset("ksql.logging.processing.topic.name", String)
         .doc("The topic of the processing log; without it `<ksql.service.id>ksql_processing_log`."),
     def("ksql.logging.processing.topic.partitions", Int, "1").at_least(1).low().doc("Its partitions."),
-    def("ksql.logging.processing.topic.replication.factor", Int, "1").at_least(1).low().doc("Its replicas."),
+    def("ksql.logging.processing.topic.replication.factor", Int, "1")
+        .at_least(-1)
+        .low()
+        .doc("Its replicas; -1: as many as the brokers make by default."),
     def("ksql.logging.processing.stream.auto.create", Boolean, "false")
         .doc("Whether there is a stream over the processing log."),
     def("ksql.logging.processing.stream.name", String, "KSQL_PROCESSING_LOG").low().doc("The name of that stream."),
@@ -164,6 +171,22 @@ const LANGUAGE: &[ConfigDef] = &[
         .low()
         .doc("Milliseconds that ASSERT SCHEMA waits where it does not say how long."),
     def("ksql.pull.queries.enable", Boolean, "true").low().doc("Whether pull queries are answered."),
+    def("ksql.query.pull.table.scan.enabled", Boolean, "true")
+        .doc("Whether pull queries may read all rows of a table; else they have to name the keys. Sessions can only forbid it."),
+    def("ksql.query.pull.max.qps", Int, "2147483647")
+        .at_least(1)
+        .doc("Pull queries in a second; more are refused with 429. Those that other servers pass on are counted there."),
+    def("ksql.query.pull.max.concurrent.requests", Int, "2147483647")
+        .at_least(0)
+        .doc("Pull queries at a time; more are refused."),
+    def("ksql.functions.collect_list.limit", Int, "2147483647")
+        .at_least(0)
+        .low()
+        .doc("Most elements of a COLLECT_LIST; what comes after them is left out."),
+    def("ksql.functions.collect_set.limit", Int, "2147483647")
+        .at_least(0)
+        .low()
+        .doc("Most elements of a COLLECT_SET."),
     def("ksql.insert.into.values.enabled", Boolean, "true").doc("Whether rows may be inserted by statements and by `/inserts-stream`."),
 ];
 

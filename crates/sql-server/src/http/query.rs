@@ -97,10 +97,15 @@ pub(super) async fn start(
     if query.emit.is_none() && !server.config.settings.is_true("ksql.pull.queries.enable", true) {
         return Err(Failure::statement(PULL_DISABLED, &parsed.text));
     }
+    // What another server passes on was admitted there.
+    let limited = match query.emit.is_none() && session.forwarded.is_none() {
+        true => Some(server.pull_limits.admit()?),
+        false => None,
+    };
     if pull::is_table_pull(&query, &catalog) {
         let asking = pull::Asked { server, connected: &connected, catalog: &catalog, text: &parsed.text, session };
         let started = pull::start(&query, &settings, asking).await;
-        return started.map_err(|failure| failure.of(&parsed.text));
+        return started.map(|started| started.within(limited)).map_err(|failure| failure.of(&parsed.text));
     }
     let environment = Environment {
         kafka: connected.kafka,
@@ -111,7 +116,7 @@ pub(super) async fn start(
         group_prefix: server.config.query_prefix(),
     };
     let started = transient::start(&query, &parsed.text, &catalog, environment, &server.push_queries).await;
-    started.map_err(|failure| failure.of(&parsed.text))
+    started.map(|started| started.within(limited)).map_err(|failure| failure.of(&parsed.text))
 }
 
 /// How a result is written.

@@ -6,6 +6,7 @@ pub mod failure;
 pub mod forwarding;
 mod inputs;
 mod layout;
+pub mod limits;
 mod opening;
 pub mod persistent;
 pub mod processing_log;

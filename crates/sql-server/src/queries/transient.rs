@@ -24,6 +24,7 @@ use milena_stdx::{Clock as _, ShutdownToken, SystemClock};
 use tokio::sync::mpsc;
 
 use super::inputs::{Input, Inputs};
+use super::limits::PullPlace;
 use super::push::{Listed, Place, PushQueries};
 use super::rows::ResultRow;
 use super::scalable::{self, writer_of};
@@ -63,13 +64,20 @@ pub struct Transient {
     pub is_table: bool,
     /// Which partitions of a table the rows are from, if another server has asked for them.
     pub covered: Option<Covered>,
+    _limited: Option<PullPlace>,
     _place: Option<Place>,
 }
 
 impl Transient {
+    /// The query with what it takes of the server's limits, until it ends.
+    #[must_use]
+    pub fn within(self, limited: Option<PullPlace>) -> Transient {
+        Transient { _limited: limited, ..self }
+    }
+
     /// A pull query over a table, which has no place among the running queries.
     pub fn pulled(id: String, schema: Vec<Column>, events: mpsc::Receiver<Event>) -> Transient {
-        Transient { id, schema, events, is_table: true, covered: None, _place: None }
+        Transient { id, schema, events, is_table: true, covered: None, _limited: None, _place: None }
     }
 }
 
@@ -127,7 +135,7 @@ pub async fn start(
     let schema = planned.selected.iter().map(|column| Column::value(column.name.clone(), column.column_type.clone()));
     let schema = schema.collect();
     tokio::spawn(run.until_the_end(sender, place.stop()));
-    Ok(Transient { id, schema, events, is_table: false, covered: None, _place: Some(place) })
+    Ok(Transient { id, schema, events, is_table: false, covered: None, _limited: None, _place: Some(place) })
 }
 
 /// A new id for a query of a client.

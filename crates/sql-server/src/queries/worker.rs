@@ -111,7 +111,8 @@ impl Worker {
         // Connections of the query's own: requests that wait at the broker hold up no other query.
         let cluster = Cluster::connect(server.config.client.clone()).await?;
         let group_id = format!("{}{}", server.config.query_prefix(), query.id);
-        let laid = lay_out(&cluster, query, &group_id, server.config.internal_replicas).await?;
+        let replicas = stream_property(settings, "replication.factor").and_then(|factor| factor.parse().ok());
+        let laid = lay_out(&cluster, query, &group_id, replicas.unwrap_or(server.config.internal_replicas)).await?;
         let exactly_once = stream_property(settings, "processing.guarantee")
             .is_some_and(|guarantee| guarantee.starts_with("exactly_once"));
         let earliest =

@@ -176,11 +176,54 @@ impl Metadata {
 
     /// `destroy-metadata`
     pub fn destroy(&self) -> Result<()> {
-        println!("Cleaning migrations metadata stream and table from ksql server");
-        self.execute(&format!("DROP TABLE {} DELETE TOPIC;", self.table))?;
-        self.execute(&format!("DROP STREAM {} DELETE TOPIC;", self.stream))?;
+        println!("Cleaning migrations metadata stream and table from ksqlDB server");
+        match self.describe(&self.table)? {
+            None => println!("Metadata table does not exist. Skipping cleanup."),
+            Some(table) => {
+                self.terminate_writer(&table)?;
+                self.drop("table", &self.table)?;
+            }
+        }
+        match self.describe(&self.stream)? {
+            None => println!("Metadata stream does not exist. Skipping cleanup."),
+            Some(_) => self.drop("stream", &self.stream)?,
+        }
         println!("Migrations metadata cleaned successfully");
         Ok(())
+    }
+
+    /// What a source is; `None` when there is none.
+    fn describe(&self, name: &str) -> Result<Option<Value>> {
+        let request = json!({ "ksql": format!("DESCRIBE {name};"), "streamsProperties": {} });
+        match self.client.statements(&request) {
+            Ok(answers) => Ok(answers.into_iter().next()),
+            Err(ClientError::Refused(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn terminate_writer(&self, table: &Value) -> Result<()> {
+        let queries = table["sourceDescription"]["writeQueries"].as_array();
+        let ids: Vec<&str> = queries.into_iter().flatten().filter_map(|query| query["id"].as_str()).collect();
+        match ids.as_slice() {
+            [] => println!("Found 0 queries writing to the metadata table"),
+            [id] => {
+                println!("Found 1 query writing to the metadata table. Query ID: {id}");
+                println!("Terminating query with ID: {id}");
+                self.execute(&format!("TERMINATE {id};"))?;
+            }
+            several => {
+                let ids = several.join("', '");
+                let words = format!("Found multiple queries writing to the metadata table. Query IDs: '{ids}'.");
+                return Err(Failure::words(words));
+            }
+        }
+        Ok(())
+    }
+
+    fn drop(&self, kind: &str, name: &str) -> Result<()> {
+        println!("Dropping migrations metadata {kind}: {name}");
+        self.execute(&format!("DROP {} {name} DELETE TOPIC;", kind.to_uppercase()))
     }
 
     /// Everything that has happened.
@@ -190,7 +233,9 @@ impl Metadata {
         let elements = self.client.query(&json!({ "ksql": statement, "streamsProperties": {} }));
         let elements = elements.map_err(|error| match error {
             ClientError::Refused(refusal) => Failure::words(format!(
-                "The metadata of migrations cannot be read; has initialize-metadata been run? {refusal}"
+                "Failed to verify existence of migrations metadata stream '{}'. Did you run `ksql-migrations \
+                 initialize-metadata`? Error message: {refusal}",
+                self.stream
             )),
             other => other.into(),
         })?;

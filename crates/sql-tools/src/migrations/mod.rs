@@ -100,6 +100,9 @@ struct ApplyArguments {
     /// A variable for the files; may be repeated
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = definition)]
     define: Vec<(String, String)>,
+    /// A property file with headers of the requests
+    #[arg(long, value_name = "FILE")]
+    headers: Option<PathBuf>,
     /// Only show what would be applied
     #[arg(long)]
     dry_run: bool,
@@ -133,13 +136,18 @@ fn execute(line: CommandLine) -> Result<()> {
         return project::create(path, url);
     }
     let path = line.config_file.ok_or_else(|| Failure::words("Which project? Name its settings with --config-file"))?;
-    let project = Project::load(&path)?;
+    let mut project = Project::load(&path)?;
     match line.command {
         Command::NewProject { .. } => Ok(()),
         Command::Create { version, description } => project.create_file(version, &description),
         Command::InitializeMetadata => Metadata::connect(&project)?.initialize(),
         Command::DestroyMetadata => Metadata::connect(&project)?.destroy(),
-        Command::Apply(arguments) => apply::apply(&project, &Metadata::connect(&project)?, &arguments),
+        Command::Apply(arguments) => {
+            if let Some(headers) = &arguments.headers {
+                project.load_headers(headers)?;
+            }
+            apply::apply(&project, &Metadata::connect(&project)?, &arguments)
+        }
         Command::Info => apply::info(&project, &Metadata::connect(&project)?),
         Command::Validate => {
             apply::validate(&project, &Metadata::connect(&project)?.read()?)?;
@@ -159,6 +167,6 @@ mod tests {
             |words: &[&str]| CommandLine::try_parse_from(["ksql-migrations", "-c", "f", "apply"].iter().chain(words));
         assert!(read(&[]).is_err());
         assert!(read(&["--all", "--next"]).is_err());
-        assert!(read(&["--until", "3", "--dry-run", "-d", "a=b"]).is_ok());
+        assert!(read(&["--until", "3", "--dry-run", "-d", "a=b", "--headers", "h"]).is_ok());
     }
 }

@@ -18,6 +18,7 @@ const VERSION_MAX: u32 = 999_999;
 pub struct Project {
     settings: Properties,
     directory: PathBuf,
+    headers: Vec<(String, String)>,
 }
 
 /// A file of statements.
@@ -49,28 +50,42 @@ pub fn create(path: &Path, url: &str) -> Result<()> {
     println!("Creating new migrations project at {}", path.display());
     let migrations = path.join(DIRECTORY);
     for directory in [path, &migrations] {
+        if directory.is_dir() {
+            println!("{} already exists. Skipping directory creation.", directory.display());
+            continue;
+        }
         println!("Creating directory: {}", directory.display());
         fs::create_dir_all(directory).map_err(|source| failed(directory, source))?;
     }
     let config = path.join(CONFIG_FILE);
-    if config.exists() {
-        return Err(Failure::words(format!("{} is there already", config.display())));
-    }
     println!("Creating file: {}", config.display());
-    let settings = format!(
-        "ksql.server.url={url}\n\n\
-         # Names and topics of what remembers the migrations\n\
-         # ksql.migrations.stream.name=MIGRATION_EVENTS\n\
-         # ksql.migrations.table.name=MIGRATION_SCHEMA_VERSIONS\n\
-         # ksql.migrations.topic.replicas=1\n\n\
-         # For a server that asks who it is\n\
-         # ksql.auth.basic.username=\n# ksql.auth.basic.password=\n\n\
-         # For https with certificates of your own: a file in PEM form\n\
-         # ssl.truststore.location=\n"
-    );
-    fs::write(&config, settings).map_err(|source| failed(&config, source))?;
+    if config.exists() {
+        return Err(Failure::words(format!("Failed to create file. File already exists: {}", config.display())));
+    }
+    let settings = initial_settings(url);
+    println!("Writing to config file: {settings}");
+    fs::write(&config, settings + "\n").map_err(|source| failed(&config, source))?;
     println!("Migrations project directory created successfully");
     Ok(())
+}
+
+/// The settings of a new project: the server, and what else there is.
+fn initial_settings(url: &str) -> String {
+    format!(
+        "ksql.server.url={url}\n\n\
+         # Names and topics of what remembers the migrations:\n\
+         # ksql.migrations.stream.name=MIGRATION_EVENTS\n\
+         # ksql.migrations.table.name=MIGRATION_SCHEMA_VERSIONS\n\
+         # ksql.migrations.stream.topic.name=\n\
+         # ksql.migrations.table.topic.name=\n\
+         # ksql.migrations.topic.replicas=1\n\n\
+         # For https with certificates of your own, a file in PEM form:\n\
+         # ssl.truststore.location=\n\n\
+         # For a server that asks who it is:\n\
+         # ksql.auth.basic.username=\n# ksql.auth.basic.password=\n\n\
+         # Where the files are, if not in {DIRECTORY} beside this one:\n\
+         # ksql.migrations.dir.override="
+    )
 }
 
 impl Project {
@@ -79,7 +94,14 @@ impl Project {
         let settings = Properties::load(path)?;
         let beside = || path.parent().unwrap_or(Path::new(".")).join(DIRECTORY);
         let directory = settings.get("ksql.migrations.dir.override").map_or_else(beside, PathBuf::from);
-        Ok(Project { settings, directory })
+        Ok(Project { settings, directory, headers: Vec::new() })
+    }
+
+    /// Takes headers for requests from a property file.
+    pub fn load_headers(&mut self, path: &Path) -> Result<()> {
+        let file = Properties::load(path)?;
+        self.headers = file.entries().iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect();
+        Ok(())
     }
 
     /// A setting, or what it is usually.
@@ -95,6 +117,7 @@ impl Project {
         let access = Access {
             credentials: user.map(|user| (user.to_owned(), password.to_owned())),
             trust_store: self.settings.get("ssl.truststore.location").map(PathBuf::from),
+            headers: self.headers.clone(),
         };
         Ok(SqlClient::new(url, &access)?)
     }
@@ -124,7 +147,8 @@ impl Project {
             return Err(Failure::words(format!("Versions are numbers from 1 to {VERSION_MAX}, not {version}")));
         }
         if let Some(taken) = files.iter().find(|file| file.version == version) {
-            return Err(Failure::words(format!("Version {version} is there already: {}", taken.path.display())));
+            let path = taken.path.display();
+            return Err(Failure::words(format!("Found existing migrations file for version {version}: {path}")));
         }
         let name = description.replace(' ', "_");
         let path = self.directory.join(format!("V{version:0VERSION_DIGITS$}__{name}.sql"));

@@ -249,6 +249,8 @@ fn variables_are_replaced_in_texts_and_names_but_break_nothing() {
     assert_eq!(replaced, "SELECT 'it''s' FROM FOO; -- ${none}");
     assert!(substitute_variables("SELECT ${bad};", &variables).is_err());
     assert_eq!(substitute_variables("SELECT '${none}';", &variables).unwrap(), "SELECT '${none}';");
+    assert_eq!(substitute_variables("SELECT '$${t} ${t}';", &variables).unwrap(), "SELECT '${t} it''s';");
+    assert_eq!(substitute_variables("SELECT '$${t}';", &HashMap::new()).unwrap(), "SELECT '$${t}';");
     assert_eq!(
         substitute_variables("SELECT 1\nFROM ${none};", &variables).unwrap_err().to_string(),
         "Illegal argument at Line: 2, Col: 6. Identifier names cannot start with '@' and may only contain alphanumeric \

@@ -7,7 +7,8 @@ use super::ParseError;
 /// `sql` with every `${name}` outside comments replaced by the value of the variable.
 ///
 /// Within quotes the value's own quotes are doubled, so that a value can never end the text that it stands in; what is no
-/// variable stays there as it is. Outside, a value must be a name, a number or a quoted text.
+/// variable stays there as it is, and `$${name}` is the text `${name}`. Outside, a value must be a name, a number or a
+/// quoted text.
 pub fn substitute_variables(sql: &str, variables: &HashMap<String, String>) -> Result<String, ParseError> {
     let mut output = String::with_capacity(sql.len());
     let mut rest = sql;
@@ -21,6 +22,12 @@ pub fn substitute_variables(sql: &str, variables: &HashMap<String, String>) -> R
             };
             output.push_str(&rest[..end]);
             rest = &rest[end..];
+            continue;
+        }
+        // Without variables nobody means any, and texts stay as they are.
+        if let Some(escaped) = rest.strip_prefix('$').filter(|rest| rest.starts_with("${") && !variables.is_empty()) {
+            output.push_str("${");
+            rest = &escaped[2..];
             continue;
         }
         if let Some((name, after)) = reference(rest) {

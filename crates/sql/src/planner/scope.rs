@@ -71,12 +71,7 @@ impl Scope {
         let mentioned = from.sources();
         for aliased in &mentioned {
             let source = catalog.source(&aliased.name).ok_or_else(|| {
-                StatementError(format!(
-                    "Failed to prepare statement: {}{} does not exist.{}",
-                    aliased.location.prefix(),
-                    aliased.name,
-                    hint(&aliased.name, catalog)
-                ))
+                unprepared(format_args!("{} does not exist.{}", aliased.name, hint(&aliased.name, catalog)))
             })?;
             let twice = sources.iter().any(|known| known.source.name == source.name);
             if twice && mentioned.len() == 2 {
@@ -164,14 +159,10 @@ impl Scope {
     fn check_parameters(&self, parameters: &[Name], bound: &[Name]) -> Result<(), StatementError> {
         let is_column = |name: &&Name| self.sources.iter().any(|source| source.source.schema.find(name).is_some());
         if let Some(column) = parameters.iter().find(is_column) {
-            return Err(StatementError(format!(
-                "Failed to prepare statement: Lambda function argument can't be a column name: {column}"
-            )));
+            return Err(unprepared(format_args!("Lambda function argument can't be a column name: {column}")));
         }
         if parameters.iter().any(|parameter| bound.contains(parameter)) {
-            return Err(StatementError::new(
-                "Failed to prepare statement: Reusing lambda arguments in nested lambda is not allowed",
-            ));
+            return Err(unprepared(format_args!("Reusing lambda arguments in nested lambda is not allowed")));
         }
         Ok(())
     }
@@ -198,8 +189,8 @@ impl Scope {
                     .map(|source| ColumnReference { source: Some(source.alias.clone()), ..column.clone() }.to_string())
                     .collect();
                 candidates.sort();
-                Err(StatementError(format!(
-                    "Failed to prepare statement: {}Column '{column}' is ambiguous. Could be {}.",
+                Err(unprepared(format_args!(
+                    "{}Column '{column}' is ambiguous. Could be {}.",
                     column.location.prefix(),
                     enumerated(&candidates, "or")
                 )))
@@ -260,6 +251,11 @@ pub(super) fn unresolved(column: &ColumnReference, clause: &str) -> StatementErr
 /// What the user may have meant: sources whose names differ only in case.
 pub fn hint(name: &str, catalog: &Catalog) -> String {
     hint_among(name, catalog.sources())
+}
+
+/// The refusal of a statement that does not fit to what there is, unlike that of one which says what no statement can.
+pub fn unprepared(reason: std::fmt::Arguments<'_>) -> StatementError {
+    StatementError(format!("Exception while preparing statement: {reason}"))
 }
 
 /// [`hint`] of streams alone, or of tables.

@@ -15,7 +15,7 @@ use crate::formats::registry::SchemaRegistry;
 use crate::formats::{self, CodecContext, Format, FormatSpec, Side, avro_schema, inference, support};
 use crate::operators::evaluator::Evaluator;
 use crate::planner::PlannedQuery;
-use crate::planner::scope::hint;
+use crate::planner::scope::{hint, unprepared};
 use crate::planner::step::StepKind;
 use crate::types::{DecimalType, SqlType};
 use crate::value::{Value, fit_decimal};
@@ -187,15 +187,15 @@ pub fn target<'a>(insert: &InsertInto, catalog: &'a Catalog) -> Result<&'a Sourc
     let name = &insert.target;
     let target = catalog.source(name).ok_or_else(|| {
         let place = insert.location.prefix();
-        StatementError(format!("{place}Source `{name}` does not exist.{}", hint(name, catalog)))
+        unprepared(format_args!("{place}Source `{name}` does not exist.{}", hint(name, catalog)))
     })?;
     if target.kind == SourceKind::Table {
-        return Err(StatementError(format!(
+        return Err(unprepared(format_args!(
             "INSERT INTO can only be used to insert into a stream. {name} is a table."
         )));
     }
     if target.schema.headers().next().is_some() {
-        return Err(StatementError(format!("Cannot insert into {name} because it has header columns")));
+        return Err(unprepared(format_args!("Cannot insert into {name} because it has header columns")));
     }
     Ok(target)
 }

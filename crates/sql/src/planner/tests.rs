@@ -78,7 +78,10 @@ fn decimals_of_streams_take_literals_and_smaller_decimals() {
         ("INSERT INTO sink SELECT k, n AS d, m AS b FROM r;", "Incompatible schema between results and sink.\nResult"),
         ("INSERT INTO sink SELECT k, 1 AS d, n AS b FROM r;", "Sink schema is `K` STRING KEY, `D` DECIMAL(4, 2), `B`"),
         ("INSERT INTO sink SELECT k, 1.234 AS d, m AS b FROM r;", "Incompatible schema between results and sink."),
-        ("INSERT INTO t SELECT * FROM r;", "INSERT INTO can only be used to insert into a stream. T is a table."),
+        (
+            "INSERT INTO t SELECT * FROM r;",
+            "Exception while preparing statement: INSERT INTO can only be used to insert into a stream. T is a table.",
+        ),
         (
             "INSERT INTO sink WITH (query_id='csas_x') SELECT k, 1 AS d, m AS b FROM r;",
             "reserved query ID prefix (INSERT",
@@ -149,11 +152,11 @@ fn joins_that_cannot_be_are_refused() {
         ),
         (
             "CREATE STREAM o AS SELECT s.k, n FROM s JOIN r WITHIN 1 HOUR ON s.k = r.k;",
-            "Column 'N' is ambiguous. Could be R.N or S.N.",
+            "Exception while preparing statement: Line: 1, Col: 32: Column 'N' is ambiguous. Could be R.N or S.N.",
         ),
         (
             "CREATE STREAM o AS SELECT t.k, t.windowstart FROM tumbling t JOIN tumbling2 u WITHIN 1 HOUR ON t.k = u.k;",
-            "TUMBLING2 does not exist.",
+            "Exception while preparing statement: TUMBLING2 does not exist.",
         ),
     ]);
 }
