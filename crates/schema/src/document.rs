@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 mod read;
 mod write;
 
-pub use read::{ReadError, read, read_with_comments};
+pub use read::{ReadError, read, read_first, read_with_comments};
 pub use write::{Spelling, double_text, quoted, write_double};
 
 /// The deepest nesting that is read. A parse, a comparison or a drop of a document of this depth fits the stack of a

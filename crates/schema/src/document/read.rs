@@ -36,6 +36,19 @@ pub fn read_with_comments(text: &str) -> Result<Node, ReadError> {
     document(text, true)
 }
 
+/// Reads the JSON text at the beginning of a text, whatever follows; `None` where there is nothing but blanks.
+///
+/// # Errors
+/// As [`read`], without the rest.
+pub fn read_first(text: &str) -> Result<Option<Node>, ReadError> {
+    let mut reader = Reader { text, position: 0, depth: 0, comments: false };
+    reader.skip_blanks()?;
+    match reader.peek() {
+        None => Ok(None),
+        Some(_) => reader.value().map(Some),
+    }
+}
+
 fn document(text: &str, comments: bool) -> Result<Node, ReadError> {
     let mut reader = Reader { text, position: 0, depth: 0, comments };
     let node = reader.value()?;

@@ -73,11 +73,7 @@ async fn target(server: &Server, lines: &mut Lines) -> Result<Source> {
     let target = name_of(text_of(head, &["target"])?);
     session_of(server, head)?;
     if !server.config.settings.is_true("ksql.insert.into.values.enabled", true) {
-        return Err(Failure::new(
-            Failure::BAD_REQUEST,
-            "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your ksqlDB server with \
-             'ksql.insert.into.values.enabled'=true",
-        ));
+        return Err(Failure::new(Failure::BAD_REQUEST, milena_sql::runtime::insert::DISABLED));
     }
     let refused = |message: String| Failure::new(Failure::BAD_STATEMENT, message);
     let catalog = server.catalog();

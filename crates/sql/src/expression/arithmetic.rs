@@ -1,5 +1,6 @@
 //! `+ - * / %`.
 
+use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, Zero};
 
 use super::{EvalContext, EvalError, ExpressionError, TypedExpression, cast, type_text};
@@ -154,22 +155,35 @@ fn decimals(
             ArithmeticOperator::Multiply => a * b,
             ArithmeticOperator::Divide | ArithmeticOperator::Modulus if b.is_zero() => return Err(division_by_zero()),
             ArithmeticOperator::Divide => divide(&a, &b, result.scale)?,
-            ArithmeticOperator::Modulus => a % b,
+            ArithmeticOperator::Modulus => remainder(&a, &b, result.precision)?,
         };
         Ok(Value::decimal(round_half_up(&exact, result.scale)))
     })
 }
 
-/// The quotient, if it has no more than `scale` digits behind the point: a division never rounds.
-fn divide(a: &BigDecimal, b: &BigDecimal, scale: u32) -> Result<BigDecimal, EvalError> {
-    use bigdecimal::num_bigint::BigInt;
+/// What is left of a division, if the whole quotient has no more digits than `precision`, zeros at its end apart.
+fn remainder(a: &BigDecimal, b: &BigDecimal, precision: u32) -> Result<BigDecimal, EvalError> {
+    let (numerator, denominator) = fraction(a, b, 0);
+    let quotient = BigDecimal::new(numerator / denominator, 0);
+    if quotient.normalized().digits() > u64::from(precision) {
+        return Err(EvalError::new("Division impossible"));
+    }
+    Ok(a % b)
+}
+
+/// Whole numbers whose quotient is that of `a` and `b` with the point so many digits to the right.
+fn fraction(a: &BigDecimal, b: &BigDecimal, wanted: i64) -> (BigInt, BigInt) {
     let (a_digits, a_scale) = a.as_bigint_and_exponent();
     let (b_digits, b_scale) = b.as_bigint_and_exponent();
-    let wanted = i64::from(scale);
     let shift = wanted - a_scale + b_scale;
     let ten = |power: i64| BigInt::from(10).pow(u32::try_from(power).unwrap_or(0));
-    let (numerator, denominator) =
-        if shift >= 0 { (a_digits * ten(shift), b_digits) } else { (a_digits, b_digits * ten(-shift)) };
+    if shift >= 0 { (a_digits * ten(shift), b_digits) } else { (a_digits, b_digits * ten(-shift)) }
+}
+
+/// The quotient, if it has no more than `scale` digits behind the point: a division never rounds.
+fn divide(a: &BigDecimal, b: &BigDecimal, scale: u32) -> Result<BigDecimal, EvalError> {
+    let wanted = i64::from(scale);
+    let (numerator, denominator) = fraction(a, b, wanted);
     let quotient = &numerator / &denominator;
     if &quotient * &denominator != numerator {
         return Err(EvalError::new("Rounding necessary"));

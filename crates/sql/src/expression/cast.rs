@@ -8,7 +8,10 @@ use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero as _};
 
 use super::{EvalError, ExpressionError};
 use crate::types::{DecimalType, SqlType, StructType};
-use crate::value::{MapValue, Value, decimal_text, digits_before_point, is_endless, parse_date_time, round_half_up};
+use crate::value::{
+    MapValue, Value, digits_before_point, is_endless, overflow_text, parse_date_time, parse_double,
+    round_half_up,
+};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -140,25 +143,13 @@ fn exact(number: f64, precision: u32) -> Result<BigDecimal, EvalError> {
 /// A decimal in the scale asked for. What counts against the precision are the digits before it is rounded.
 fn fit(decimal: &BigDecimal, target: DecimalType) -> Result<Value, EvalError> {
     if digits_before_point(decimal) > i64::from(target.whole_digits()) || is_endless(decimal, target.scale) {
-        return Err(EvalError::new(format!(
-            "Numeric field overflow: A field with precision {} and scale {} must round to an absolute value less than \
-             10^{}. Got {}",
-            target.precision,
-            target.scale,
-            target.whole_digits(),
-            digits_text(decimal)
-        )));
+        return Err(EvalError::new(overflow_text(decimal, target)));
     }
     // What is too small for the scale is zero: its digits need not be written out.
     if decimal.is_zero() || digits_before_point(decimal) < -i64::from(target.scale) {
         return Ok(Value::decimal(BigDecimal::new(0.into(), i64::from(target.scale))));
     }
     Ok(Value::decimal(round_half_up(decimal, target.scale)))
-}
-
-/// A number in a message: one of endless digits as it was written.
-fn digits_text(decimal: &BigDecimal) -> String {
-    if digits_before_point(decimal) > 1000 { decimal.to_scientific_notation() } else { decimal_text(decimal) }
 }
 
 /// A text as a value of another type.
@@ -169,7 +160,7 @@ fn parse(text: &str, to: &SqlType) -> Result<Value, EvalError> {
         SqlType::Boolean => Value::Boolean(parse_boolean(trimmed).unwrap_or(false)),
         SqlType::Integer => Value::Int(trimmed.parse().map_err(|_| fail(()))?),
         SqlType::Bigint => Value::Bigint(trimmed.parse().map_err(|_| fail(()))?),
-        SqlType::Double => Value::Double(parse_double(trimmed).ok_or_else(|| fail(()))?),
+        SqlType::Double => Value::Double(parse_double(trimmed).filter(|number| number.is_finite()).ok_or_else(|| fail(()))?),
         SqlType::Decimal(target) => fit(&BigDecimal::from_str(trimmed).map_err(|_| fail(()))?, *target)?,
         SqlType::Date => Value::Date(parse_date_time::date(trimmed).map_err(EvalError::new)?),
         SqlType::Time => Value::Time(parse_date_time::time(trimmed).map_err(EvalError::new)?),
@@ -181,14 +172,6 @@ fn parse(text: &str, to: &SqlType) -> Result<Value, EvalError> {
         }
         _ => Value::from(text),
     })
-}
-
-/// A finite double of text; a `d` or `f` at its end says nothing more.
-fn parse_double(text: &str) -> Option<f64> {
-    let digits = text
-        .strip_suffix(['d', 'D', 'f', 'F'])
-        .filter(|digits| digits.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
-    digits.unwrap_or(text).parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// A boolean of text: any beginning of `true` and `yes`, of `false` and `no`, in any case.

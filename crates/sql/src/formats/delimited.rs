@@ -8,7 +8,7 @@ use bigdecimal::BigDecimal;
 
 use super::{Field, FormatError, RowCodec};
 use crate::types::SqlType;
-use crate::value::{Value, decimal_text};
+use crate::value::{Value, decimal_text, parse_double};
 
 /// The codec.
 pub struct DelimitedCodec {
@@ -143,7 +143,7 @@ fn parse(text: &str, field_type: &SqlType) -> Result<Value, FormatError> {
         SqlType::Boolean => Value::Boolean(text.eq_ignore_ascii_case("true")),
         SqlType::Integer => Value::Int(number(text)?),
         SqlType::Bigint => Value::Bigint(number(text)?),
-        SqlType::Double => Value::Double(super::json::double(text).ok_or_else(|| no_number(text))?),
+        SqlType::Double => Value::Double(parse_double(text).ok_or_else(|| no_number(text))?),
         SqlType::Decimal(decimal) => {
             let parsed = BigDecimal::from_str(text).map_err(|_| no_number(text))?;
             super::json::exact_decimal(&parsed, *decimal)?

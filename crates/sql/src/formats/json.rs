@@ -16,7 +16,7 @@ use super::json_row::RowReader;
 use super::json_text::{Json, write_string};
 use super::{Field, FormatError, RowCodec};
 use crate::types::{DecimalType, SqlType};
-use crate::value::{MapValue, Value, decimal_text, digits_before_point};
+use crate::value::{MapValue, Value, brief_text, decimal_text, digits_before_point, overflow_text, parse_double};
 
 /// The codec.
 pub struct JsonCodec {
@@ -208,7 +208,7 @@ pub fn read(json: &Json<'_>, field_type: &SqlType) -> Result<Value, FormatError>
         SqlType::Bigint => Value::Bigint(whole()?),
         SqlType::Double => match json {
             Json::Number(text) => Value::Double(text.parse().map_err(|_| refused())?),
-            Json::String(text) => Value::Double(double(text).ok_or_else(|| uncoerced(field_type))?),
+            Json::String(text) => Value::Double(parse_double(text).ok_or_else(|| uncoerced(field_type))?),
             _ => return Err(refused()),
         },
         SqlType::Decimal(decimal) => match json {
@@ -282,33 +282,18 @@ pub(super) fn time_of_day(ms: i64) -> Result<Value, FormatError> {
 /// Digits that would be lost.
 pub(super) fn exact_decimal(decimal: &BigDecimal, target: DecimalType) -> Result<Value, FormatError> {
     let (precision, scale) = (target.precision, target.scale);
-    let left = i64::from(precision) - i64::from(scale);
-    if digits_before_point(decimal) > left {
-        return Err(FormatError(format!(
-            "Numeric field overflow: A field with precision {precision} and scale {scale} must round to an absolute value \
-             less than 10^{left}. Got {}",
-            shown(decimal)
-        )));
+    if digits_before_point(decimal) > i64::from(target.whole_digits()) {
+        return Err(FormatError(overflow_text(decimal, target)));
     }
     if decimal.normalized().fractional_digit_count() > i64::from(scale) {
         return Err(FormatError(format!(
             "Cannot fit decimal '{}' into DECIMAL({precision}, {scale}) without rounding. (Requires {},{})",
-            shown(decimal),
+            brief_text(decimal),
             decimal.digits(),
             decimal.fractional_digit_count()
         )));
     }
     Ok(Value::decimal(decimal.with_scale(i64::from(scale))))
-}
-
-/// The plain text of a decimal, unless that would be endless.
-fn shown(decimal: &BigDecimal) -> String {
-    const PLAIN_MAX: u64 = 1000;
-    if decimal.fractional_digit_count().unsigned_abs() > PLAIN_MAX {
-        decimal.to_string()
-    } else {
-        decimal_text(decimal)
-    }
 }
 
 fn kind(json: &Json<'_>) -> &'static str {
@@ -355,18 +340,8 @@ pub(super) fn whole_number(text: &str) -> i64 {
     if whole.sign() == num_bigint::Sign::Minus { lowest.wrapping_neg() } else { lowest }
 }
 
-/// A double as Java spells it.
-pub(super) fn double(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let digits = text.trim_start_matches(['+', '-']);
-    if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return text.trim_end_matches(['d', 'D', 'f', 'F']).parse().ok();
-    }
-    matches!(digits, "NaN" | "Infinity").then(|| text.parse().ok()).flatten()
-}
-
 /// A number as text: as it is spelled, but with a power of ten where Java's decimals have one.
-fn number_text(text: &str) -> Cow<'_, str> {
+pub(crate) fn number_text(text: &str) -> Cow<'_, str> {
     const PLAIN_EXPONENT_MIN: i128 = -6;
     // A decimal zero has no sign.
     let is_zero = !text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));

@@ -74,14 +74,20 @@ fn measures(registry: &mut Registry) {
         .strict("(array ARRAY<T>) INT", |c| Ok(Value::Int(c.array(0).len() as i32)));
     registry
         .scalar(Category::Array, "array_max", "The greatest element; nulls are left out.")
-        .strict("(input ARRAY<T>) T", |c| {
-            Ok(c.array(0).iter().filter(|value| !value.is_null()).max().cloned().unwrap_or_default())
-        });
+        .strict("(input ARRAY<T>) T", |c| Ok(ordered(c, 1)?.max().cloned().unwrap_or_default()));
     registry
         .scalar(Category::Array, "array_min", "The least element; nulls are left out.")
-        .strict("(input ARRAY<T>) T", |c| {
-            Ok(c.array(0).iter().filter(|value| !value.is_null()).min().cloned().unwrap_or_default())
-        });
+        .strict("(input ARRAY<T>) T", |c| Ok(ordered(c, 1)?.min().cloned().unwrap_or_default()));
+}
+
+/// The elements that are not null; they must have an order if there are so many.
+fn ordered<'a>(c: &Call<'a>, compared: usize) -> Result<impl Iterator<Item = &'a Value> + use<'a>, EvalError> {
+    let elements = c.array(0).iter().filter(|value| !value.is_null());
+    let unordered = |value: &Value| matches!(value, Value::Array(_) | Value::Map(_) | Value::Struct(_));
+    if elements.clone().nth(compared - 1).is_some_and(unordered) {
+        return Err(EvalError::new(format!("Values of type {} have no order", c.argument_type(0))));
+    }
+    Ok(elements)
 }
 
 fn parts(registry: &mut Registry) {
@@ -95,13 +101,13 @@ fn parts(registry: &mut Registry) {
         .nullable("(array ARRAY<T>, delimiter STRING) STRING", |c| join(c, c.str(1)));
     registry
         .scalar(Category::Array, "array_sort", "The elements in order, 'ASC' unless 'DESC' is given; nulls come last.")
-        .strict("(input ARRAY<T>) ARRAY<T>", |c| Ok(sorted(c.array(0), false)))
+        .strict("(input ARRAY<T>) ARRAY<T>", |c| sorted(c, false))
         .strict("(input ARRAY<T>, direction STRING) ARRAY<T>", |c| {
-            Ok(match c.str(1).to_ascii_uppercase().as_str() {
-                "ASC" | "ASCENDING" => sorted(c.array(0), false),
-                "DESC" | "DESCENDING" => sorted(c.array(0), true),
-                _ => Value::Null,
-            })
+            match c.str(1).to_uppercase().as_str() {
+                "ASC" | "ASCENDING" => sorted(c, false),
+                "DESC" | "DESCENDING" => sorted(c, true),
+                _ => Ok(Value::Null),
+            }
         });
     registry
         .scalar(
@@ -140,14 +146,14 @@ fn join(c: &Call<'_>, separator: &str) -> Result<Value, EvalError> {
     Ok(Value::from(texts.join(separator)))
 }
 
-fn sorted(values: &[Value], descending: bool) -> Value {
-    let (nulls, mut others): (Vec<Value>, Vec<Value>) = values.iter().cloned().partition(Value::is_null);
-    others.sort();
+fn sorted(c: &Call<'_>, descending: bool) -> Result<Value, EvalError> {
+    let mut values: Vec<Value> = ordered(c, 2)?.cloned().collect();
+    values.sort();
     if descending {
-        others.reverse();
+        values.reverse();
     }
-    others.extend(nulls);
-    Value::array(others)
+    values.resize(c.array(0).len(), Value::Null);
+    Ok(Value::array(values))
 }
 
 fn series(registry: &mut Registry) {

@@ -136,3 +136,92 @@ fn json_is_made_in_the_order_that_users_know() {
         ("URL_EXTRACT_PARAMETER('http://a/?x=1%262&y=3', 'x')", "1"),
     ]);
 }
+
+#[test]
+fn regular_expressions_are_those_of_java() {
+    check(&[
+        (r"REGEXP_EXTRACT('\p{Alnum}+', '-ab1ä')", "ab1"),
+        (r"REGEXP_EXTRACT('\w+', 'naïve')", "na"),
+        (r"REGEXP_REPLACE('a-b_c!', '[\p{Punct}&&[^_]]', '')", "ab_c"),
+        (r"REGEXP_EXTRACT('(a|b)\1', 'abba')", "bb"),
+        (r"REGEXP_EXTRACT('(?<=\$)\d+(?=\.)', 'it is $42.50')", "42"),
+        (r"REGEXP_EXTRACT('\Qa.b\E', 'aab a.b')", "a.b"),
+        (r"REGEXP_EXTRACT('a++b', 'aab')", "aab"),
+        (r"REGEXP_EXTRACT('\u00e9\x41\t?', 'éA')", "éA"),
+        (r"REGEXP_EXTRACT('\<b\>', '<b>')", "<b>"),
+        ("REGEXP_EXTRACT('b$', 'ab\n')", "b"),
+        ("REGEXP_EXTRACT('.+', 'ab\r\n')", "ab"),
+        ("REGEXP_REPLACE('baaac', 'a*', 'X')", "XbXXcX"),
+        ("REGEXP_REPLACE('abc', '(?<n>b)', '<${n}$1>')", "a<bb>c"),
+        ("REGEXP_SPLIT_TO_ARRAY('aXbX', '(?=X)')", "[a, Xb, X]"),
+        ("REGEXP_SPLIT_TO_ARRAY('aXbX', 'X')", "[a, b, ]"),
+        (r"REGEXP_EXTRACT_ALL('[[:alpha:]]', 'cab:')", "[a, :]"),
+    ]);
+    check_null(&[
+        "REGEXP_EXTRACT('a{', 'a{')",
+        r"REGEXP_EXTRACT('\y', 'y')",
+        "REGEXP_EXTRACT('a{,3}', 'aa')",
+        "REGEXP_REPLACE('abc', 'b', '$')",
+        r"REGEXP_EXTRACT('a*+a', 'aa')",
+    ]);
+}
+
+#[test]
+fn json_is_read_up_to_its_end_and_numbers_are_spelled_as_java_does() {
+    check(&[
+        ("IS_JSON_STRING('{} and more')", "true"),
+        ("IS_JSON_STRING(' ')", "false"),
+        ("EXTRACTJSONFIELD('{\"a\": 1e5}', '$.a')", "1E+5"),
+        ("JSON_ITEMS('[1e5, -0, 1.50]')", "[1E+5, 0, 1.50]"),
+        ("JSON_CONCAT('1e2', '[-0, 0.00000001]')", "[100,0,0.00000001]"),
+    ]);
+    check_null(&["JSON_ARRAY_LENGTH('')", "EXTRACTJSONFIELD('', '$.a')", "JSON_CONCAT('{}', '')"]);
+}
+
+#[test]
+fn urls_that_are_none_are_refused() {
+    check(&[
+        ("URL_EXTRACT_PATH('http:///p')", "/p"),
+        ("URL_EXTRACT_PATH('/a:b')", "/a:b"),
+        ("URL_EXTRACT_QUERY('http://h/?[x]')", "[x]"),
+    ]);
+    check_null(&[
+        "URL_EXTRACT_PROTOCOL('http:')",
+        "URL_EXTRACT_PROTOCOL('http://')",
+        "URL_EXTRACT_PATH('1http://a/b')",
+        "URL_EXTRACT_PATH('http://a/[b]')",
+        "URL_EXTRACT_HOST('http://h:999999999999/')",
+        "URL_EXTRACT_FRAGMENT('http://a#b#c')",
+    ]);
+}
+
+#[test]
+fn values_of_several_parts_have_no_order() {
+    check(&[
+        ("ARRAY_SORT(ARRAY[ARRAY[1], CAST(NULL AS ARRAY<INT>)])", "[[1], null]"),
+        ("ARRAY_SORT(ARRAY[2, NULL, 1], 'desc')", "[2, 1, null]"),
+        ("ARRAY_MAX(ARRAY[CAST(NULL AS ARRAY<INT>)])", "null"),
+    ]);
+    check_null(&["ARRAY_SORT(ARRAY[ARRAY[2], ARRAY[1]])", "ARRAY_MIN(ARRAY[STRUCT(a := 1)])"]);
+}
+
+#[test]
+fn remainders_of_quotients_with_many_digits_are_none() {
+    check(&[("10.0 % 0.3", "0.1"), ("100.00 % 0.01", "0.00")]);
+    check_null(&["123.45 % 0.02"]);
+}
+
+#[test]
+fn alternatives_are_told_in_the_order_that_users_know() {
+    let message = compile("SUBSTRING(1, 2)").unwrap_err();
+    let alternatives: Vec<_> = message.lines().skip(2).take(4).collect();
+    assert_eq!(
+        alternatives,
+        [
+            "SUBSTRING(VARCHAR str, INT pos, INT length)",
+            "SUBSTRING(BYTES bytes, INT pos, INT length)",
+            "SUBSTRING(BYTES bytes, INT pos)",
+            "SUBSTRING(VARCHAR str, INT pos)",
+        ]
+    );
+}

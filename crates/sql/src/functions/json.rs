@@ -4,13 +4,16 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::str::FromStr;
 
-use milena_schema::document::{Members, Node, Spelling, double_text, quoted, read};
+use bigdecimal::BigDecimal;
+use milena_schema::document::{Members, Node, Spelling, double_text, quoted, read_first};
 
 use super::{Call, Category, Registry, optional};
 use crate::expression::EvalError;
+use crate::formats::json::number_text;
 use crate::types::SqlType;
-use crate::value::{MapValue, Value, date_text, decimal_text, time_text, timestamp_text};
+use crate::value::{MapValue, Value, brief_text, date_text, decimal_text, time_text, timestamp_text};
 
 /// Most paths kept per thread.
 const CACHED_PATHS: usize = 256;
@@ -30,11 +33,17 @@ fn reading(registry: &mut Registry) {
         )
         .strict("(input STRING, path STRING) STRING", |c| {
             let path = path(c.str(1))?;
-            Ok(optional(at_path(&document(c.str(0))?, &path).map(plain_text)))
+            Ok(match document(c.str(0))? {
+                Some(document) => optional(at_path(&document, &path).map(plain_text)),
+                None if path.is_empty() => Value::from(""),
+                None => Value::Null,
+            })
         });
     registry
         .scalar(Category::Json, "IS_JSON_STRING", "Whether the text is JSON.")
-        .nullable("(input STRING) BOOLEAN", |c| Ok(Value::Boolean(!c.is_null(0) && parsed(c.str(0)).is_some())));
+        .nullable("(input STRING) BOOLEAN", |c| {
+            Ok(Value::Boolean(!c.is_null(0) && matches!(read_first(c.str(0)), Ok(Some(_)))))
+        });
     registry
         .scalar(
             Category::Json,
@@ -45,7 +54,7 @@ fn reading(registry: &mut Registry) {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
-            let document = parsed(c.str(0));
+            let document = read_first(c.str(0)).ok().flatten();
             let elements = document.as_ref().and_then(Node::as_array).unwrap_or_default();
             Ok(Value::Boolean(elements.iter().any(|element| equals(element, c.value(1)))))
         });
@@ -56,17 +65,39 @@ fn reading(registry: &mut Registry) {
             "The number of elements of a JSON array; null if the text is none.",
         )
         .strict("(jsonArray STRING) INT", |c| {
-            Ok(document(c.str(0))?.as_array().map_or(Value::Null, |elements| Value::Int(elements.len() as i32)))
+            let document = document(c.str(0))?;
+            let elements = document.as_ref().and_then(Node::as_array);
+            Ok(elements.map_or(Value::Null, |elements| Value::Int(elements.len() as i32)))
         });
 }
 
-fn document(text: &str) -> Result<Node, EvalError> {
-    read(text).map_err(|error| EvalError::new(format!("Invalid JSON format:{text}: {error}")))
+/// The JSON at the beginning of a text with numbers as Java's decimals spell them; none in an empty text.
+fn document(text: &str) -> Result<Option<Node>, EvalError> {
+    let mut document = parsed(text)?;
+    document.iter_mut().for_each(|node| respell(node, &|number| number_text(number).into_owned()));
+    Ok(document)
 }
 
-/// An empty text is no JSON.
-fn parsed(text: &str) -> Option<Node> {
-    read(text).ok()
+fn parsed(text: &str) -> Result<Option<Node>, EvalError> {
+    read_first(text).map_err(|error| EvalError::new(format!("Invalid JSON format:{text}: {error}")))
+}
+
+/// Gives all numbers of a document another spelling.
+fn respell(node: &mut Node, spelling: &dyn Fn(&str) -> String) {
+    match node {
+        Node::Number(text) => *text = spelling(text).into(),
+        Node::Array(elements) => elements.iter_mut().for_each(|element| respell(element, spelling)),
+        Node::Object(members) => members.values_mut().for_each(|member| respell(member, spelling)),
+        Node::Null | Node::Bool(_) | Node::String(_) => {}
+    }
+}
+
+/// A number without a power of ten.
+fn plain_number(text: &str) -> String {
+    match BigDecimal::from_str(text) {
+        Ok(number) if text.contains(['e', 'E']) || text == "-0" => brief_text(&number),
+        _ => text.to_owned(),
+    }
 }
 
 /// The steps of `$.a["b"][0]`: names, or positions where they lead into an array. Paths are kept, as almost all are
@@ -187,11 +218,11 @@ fn listing(registry: &mut Registry) {
     registry.scalar(Category::Json, "JSON_ITEMS", "The elements of a JSON array as JSON texts.").strict(
         "(jsonItems STRING) ARRAY<STRING>",
         |c| {
-            Ok(match document(c.str(0))?.as_array() {
+            Ok(match document(c.str(0))?.as_ref().and_then(Node::as_array) {
                 Some(items) => {
                     Value::array(items.iter().map(|item| Value::from(item.text(Spelling::AsRead))).collect())
                 }
-                None => return Err(EvalError::new("JSON_ITEMS needs a JSON array")),
+                None => return Err(EvalError::new(format!("Invalid JSON format:{}", c.str(0)))),
             })
         },
     );
@@ -199,7 +230,7 @@ fn listing(registry: &mut Registry) {
 
 fn object(c: &Call<'_>) -> Result<Option<Members>, EvalError> {
     Ok(match document(c.str(0))? {
-        Node::Object(members) => Some(members),
+        Some(Node::Object(members)) => Some(members),
         _ => None,
     })
 }
@@ -212,9 +243,12 @@ fn writing(registry: &mut Registry) {
             "JSON texts as one: the members of objects together, later ones first; else an array of all elements.",
         )
         .strict("(jsonStrings STRING...) STRING", |c| {
-            let documents: Option<Vec<Node>> = (0..c.len()).map(|index| parsed(c.str(index))).collect();
-            let joined = documents.and_then(concat);
-            Ok(optional(joined.map(|document| document.text(Spelling::AsRead))))
+            let documents = (0..c.len()).map(|index| parsed(c.str(index)));
+            let documents: Option<Vec<Node>> = documents.collect::<Result<_, _>>()?;
+            Ok(optional(documents.and_then(concat).map(|mut document| {
+                respell(&mut document, &plain_number);
+                document.text(Spelling::AsRead)
+            })))
         });
     registry
         .scalar(

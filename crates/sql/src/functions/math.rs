@@ -37,19 +37,19 @@ macro_rules! double_functions {
 
 fn doubles(registry: &mut Registry) {
     double_functions!(registry,
-        "acos", "The angle in radians whose cosine is the value.", f64::acos;
-        "asin", "The angle in radians whose sine is the value.", f64::asin;
-        "atan", "The angle in radians whose tangent is the value.", f64::atan;
-        "cbrt", "The cube root of the value.", f64::cbrt;
+        "acos", "The angle in radians whose cosine is the value.", libm::acos;
+        "asin", "The angle in radians whose sine is the value.", libm::asin;
+        "atan", "The angle in radians whose tangent is the value.", libm::atan;
+        "cbrt", "The cube root of the value.", cbrt;
         "cos", "The cosine of an angle in radians.", f64::cos;
-        "cosh", "The hyperbolic cosine of the value.", f64::cosh;
+        "cosh", "The hyperbolic cosine of the value.", cosh;
         "cot", "The cotangent of an angle in radians.", |angle| 1.0 / angle.tan();
         "degrees", "An angle in radians as degrees.", |angle| angle * DEGREES_OF_RADIAN;
         "exp", "The exponential of the value: e raised to it.", f64::exp;
         "ln", "The natural logarithm of the value.", f64::ln;
         "radians", "An angle in degrees as radians.", |angle| angle * RADIANS_OF_DEGREE;
         "sin", "The sine of an angle in radians.", f64::sin;
-        "sinh", "The hyperbolic sine of the value.", f64::sinh;
+        "sinh", "The hyperbolic sine of the value.", libm::sinh;
         "sqrt", "The square root of the value.", f64::sqrt;
         "tan", "The tangent of an angle in radians.", f64::tan;
         "tanh", "The hyperbolic tangent of the value.", f64::tanh;
@@ -64,7 +64,7 @@ fn doubles(registry: &mut Registry) {
 
 /// Functions of two numbers, which must be of one type.
 fn pairs(registry: &mut Registry) {
-    let atan2: super::ScalarBody = |c| Ok(Value::Double(c.double(0).atan2(c.double(1))));
+    let atan2: super::ScalarBody = |c| Ok(Value::Double(libm::atan2(c.double(0), c.double(1))));
     registry
         .scalar(Category::Mathematical, "atan2", "The angle in radians of the point (x, y).")
         .strict("(y INT, x INT) DOUBLE", atan2)
@@ -90,6 +90,40 @@ fn pairs(registry: &mut Registry) {
         .strict("(base INT, exponent INT) DOUBLE", power)
         .strict("(base BIGINT, exponent BIGINT) DOUBLE", power)
         .strict("(base DOUBLE, exponent DOUBLE) DOUBLE", power);
+}
+
+/// The hyperbolic cosine with the digits that Java gives: what fdlibm does between small and large values.
+fn cosh(value: f64) -> f64 {
+    const HALF_LN_2: f64 = std::f64::consts::LN_2 / 2.0;
+    let x = value.abs();
+    if !(HALF_LN_2..22.0).contains(&x) {
+        return value.cosh();
+    }
+    let exponential = libm::exp(x);
+    0.5 * exponential + 0.5 / exponential
+}
+
+/// The cube root with the digits that Java gives: fdlibm's algorithm, whose last bit may differ from the nearest one.
+fn cbrt(value: f64) -> f64 {
+    const TWO_54: f64 = 18_014_398_509_481_984.0;
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let x = value.abs();
+    let high_word = |number: f64| (number.to_bits() >> 32) as u32;
+    let of_high_word = |word: u32| f64::from_bits(u64::from(word) << 32);
+    // A third of the exponent is a root of five bits, a rational function one of 23.
+    let rough = if x.is_normal() {
+        of_high_word(high_word(x) / 3 + 715_094_163)
+    } else {
+        of_high_word(high_word(x * TWO_54) / 3 + 696_219_795)
+    };
+    let s = 19.0 / 35.0 + rough * rough / x * rough;
+    let better = rough * (5.0 / 14.0 + 45.0 / 28.0 / (s + 99.0 / 70.0 - 864.0 / 1225.0 / s));
+    // Cut to 20 bits, and a little too large; one step of Newton's gives the rest.
+    let root = of_high_word(high_word(better) + 1);
+    let quotient = x / (root * root);
+    (root + root * ((quotient - root) / (root + root + quotient))).copysign(value)
 }
 
 /// As Java has it: 1 raised to what is no number is none, and so is 1 or -1 raised to an infinity.

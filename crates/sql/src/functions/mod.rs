@@ -11,6 +11,7 @@ mod conditional;
 pub mod date_format;
 mod date_time;
 pub mod document;
+mod java_regex;
 mod json;
 mod lambda;
 mod map;

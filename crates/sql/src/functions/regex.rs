@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use fancy_regex::{Captures, Regex};
 
-use super::{Category, Registry};
+use super::{Category, Registry, java_regex};
 use crate::expression::EvalError;
 use crate::value::Value;
 
@@ -36,16 +36,17 @@ pub(super) fn register(registry: &mut Registry) {
         )
         .strict("(str STRING, regexp STRING, newStr STRING) STRING", |c| {
             let (text, new) = (c.str(0), c.str(2));
-            with_regex(c.str(1), |regex| {
-                let mut wrong = None;
-                let replaced = regex.try_replacen(text, 0, |captures: &Captures<'_, str>| {
-                    expand(new, captures).unwrap_or_else(|error| {
-                        wrong.get_or_insert(error);
-                        String::new()
-                    })
-                });
-                let replaced = replaced.map(|text| Value::from(&*text)).map_err(failed)?;
-                wrong.map_or(Ok(replaced), Err)
+            with_regex(c.str(1), text, |regex| {
+                let (mut output, mut copied) = (String::with_capacity(text.len()), 0);
+                for captures in all_captures(regex, text) {
+                    let captures = captures?;
+                    let Some(found) = captures.get(0) else { continue };
+                    output.push_str(&text[copied..found.start()]);
+                    expand(new, &captures, &mut output)?;
+                    copied = found.end();
+                }
+                output.push_str(&text[copied..]);
+                Ok(Value::from(output))
             })
         });
     registry
@@ -56,52 +57,107 @@ pub(super) fn register(registry: &mut Registry) {
         )
         .strict("(string STRING, regexp STRING) ARRAY<STRING>", |c| {
             let text = c.str(0);
-            with_regex(c.str(1), |regex| {
-                if regex.is_match("").map_err(failed)? {
-                    return split_between(regex, text);
-                }
-                let parts: Result<Vec<_>, _> = regex.split(text).map(|part| part.map(Value::from)).collect();
-                parts.map(Value::array).map_err(failed)
+            with_regex(c.str(1), text, |regex| {
+                let parts = if takes_nothing(regex)? { split_between(regex, text)? } else { split(regex, text)? };
+                Ok(Value::array(parts.into_iter().map(Value::from).collect()))
             })
         });
 }
 
-/// The parts of a text between the matches of a pattern that also matches nothing, such as the empty one: an empty match
-/// at the start separates nothing, and empty parts at the end are left out.
-fn split_between(regex: &Regex, text: &str) -> Result<Value, EvalError> {
+/// Whether all of an empty text matches.
+fn takes_nothing(regex: &Regex) -> Result<bool, EvalError> {
+    regex.is_match("").map_err(failed)
+}
+
+/// The parts of a text between the matches of a pattern that also matches an empty text, such as the empty one: an empty
+/// match at the start separates nothing, and empty parts at the end are left out.
+fn split_between<'t>(regex: &Regex, text: &'t str) -> Result<Vec<&'t str>, EvalError> {
     let (mut parts, mut start) = (Vec::new(), 0);
-    for found in regex.find_iter(text) {
-        let found = found.map_err(failed)?;
-        if found.end() == 0 {
-            continue;
-        }
+    for captures in all_captures(regex, text) {
+        let captures = captures?;
+        let Some(found) = captures.get(0).filter(|found| found.end() > 0) else { continue };
         parts.push(&text[start..found.start()]);
         start = found.end();
     }
     if parts.is_empty() {
-        return Ok(Value::array(vec![Value::from(text)]));
+        return Ok(vec![text]);
     }
     parts.push(&text[start..]);
     while parts.last().is_some_and(|part| part.is_empty()) {
         parts.pop();
     }
-    Ok(Value::array(parts.into_iter().map(Value::from).collect()))
+    Ok(parts)
+}
+
+/// The parts of a text between the matches of a pattern; an empty match where a part begins separates nothing.
+fn split<'t>(regex: &Regex, text: &'t str) -> Result<Vec<&'t str>, EvalError> {
+    let (mut parts, mut start, mut from) = (Vec::new(), 0, 0);
+    while from <= text.len()
+        && let Some(found) = regex.find_from_pos(text, from).map_err(failed)?
+    {
+        if found.end() == start {
+            from = behind(text, start);
+            continue;
+        }
+        parts.push(&text[start..found.start()]);
+        start = found.end();
+        from = start;
+    }
+    parts.push(&text[start..]);
+    Ok(parts)
+}
+
+/// The position behind the character at a position; behind the text where it ends there.
+fn behind(text: &str, position: usize) -> usize {
+    position + text[position..].chars().next().map_or(1, char::len_utf8)
+}
+
+/// All matches as `Matcher.find` gives them: also an empty one directly behind another.
+fn all_captures<'r, 't>(
+    regex: &'r Regex,
+    text: &'t str,
+) -> impl Iterator<Item = Result<Captures<'t, str>, EvalError>> + use<'r, 't> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        if from > text.len() {
+            return None;
+        }
+        let captures = match regex.captures_from_pos(text, from) {
+            Ok(captures) => captures?,
+            Err(error) => {
+                from = text.len() + 1;
+                return Some(Err(failed(error)));
+            }
+        };
+        let found = captures.get(0)?;
+        from = if found.end() > found.start() { found.end() } else { behind(text, found.end()) };
+        Some(Ok(captures))
+    })
 }
 
 /// Most patterns kept per thread; almost every query has its patterns as literals.
 const CACHED_PATTERNS: usize = 64;
 
-/// Runs `body` with the compiled pattern.
-fn with_regex(pattern: &str, body: impl FnOnce(&Regex) -> Result<Value, EvalError>) -> Result<Value, EvalError> {
+/// Runs `body` with the compiled pattern; what `$` means depends on the end of the text.
+fn with_regex(
+    pattern: &str,
+    text: &str,
+    body: impl FnOnce(&Regex) -> Result<Value, EvalError>,
+) -> Result<Value, EvalError> {
+    /// Patterns for texts that end otherwise, and for those that end with the end of a line.
+    type Caches = [HashMap<String, Regex>; 2];
     thread_local! {
-        static CACHE: RefCell<HashMap<String, Regex>> = RefCell::new(HashMap::new());
+        static CACHES: RefCell<Caches> = RefCell::default();
     }
-    CACHE.with_borrow_mut(|cache| {
+    let ends_line = java_regex::ends_line(text);
+    CACHES.with_borrow_mut(|caches| {
+        let cache = &mut caches[usize::from(ends_line)];
         if let Some(regex) = cache.get(pattern) {
             return body(regex);
         }
-        let regex = Regex::new(pattern)
-            .map_err(|error| EvalError::new(format!("Invalid regular expression pattern: {pattern}: {error}")))?;
+        let invalid = |error: String| EvalError::new(format!("Invalid regular expression pattern: {pattern}: {error}"));
+        let translated = java_regex::translate(pattern, ends_line).map_err(invalid)?;
+        let regex = Regex::new(&translated).map_err(|error| invalid(error.to_string()))?;
         if cache.len() >= CACHED_PATTERNS {
             cache.clear();
         }
@@ -114,7 +170,7 @@ fn failed(error: fancy_regex::Error) -> EvalError {
 }
 
 fn extract(pattern: &str, text: &str, group: i32) -> Result<Value, EvalError> {
-    with_regex(pattern, |regex| {
+    with_regex(pattern, text, |regex| {
         let Some(group) = usize::try_from(group).ok().filter(|group| *group < regex.captures_len()) else {
             return Ok(Value::Null);
         };
@@ -124,34 +180,38 @@ fn extract(pattern: &str, text: &str, group: i32) -> Result<Value, EvalError> {
 }
 
 fn extract_all(pattern: &str, text: &str, group: i32) -> Result<Value, EvalError> {
-    with_regex(pattern, |regex| {
+    with_regex(pattern, text, |regex| {
         let Some(group) = usize::try_from(group).ok().filter(|group| *group < regex.captures_len()) else {
             return Ok(Value::Null);
         };
         let mut found = Vec::new();
-        for captures in regex.captures_iter(text) {
-            let captures = captures.map_err(failed)?;
+        for captures in all_captures(regex, text) {
+            let captures = captures?;
             found.push(captures.get(group).map_or(Value::Null, |part| Value::from(part.as_str())));
         }
         Ok(Value::array(found))
     })
 }
 
-/// A replacement as Java reads it: `$1` is a group, `\` makes the next character literal.
-fn expand(replacement: &str, captures: &Captures<'_, str>) -> Result<String, EvalError> {
-    let mut output = String::new();
+/// Appends a replacement as Java reads it: `$1` and `${name}` are groups, `\` makes the next character literal.
+fn expand(replacement: &str, captures: &Captures<'_, str>, output: &mut String) -> Result<(), EvalError> {
     let mut characters = replacement.chars().peekable();
     while let Some(c) = characters.next() {
         match c {
             '\\' => match characters.next() {
                 Some(literal) => output.push(literal),
-                None => return Err(EvalError::new("The replacement ends with a backslash")),
+                None => return Err(EvalError::new("character to be escaped is missing")),
             },
+            '$' if characters.next_if_eq(&'{').is_some() => {
+                let name: String = characters.by_ref().take_while(|c| *c != '}').collect();
+                let group = captures.name(&name);
+                output.push_str(group.map_or("", |part| part.as_str()));
+            }
             '$' => {
                 let first = characters.next().and_then(|c| c.to_digit(10));
-                let mut group = first.ok_or_else(|| EvalError::new("A $ without the number of a group"))? as usize;
+                let mut group = first.ok_or_else(|| EvalError::new("Illegal group reference"))? as usize;
                 if group >= captures.len() {
-                    return Err(EvalError::new(format!("The pattern has no group {group}")));
+                    return Err(EvalError::new(format!("No group {group}")));
                 }
                 while let Some(digit) = characters.peek().and_then(|c| c.to_digit(10)) {
                     let longer = group * 10 + digit as usize;
@@ -166,5 +226,5 @@ fn expand(replacement: &str, captures: &Captures<'_, str>) -> Result<String, Eva
             c => output.push(c),
         }
     }
-    Ok(output)
+    Ok(())
 }

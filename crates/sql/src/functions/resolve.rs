@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Category, FunctionDefinition, FunctionKind, Overload, Parameter, ParameterType};
 use crate::expression::type_text;
 use crate::types::SqlType;
+use crate::value::sort_as_hashed;
 
 /// What a call gives a function.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +73,10 @@ impl FunctionDefinition {
             FunctionKind::Scalar(_) => self.name.to_uppercase(),
             FunctionKind::Aggregate(_) | FunctionKind::Table(_) => self.name.to_owned(),
         };
-        let texts: Vec<_> = overloads.iter().map(|overload| overload.text(&name)).collect();
+        // Users know them in the order of a hash map.
+        let mut overloads: Vec<_> = overloads.iter().collect();
+        sort_as_hashed(&mut overloads, 16, |overload| overload.hash());
+        let texts: Vec<_> = overloads.into_iter().map(|overload| overload.text(&name)).collect();
         format!("{}\nFor detailed information on a function run: DESCRIBE FUNCTION <Function-Name>;", texts.join("\n"))
     }
 }

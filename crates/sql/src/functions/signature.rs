@@ -52,6 +52,37 @@ impl ParameterType {
     }
 }
 
+impl ParameterType {
+    /// The number that decides where an overload stands in messages that list them all.
+    fn hash(&self) -> i32 {
+        match self {
+            ParameterType::Exact(SqlType::Boolean) => 1,
+            ParameterType::Decimal => 2,
+            ParameterType::Exact(SqlType::Double) => 3,
+            ParameterType::Exact(SqlType::Integer) => 4,
+            ParameterType::Exact(SqlType::Bigint) => 5,
+            ParameterType::Exact(SqlType::String) => 6,
+            ParameterType::Exact(SqlType::Timestamp) => 7,
+            ParameterType::Exact(SqlType::Time) | ParameterType::IntervalUnit => 8,
+            ParameterType::Exact(SqlType::Date) => 9,
+            ParameterType::Exact(_) => 10,
+            ParameterType::Any => 11,
+            ParameterType::Struct => list_hash([0]),
+            ParameterType::Variable(name) => list_hash([*name as i32]),
+            ParameterType::Array(element) => list_hash([element.hash()]),
+            ParameterType::Map(key, value) => list_hash([key.hash(), value.hash()]),
+            ParameterType::Lambda(inputs, output) => {
+                list_hash([list_hash(inputs.iter().map(ParameterType::hash)), output.hash()])
+            }
+        }
+    }
+}
+
+/// The hash of a list in Java.
+fn list_hash(hashes: impl IntoIterator<Item = i32>) -> i32 {
+    hashes.into_iter().fold(1, |list, hash| list.wrapping_mul(31).wrapping_add(hash))
+}
+
 impl fmt::Display for ParameterType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,6 +111,14 @@ impl<B> Overload<B> {
         let (parameters, variadic) = reader.parameters();
         let returns = reader.parameter_type();
         Overload { parameters, variadic, returns, return_rule: None, strict, body }
+    }
+
+    /// The number that decides where the overload stands in messages that list them all.
+    pub(super) fn hash(&self) -> i32 {
+        list_hash(self.parameters.iter().enumerate().map(|(position, parameter)| match self.variadic {
+            Some(variadic) if variadic == position => list_hash([parameter.kind.hash()]),
+            _ => parameter.kind.hash(),
+        }))
     }
 
     /// `NAME(VARCHAR value, INT pos)`.

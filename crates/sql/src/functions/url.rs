@@ -56,21 +56,22 @@ struct Url {
 impl Url {
     fn parse(text: &str) -> Result<Url, EvalError> {
         let escapes = || text.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b'%').map(|(at, _)| at + 1);
+        let invalid = || EvalError::new(format!("URL input has invalid syntax: {text}"));
         if text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c))
             || escapes().any(|at| hex_pair(&text.as_bytes()[at..]).is_none())
         {
-            return Err(EvalError::new(format!("URL input has invalid syntax: {text}")));
+            return Err(invalid());
         }
         let (rest, fragment) = text.split_once('#').map_or((text, None), |(rest, part)| (rest, Some(part)));
-        let scheme_end = rest.find(':').filter(|end| {
-            let scheme = &rest[..*end];
-            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        });
+        let scheme_end = rest.find([':', '/', '?']).filter(|end| rest[*end..].starts_with(':'));
         let (protocol, rest) = match scheme_end {
+            Some(end) if !is_scheme(&rest[..end]) || rest.len() == end + 1 => return Err(invalid()),
             Some(end) => (Some(rest[..end].to_owned()), &rest[end + 1..]),
             None => (None, rest),
         };
+        if fragment.is_some_and(|fragment| fragment.contains('#')) || (rest == "//" && fragment.is_none()) {
+            return Err(invalid());
+        }
         let mut url =
             Url { protocol, host: None, port: None, path: None, query: None, fragment: fragment.map(percent_decode) };
         // `mailto:x` is opaque: it has nothing but its scheme and fragment.
@@ -82,25 +83,39 @@ impl Url {
         let path = match rest.strip_prefix("//") {
             Some(after) => {
                 let (authority, path) = after.split_at(after.find('/').unwrap_or(after.len()));
-                url.read_authority(authority);
+                if !url.read_authority(authority) && authority.contains(['[', ']']) {
+                    return Err(invalid());
+                }
                 path
             }
             None => rest,
         };
+        if path.contains(['[', ']']) {
+            return Err(invalid());
+        }
         url.path = Some(percent_decode(path));
         Ok(url)
     }
 
-    fn read_authority(&mut self, authority: &str) {
-        let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
+    /// Whether the authority is a server. What is none is of another kind, which has neither host nor port.
+    fn read_authority(&mut self, authority: &str) -> bool {
+        let server = authority.split_once('@').map_or(authority, |(_, server)| server);
         let port_at = server.rfind(':').filter(|at| server[at + 1..].bytes().all(|digit| digit.is_ascii_digit()));
         let (host, port) = port_at.map_or((server, ""), |at| (&server[..at], &server[at + 1..]));
-        // What is no name of a server is an authority of another kind, which has neither host nor port.
-        if is_server(host) {
+        let number = port.parse().ok();
+        let found = is_server(host) && (port.is_empty() || number.is_some());
+        if found {
             self.host = Some(host.to_owned());
-            self.port = port.parse().ok();
+            self.port = number;
         }
+        found
     }
+}
+
+/// Whether the text is the name of a protocol.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 /// Whether the text is a name that RFC 2396 allows (labels of letters, digits and hyphens, the last one beginning with a

@@ -19,6 +19,10 @@ use crate::value::Value;
 /// Where a record lies is not for statements to say.
 const PLACES: [&str; 2] = ["ROWPARTITION", "ROWOFFSET"];
 
+/// Why nothing is inserted where the server does not allow it.
+pub const DISABLED: &str = "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your \
+                            ksqlDB server with 'ksql.insert.into.values.enabled'=true";
+
 /// The record of a statement, with its topic; its time is `now` unless the statement tells one.
 ///
 /// # Errors
@@ -32,10 +36,7 @@ pub fn record(
 ) -> Result<(String, RawRecord), StatementError> {
     let source = target(statement, catalog)?;
     if !settings.is_true("ksql.insert.into.values.enabled", true) {
-        return Err(StatementError::new(
-            "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your ksqlDB server with \
-             'ksql.insert.into.values.enabled'=true",
-        ));
+        return Err(StatementError::new(DISABLED));
     }
     let made = insertion(statement, source, settings, now).and_then(|insertion| insertion.record(source, registry));
     let record =

@@ -35,6 +35,39 @@ pub fn fit_decimal(decimal: &BigDecimal, target: DecimalType) -> Option<BigDecim
     (rounded.digits() <= u64::from(target.precision)).then_some(rounded)
 }
 
+/// That a number has more digits before the point than `target` takes.
+pub fn overflow_text(decimal: &BigDecimal, target: DecimalType) -> String {
+    format!(
+        "Numeric field overflow: A field with precision {} and scale {} must round to an absolute value less than 10^{}. \
+         Got {}",
+        target.precision,
+        target.scale,
+        target.whole_digits(),
+        brief_text(decimal)
+    )
+}
+
+/// The decimal in a message: in plain digits, unless those would be endless.
+pub fn brief_text(decimal: &BigDecimal) -> String {
+    const PLAIN_MAX: u64 = 1000;
+    if decimal.fractional_digit_count().unsigned_abs() > PLAIN_MAX {
+        decimal.to_scientific_notation()
+    } else {
+        decimal_text(decimal)
+    }
+}
+
+/// The double of a text as `Double.parseDouble` reads it: a `d` or `f` at its end says nothing more.
+pub fn parse_double(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let digits = text.trim_start_matches(['+', '-']);
+    if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        let bare = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
+        return bare.parse().ok();
+    }
+    matches!(digits, "NaN" | "Infinity").then(|| text.parse().ok()).flatten()
+}
+
 /// How many digits the whole part has; negative when zeros follow the point. Tells exponents without measure before their
 /// digits are written out, which would take all memory.
 pub fn digits_before_point(decimal: &BigDecimal) -> i64 {

@@ -51,17 +51,22 @@ impl MapValue {
 
     /// Entries in the order in which Java's `HashMap` gives them, made for as many entries as it has.
     pub fn in_hash_order(&self) -> Vec<(&Value, &Value)> {
-        let mut capacity: u32 = 1;
-        while self.len() as f64 > (f64::from(capacity) * 0.75).floor() {
-            capacity = capacity.saturating_mul(2);
-        }
         let mut entries: Vec<_> = self.entries.iter().collect();
-        entries.sort_by_key(|(key, _)| {
-            let hash = java_hash(key) as u32;
-            (hash ^ (hash >> 16)) & (capacity - 1)
-        });
+        sort_as_hashed(&mut entries, 1, |(key, _)| java_hash(key));
         entries
     }
+}
+
+/// Puts things in the order in which a `HashMap` of Java, made with so many buckets, gives them.
+pub fn sort_as_hashed<T>(things: &mut [T], buckets: u32, hash: impl Fn(&T) -> i32) {
+    let mut buckets = buckets;
+    while things.len() as f64 > (f64::from(buckets) * 0.75).floor() {
+        buckets = buckets.saturating_mul(2);
+    }
+    things.sort_by_key(|thing| {
+        let hash = hash(thing) as u32;
+        (hash ^ (hash >> 16)) & (buckets - 1)
+    });
 }
 
 impl PartialEq for MapValue {

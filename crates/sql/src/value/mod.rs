@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
-pub use decimal::{decimal_text, digits_before_point, fit_decimal, is_endless, round_half_up};
-pub use map::MapValue;
+pub use decimal::{
+    brief_text, decimal_text, digits_before_point, fit_decimal, is_endless, overflow_text, parse_double, round_half_up,
+};
+pub use map::{MapValue, sort_as_hashed};
 pub use text::{civil, date_text, days_of_civil, time_text, timestamp_text};
 
 /// One value. Cheap to clone: everything longer than a word is shared.

@@ -14,6 +14,7 @@ use crate::formats::FormatError;
 use crate::formats::coercion::Written;
 use crate::formats::json_text::Json;
 use crate::types::{DecimalType, SqlType};
+use crate::value::sort_as_hashed;
 
 /// Schemas nest no deeper.
 const DEPTH_MAX: usize = 64;
@@ -103,25 +104,12 @@ fn unsupported(kind: &str) -> FormatError {
     FormatError(format!("Unsupported schema type org.everit.json.schema.{kind}"))
 }
 
-/// Where `HashMap` of Java has its members: what no index puts in order comes in that of its buckets.
-fn hashed(names: &mut [(&str, &Node)]) {
-    let mut buckets = 16_u32;
-    while names.len() > buckets as usize * 3 / 4 {
-        buckets *= 2;
-    }
-    let hash =
-        |name: &str| name.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
-    names.sort_by_key(|(name, _)| {
-        let hash = hash(name);
-        (hash ^ (hash >> 16)) & (buckets - 1)
-    });
-}
-
 /// The properties of an object as a hash table has them.
 fn properties(node: &Node) -> Vec<(&str, &Node)> {
     let properties = node.get("properties").and_then(Node::as_object).into_iter().flatten();
     let mut properties: Vec<_> = properties.map(|(name, property)| (name.as_str(), property)).collect();
-    hashed(&mut properties);
+    // What no index puts in order comes as it lies in a hash map of Java.
+    sort_as_hashed(&mut properties, 16, |(name, _)| milena_stdx::java_string_hash(name));
     properties
 }
 

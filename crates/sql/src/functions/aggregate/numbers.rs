@@ -6,7 +6,7 @@ use super::{Aggregator, first, type_of};
 use crate::expression::EvalError;
 use crate::functions::Registry;
 use crate::types::SqlType;
-use crate::value::{Value, decimal_text, fit_decimal};
+use crate::value::{Value, fit_decimal, overflow_text};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.aggregate(
@@ -177,16 +177,8 @@ impl Sum {
     fn add(&self, state: &Value, value: &Value, subtract: bool) -> Result<Value, EvalError> {
         let sum = add(state, value, subtract);
         let (Value::Decimal(number), SqlType::Decimal(target)) = (&sum, &self.sum_type) else { return Ok(sum) };
-        fit_decimal(number, *target).map(Value::decimal).ok_or_else(|| {
-            EvalError::new(format!(
-                "Numeric field overflow: A field with precision {} and scale {} must round to an absolute value less than \
-                 10^{}. Got {}",
-                target.precision,
-                target.scale,
-                target.whole_digits(),
-                decimal_text(number)
-            ))
-        })
+        let fitted = fit_decimal(number, *target).map(Value::decimal);
+        fitted.ok_or_else(|| EvalError::new(overflow_text(number, *target)))
     }
 
     fn add_all(&self, arguments: &[Value], state: &Value, subtract: bool) -> Result<Value, EvalError> {
