@@ -9,8 +9,7 @@ use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero as _};
 use super::{EvalError, ExpressionError};
 use crate::types::{DecimalType, SqlType, StructType};
 use crate::value::{
-    MapValue, Value, digits_before_point, is_endless, overflow_text, parse_date_time, parse_double,
-    round_half_up,
+    MapValue, Value, digits_before_point, is_endless, overflow_text, parse_date_time, parse_double, round_half_up,
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -160,7 +159,9 @@ fn parse(text: &str, to: &SqlType) -> Result<Value, EvalError> {
         SqlType::Boolean => Value::Boolean(parse_boolean(trimmed).unwrap_or(false)),
         SqlType::Integer => Value::Int(trimmed.parse().map_err(|_| fail(()))?),
         SqlType::Bigint => Value::Bigint(trimmed.parse().map_err(|_| fail(()))?),
-        SqlType::Double => Value::Double(parse_double(trimmed).filter(|number| number.is_finite()).ok_or_else(|| fail(()))?),
+        SqlType::Double => {
+            Value::Double(parse_double(trimmed).filter(|number| number.is_finite()).ok_or_else(|| fail(()))?)
+        }
         SqlType::Decimal(target) => fit(&BigDecimal::from_str(trimmed).map_err(|_| fail(()))?, *target)?,
         SqlType::Date => Value::Date(parse_date_time::date(trimmed).map_err(EvalError::new)?),
         SqlType::Time => Value::Time(parse_date_time::time(trimmed).map_err(EvalError::new)?),

@@ -102,12 +102,10 @@ fn parts(registry: &mut Registry) {
     registry
         .scalar(Category::Array, "array_sort", "The elements in order, 'ASC' unless 'DESC' is given; nulls come last.")
         .strict("(input ARRAY<T>) ARRAY<T>", |c| sorted(c, false))
-        .strict("(input ARRAY<T>, direction STRING) ARRAY<T>", |c| {
-            match c.str(1).to_uppercase().as_str() {
-                "ASC" | "ASCENDING" => sorted(c, false),
-                "DESC" | "DESCENDING" => sorted(c, true),
-                _ => Ok(Value::Null),
-            }
+        .strict("(input ARRAY<T>, direction STRING) ARRAY<T>", |c| match c.str(1).to_uppercase().as_str() {
+            "ASC" | "ASCENDING" => sorted(c, false),
+            "DESC" | "DESCENDING" => sorted(c, true),
+            _ => Ok(Value::Null),
         });
     registry
         .scalar(
