@@ -7,6 +7,8 @@
 //!
 //! The tree never holds what a transaction may still take back. Its position tells from where the changelog has to be read
 //! again after a crash, however much of it the tree has lost.
+//!
+//! Both say which [`LAYOUT`] they have: the tree beside its position, the changelog in its first record.
 
 use std::collections::{BTreeMap, HashMap};
 use std::iter::Peekable;
@@ -16,12 +18,14 @@ use std::sync::Arc;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use parking_lot::Mutex;
 
-use super::{StateError, StateStore, StateStores, Visit};
+use super::{LAYOUT, StateError, StateStore, StateStores, Visit};
 
 /// Longest key that trees take, with what stands before it.
 const KEY_BYTES_MAX: usize = 65_535;
-/// Number of the store that holds the position of the changelog.
+/// Number of the store that holds the position of the changelog; in changelogs, their layout.
 const POSITION_STORE: u16 = u16::MAX;
+/// The key of the layout in a changelog, behind the number of the store.
+const LAYOUT_KEY: &[u8] = b"layout";
 
 /// Entries that are removed in one batch.
 const CLEARED_TOGETHER: usize = 10_000;
@@ -171,8 +175,10 @@ pub struct DiskStateStores {
     partition: u32,
     /// What was written to each store, in the order of their numbers.
     overlays: Vec<Arc<Mutex<Overlay>>>,
-    /// What the changelog is known by, written with every position in it.
+    /// What the changelog is known by and the layout, written with every position in it.
     changelog: Vec<u8>,
+    /// Whether the changelog says which layout it has.
+    is_marked: bool,
 }
 
 impl DiskStateStores {
@@ -183,20 +189,29 @@ impl DiskStateStores {
     pub fn new(database: Database, query: &str, partition: u32) -> Result<DiskStateStores, StateError> {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let tree = database.keyspace(query, options).map_err(|error| failed(query, error))?;
-        Ok(DiskStateStores { database, tree, partition, overlays: Vec::new(), changelog: Vec::new() })
+        Ok(DiskStateStores {
+            database,
+            tree,
+            partition,
+            overlays: Vec::new(),
+            changelog: Vec::new(),
+            is_marked: false,
+        })
     }
 
     /// Tells which changelog the state belongs to. State of another one of the same name, as of a cluster that was made
-    /// anew, is forgotten.
+    /// anew, is forgotten, and so is state of another layout.
     ///
     /// # Errors
     /// A tree that cannot be read or written.
     pub fn belong_to(&mut self, changelog: &str) -> Result<(), StateError> {
+        self.changelog = format!("layout {LAYOUT} of {changelog}").into_bytes();
         let found = self.tree.get(self.changelog_key()).map_err(|error| failed("changelog", error))?;
-        if found.is_none_or(|found| found[..] != *changelog.as_bytes()) {
-            self.clear()?;
+        match found.is_some_and(|found| found[..] == *self.changelog) {
+            // Nothing gets here that was not in the changelog before.
+            true => self.is_marked = true,
+            false => self.clear()?,
         }
-        self.changelog = changelog.as_bytes().to_vec();
         Ok(())
     }
 
@@ -223,12 +238,17 @@ impl DiskStateStores {
             overlay.clear();
             overlay.recent = Recent::default();
         }
+        self.is_marked = false;
         Ok(())
     }
 
-    /// What was written since the last commit, for the changelog: keys tell the store. `None` removes.
+    /// What was written since the last commit, for the changelog: keys tell the store. `None` removes. The first time the
+    /// layout stands before it.
     pub fn pending(&self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         let mut pending = Vec::new();
+        if !self.is_marked && self.pending_bytes() > 0 {
+            pending.push((layout_key(), Some(LAYOUT.to_be_bytes().to_vec())));
+        }
         for (number, overlay) in (0..).zip(&self.overlays) {
             let store = u16::to_be_bytes(number);
             let overlay = overlay.lock();
@@ -254,6 +274,7 @@ impl DiskStateStores {
         });
         self.write(writes, position)?;
         overlays.into_iter().for_each(|mut overlay| overlay.settle());
+        self.is_marked = true;
         Ok(())
     }
 
@@ -265,15 +286,26 @@ impl DiskStateStores {
     /// Takes over records of the changelog that the tree has not; `position` is the offset after the last of them.
     ///
     /// # Errors
-    /// A tree that cannot be written.
+    /// A changelog of another layout; a tree that cannot be written.
     pub fn restore(
         &mut self,
         records: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
         position: i64,
     ) -> Result<(), StateError> {
-        let partition = self.partition.to_be_bytes();
-        let prefixed = records.map(|(key, value)| ([&partition[..], &key].concat(), value));
-        self.write(prefixed, position)?;
+        let (partition, mark) = (self.partition.to_be_bytes(), layout_key());
+        let mut prefixed = Vec::new();
+        for (key, value) in records {
+            if key == mark {
+                check_layout(value.as_deref())?;
+                self.is_marked = true;
+                continue;
+            }
+            if !self.is_marked {
+                check_layout(None)?;
+            }
+            prefixed.push(([&partition[..], &key].concat(), value));
+        }
+        self.write(prefixed.into_iter(), position)?;
         // Only now: readers may have remembered what was there before.
         self.overlays.iter().for_each(|overlay| overlay.lock().recent = Recent::default());
         Ok(())
@@ -324,6 +356,27 @@ impl DiskStateStores {
 /// What keys of a tree begin with. Changelogs have a partition of their own, so that their keys begin with the store.
 fn prefix(partition: u32, store: u16) -> Vec<u8> {
     [&partition.to_be_bytes()[..], &store.to_be_bytes()].concat()
+}
+
+/// The key of the layout in a changelog.
+fn layout_key() -> Vec<u8> {
+    [&POSITION_STORE.to_be_bytes()[..], LAYOUT_KEY].concat()
+}
+
+/// Whether the layout that a changelog names can be read.
+fn check_layout(named: Option<&[u8]>) -> Result<(), StateError> {
+    let layout = named.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_be_bytes);
+    if layout == Some(LAYOUT) {
+        return Ok(());
+    }
+    let found = layout.map_or("no layout number".to_owned(), |layout| format!("layout {layout}"));
+    Err(failed(
+        "changelog",
+        format!(
+            "the changelog topic has {found}, but this version reads and writes layout {LAYOUT}. Run the version that wrote \
+             it, or terminate the query and create it again"
+        ),
+    ))
 }
 
 fn failed(store: &str, error: impl std::fmt::Display) -> StateError {
@@ -437,109 +490,4 @@ fn visit_before(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::entries;
-
-    fn stores(directory: &std::path::Path, partition: u32) -> DiskStateStores {
-        let database = Database::builder(directory).open().unwrap();
-        DiskStateStores::new(database, "CTAS_A_1", partition).unwrap()
-    }
-
-    fn keys(store: &dyn StateStore) -> Vec<Vec<u8>> {
-        entries(store, b"", b"\xff").unwrap().into_iter().map(|(key, _)| key).collect()
-    }
-
-    #[test]
-    fn scans_see_the_tree_with_what_was_written_since() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut stores = stores(directory.path(), 0);
-        let mut store = stores.open("a").unwrap();
-        let mut other = stores.open("b").unwrap();
-        for key in [b"b", b"d", b"f"] {
-            store.put(key, b"old").unwrap();
-        }
-        other.put(b"c", b"other").unwrap();
-        stores.commit(5).unwrap();
-        assert!(stores.pending().is_empty());
-        store.put(b"a", b"new").unwrap();
-        store.put(b"d", b"new").unwrap();
-        store.delete(b"b").unwrap();
-        store.put(b"g", b"new").unwrap();
-        assert_eq!(keys(store.as_ref()), [b"a", b"d", b"f", b"g"]);
-        assert_eq!(store.get(b"d").unwrap().as_deref(), Some(&b"new"[..]));
-        assert_eq!(store.get(b"b").unwrap(), None);
-        assert_eq!(keys(other.as_ref()), [b"c"]);
-
-        stores.discard();
-        assert_eq!(keys(store.as_ref()), [b"b", b"d", b"f"]);
-        assert_eq!(stores.position().unwrap(), Some(5));
-    }
-
-    #[test]
-    fn what_is_known_of_the_tree_is_bounded_and_follows_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut stores = stores(directory.path(), 0);
-        let mut store = stores.open("a").unwrap();
-        let key = |number: u32| number.to_be_bytes();
-        for round in 1..4_u8 {
-            for number in 0..40_000 {
-                store.put(&key(number), &[round]).unwrap();
-            }
-            store.delete(&key(7)).unwrap();
-            assert!(stores.pending_bytes() > 40_000 * 5);
-            stores.commit(i64::from(round)).unwrap();
-            assert_eq!(stores.pending_bytes(), 0);
-            for number in [0, 7, 20_000, 39_999, 50_000] {
-                let expected = (number != 7 && number < 40_000).then(|| vec![round]);
-                assert_eq!(store.get(&key(number)).unwrap(), expected, "{number}");
-                assert_eq!(store.get(&key(number)).unwrap(), expected, "{number}");
-            }
-        }
-        store.put(&key(0), b"aborted").unwrap();
-        stores.discard();
-        assert_eq!(store.get(&key(0)).unwrap(), Some(vec![3]));
-        stores.restore([([&[0, 0][..], &key(0)].concat(), Some(b"restored".to_vec()))].into_iter(), 9).unwrap();
-        assert_eq!(store.get(&key(0)).unwrap().as_deref(), Some(&b"restored"[..]));
-        let overlay = stores.overlays[0].lock();
-        let entries = overlay.recent.young.len() + overlay.recent.old.len();
-        assert!(entries * (ENTRY_BYTES + 5) <= 2 * RECENT_BYTES);
-    }
-
-    #[test]
-    fn a_changelog_makes_the_same_state_elsewhere() {
-        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut stores = stores(here.path(), 3);
-        let mut store = stores.open("a").unwrap();
-        store.put(b"k", b"v").unwrap();
-        store.delete(b"gone").unwrap();
-        let changelog = stores.pending();
-        let mut restored = super::tests::stores(there.path(), 7);
-        assert_eq!(restored.position().unwrap(), None);
-        let copy = restored.open("a").unwrap();
-        restored.restore(changelog.into_iter(), 2).unwrap();
-        assert_eq!(entries(copy.as_ref(), b"", b"\xff").unwrap(), [(b"k".to_vec(), b"v".to_vec())]);
-        assert_eq!(restored.position().unwrap(), Some(2));
-    }
-
-    #[test]
-    fn state_of_another_changelog_is_forgotten() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut stores = stores(directory.path(), 1);
-        let mut store = stores.open("a").unwrap();
-        stores.belong_to("one").unwrap();
-        store.put(b"k", b"v").unwrap();
-        stores.commit(9).unwrap();
-        stores.belong_to("one").unwrap();
-        assert_eq!((keys(store.as_ref()).len(), stores.position().unwrap()), (1, Some(9)));
-        stores.belong_to("other").unwrap();
-        assert_eq!((keys(store.as_ref()).len(), stores.position().unwrap()), (0, None));
-    }
-
-    #[test]
-    fn keys_that_no_tree_takes_are_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut store = stores(directory.path(), 0).open("a").unwrap();
-        assert!(store.put(&vec![0; KEY_BYTES_MAX], b"").unwrap_err().message.contains("too long"));
-    }
-}
+mod tests;

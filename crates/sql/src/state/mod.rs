@@ -13,6 +13,11 @@ mod memory;
 pub use disk::{DiskStateReader, DiskStateStores};
 pub use memory::{KeptStateStores, MemoryStateStore, MemoryStateStores};
 
+/// The layout of state: of the stores of operators, and of what operators and [`codec`] write into them. It is raised with
+/// every change of those. Local state of another layout is thrown away and restored; a changelog of another layout is
+/// refused, since nothing can read it.
+pub const LAYOUT: u32 = 1;
+
 /// Why state cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("state store {store}: {message}")]
