@@ -16,7 +16,7 @@ use milena_sql::ast::SourceKind;
 use milena_sql::catalog::{Settings, Source};
 use milena_sql::formats::registry::SchemaRegistry;
 use milena_sql::operators::graph::Edge;
-use milena_sql::operators::{Change, Context, ProcessingLog};
+use milena_sql::operators::{Change, Context, NoLog, ProcessingLog};
 use milena_sql::planner::build::{Task as Operators, build, build_readable};
 use milena_sql::planner::topology::Output;
 use milena_sql::planner::view::View;
@@ -46,8 +46,10 @@ pub struct Task {
     view: Option<Arc<View>>,
     /// The result, as long as readers may see it.
     readable: Option<Readable>,
-    /// Records by their topic; each input has a queue.
-    waiting: BTreeMap<String, VecDeque<RawRecord>>,
+    /// Records by their topic.
+    waiting: BTreeMap<String, Queue>,
+    /// The latest time of a record.
+    stream_time: i64,
     /// Since when records wait for a topic of which Kafka has no more.
     idle_since: Option<Instant>,
 }
@@ -56,6 +58,34 @@ pub struct Task {
 enum Input {
     Source(Box<SourceReader>, Option<Edge>),
     Channel(Option<Edge>),
+}
+
+/// Records of a topic that wait for their turn.
+#[derive(Default)]
+struct Queue {
+    records: VecDeque<RawRecord>,
+    /// The time of the first, once it was asked for.
+    head: Option<i64>,
+}
+
+impl Queue {
+    /// The time of the first record: that of its row, where a column tells it.
+    fn head(&mut self, inputs: &[Input]) -> Option<i64> {
+        let record = self.records.front()?;
+        Some(*self.head.get_or_insert_with(|| {
+            let timed = inputs.iter().find_map(|input| match input {
+                Input::Source(reader, _) if reader.tells_time() => Some(reader),
+                _ => None,
+            });
+            let change = timed.and_then(|reader| reader.read(record, &NoLog).ok().flatten());
+            change.map_or(record.timestamp, |change| change.timestamp)
+        }))
+    }
+
+    fn pop(&mut self) -> Option<RawRecord> {
+        self.head = None;
+        self.records.pop_front()
+    }
 }
 
 enum Writer {
@@ -110,8 +140,18 @@ impl Task {
             (Output::Nowhere, _) => Writer::Nowhere,
             _ => Writer::Sink(Box::new(SinkWriter::new(sink, registry)?)),
         };
-        let waiting = readers.keys().map(|topic| (topic.clone(), VecDeque::new())).collect();
-        Ok(Task { operators, readers, writer, stores, view, readable: None, waiting, idle_since: None })
+        let waiting = readers.keys().map(|topic| (topic.clone(), Queue::default())).collect();
+        Ok(Task {
+            operators,
+            readers,
+            writer,
+            stores,
+            view,
+            readable: None,
+            waiting,
+            stream_time: i64::MIN,
+            idle_since: None,
+        })
     }
 
     /// Lets pull queries read the result, if it is a table, as long as the task is there.
@@ -173,13 +213,13 @@ impl Task {
     /// Takes records of a topic; they wait for their turn.
     pub fn take(&mut self, topic: &str, records: impl Iterator<Item = RawRecord>) {
         if let Some(queue) = self.waiting.get_mut(topic) {
-            queue.extend(records);
+            queue.records.extend(records);
         }
     }
 
     /// The offset of the first record of a topic that waits.
     pub fn waits_from(&self, topic: &str) -> Option<i64> {
-        Some(self.waiting.get(topic)?.front()?.offset)
+        Some(self.waiting.get(topic)?.records.front()?.offset)
     }
 
     /// The topics that it reads.
@@ -202,7 +242,7 @@ impl Task {
         let mut written = Vec::new();
         for _ in 0..RECORDS_TOGETHER {
             let Some(topic) = self.next(caught_up, idle) else { break };
-            let Some(record) = self.waiting.get_mut(&topic).and_then(VecDeque::pop_front) else { break };
+            let Some(record) = self.waiting.get_mut(&topic).and_then(Queue::pop) else { break };
             self.record(&topic, &record, log, now, &mut written)?;
         }
         Ok(written)
@@ -211,13 +251,18 @@ impl Task {
     /// The topic whose first record has the lowest time, once no other topic can bring an earlier one. Without `idle`
     /// nothing is waited for.
     fn next(&mut self, caught_up: &BTreeSet<String>, idle: Option<Duration>) -> Option<String> {
-        let heads = self.waiting.iter().filter_map(|(topic, queue)| Some((queue.front()?.timestamp, topic)));
+        if self.waiting.len() == 1 {
+            return self.waiting.iter().find(|(_, queue)| !queue.records.is_empty()).map(|(topic, _)| topic.clone());
+        }
+        let inputs = |topic: &String| self.readers.get(topic).map(Vec::as_slice).unwrap_or_default();
+        let heads =
+            self.waiting.iter_mut().filter_map(|(topic, queue)| Some((queue.head(inputs(topic))?, topic)));
         let Some(first) = heads.min_by_key(|(timestamp, _)| *timestamp).map(|(_, topic)| topic.clone()) else {
             self.idle_since = None;
             return None;
         };
         let Some(idle) = idle else { return Some(first) };
-        let mut empty = self.waiting.iter().filter(|(_, queue)| queue.is_empty()).map(|(topic, _)| topic).peekable();
+        let mut empty = self.waiting.iter().filter(|(_, queue)| queue.records.is_empty()).map(|(topic, _)| topic).peekable();
         if empty.peek().is_none() {
             self.idle_since = None;
             return Some(first);
@@ -231,12 +276,12 @@ impl Task {
 
     /// Whether records wait.
     pub fn is_waiting(&self) -> bool {
-        self.waiting.values().any(|queue| !queue.is_empty())
+        self.waiting.values().any(|queue| !queue.records.is_empty())
     }
 
     /// How many records wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.values().map(VecDeque::len).sum()
+        self.waiting.values().map(|queue| queue.records.len()).sum()
     }
 
     fn record(
@@ -254,10 +299,11 @@ impl Task {
                 Input::Channel(edge) => (Some(channel::read(record)?), *edge),
             };
             let Some(change) = change else { continue };
+            self.stream_time = self.stream_time.max(change.timestamp);
             let mut changes = Vec::new();
             self.operators.graph.process(edge, change, &mut context, &mut changes)?;
             for change in &changes {
-                written.extend(self.writer.write(change, log)?);
+                written.extend(self.writer.write(change, self.stream_time, log)?);
             }
         }
         Ok(())
@@ -286,9 +332,9 @@ impl Task {
 }
 
 impl Writer {
-    fn write(&self, change: &Change, log: &dyn ProcessingLog) -> Result<Vec<RawRecord>> {
+    fn write(&self, change: &Change, stream_time: i64, log: &dyn ProcessingLog) -> Result<Vec<RawRecord>> {
         Ok(match self {
-            Writer::Sink(writer) => writer.write(change, log)?.into_iter().collect(),
+            Writer::Sink(writer) => writer.write_at(change, stream_time, log)?.into_iter().collect(),
             Writer::Channel(writer) => writer.write(change, log)?,
             Writer::Nowhere => Vec::new(),
         })

@@ -11,7 +11,7 @@ use crate::formats::registry::{MemoryRegistry, SchemaRegistry};
 use crate::formats::{self, CodecContext, Side};
 use crate::operators::{Context, NoLog};
 use crate::parser;
-use crate::planner::build::{Task, build};
+use crate::planner::build::{LONE_ROWS_INTERVAL, Task, build};
 use crate::planner::step::Step;
 use crate::planner::{self, sink};
 use crate::runtime::insert;
@@ -43,6 +43,8 @@ pub struct MemoryQuery {
     task: Task,
     readers: Vec<SourceReader>,
     writer: SinkWriter,
+    /// The latest time of a record.
+    stream_time: i64,
 }
 
 impl MemoryQuery {
@@ -69,11 +71,12 @@ impl MemoryQuery {
                 continue;
             }
             let Some(change) = reader.read(record, &NoLog)? else { continue };
+            self.stream_time = self.stream_time.max(change.timestamp);
             let mut changes = Vec::new();
             let processed = self.task.graph.process(entry.edge, change, &mut context, &mut changes);
             processed.map_err(|error| RecordError(error.to_string()))?;
             for change in changes {
-                written.extend(self.writer.write(&change, &NoLog)?);
+                written.extend(self.writer.write_at(&change, self.stream_time, &NoLog)?);
             }
         }
         Ok(written)
@@ -307,14 +310,19 @@ impl MemoryEngine {
 
     fn start(&mut self, id: String, step: Step, sink: Source, text: &str) -> Result<(), StatementError> {
         let failed = |error: crate::state::StateError| StatementError(error.to_string());
-        let task = build(&step, &self.settings, self.state.entry(id.clone()).or_default()).map_err(failed)?;
+        let mut settings = self.settings.clone();
+        if settings.get(LONE_ROWS_INTERVAL).is_none() {
+            // The clock stands still: what waits for it would never come.
+            settings.set(LONE_ROWS_INTERVAL.to_owned(), "0".to_owned());
+        }
+        let task = build(&step, &settings, self.state.entry(id.clone()).or_default()).map_err(failed)?;
         let registry = self.registry();
         let readers = task.entries.iter().map(|entry| entry.reader(&self.settings, &registry));
         let readers = readers.collect::<Result<_, _>>()?;
         let writer = SinkWriter::new(&sink, &registry)?;
         self.catalog.add_query(QueryEntry::new(&id, &sink.name, &step, text));
         self.queries.retain(|query| query.id != id);
-        self.queries.push(MemoryQuery { id, step, sink, task, readers, writer });
+        self.queries.push(MemoryQuery { id, step, sink, task, readers, writer, stream_time: i64::MIN });
         self.next_query += 1;
         Ok(())
     }

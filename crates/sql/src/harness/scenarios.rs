@@ -202,6 +202,53 @@ fn lone_rows_of_the_right_come_before_those_of_the_left() {
 }
 
 #[test]
+fn lone_rows_are_looked_at_again_when_the_last_of_them_is_due() {
+    let statements = format!(
+        "{SIDES} CREATE STREAM j AS SELECT l.k, a, b FROM l LEFT JOIN r WITHIN 10 MILLISECONDS
+         GRACE PERIOD 0 MILLISECONDS ON l.k = r.k;"
+    );
+    let fed = |times: &[i64]| {
+        let with = |scenario: Scenario, time: &i64| scenario.with("l", &format!("k{time}"), Some("{\"a\":1}"), *time);
+        let rows = times.iter().fold(Scenario::new(&statements), with).gives("J");
+        rows.iter().filter_map(|row| row.split('@').nth(1).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(fed(&[0, 5, 8, 11]), ["0"]);
+    // The look at 11 ended with the row of 8, which waits until 18.
+    assert_eq!(fed(&[0, 5, 8, 11, 18]), ["0"]);
+    assert_eq!(fed(&[0, 5, 8, 11, 19]), ["0", "5", "8"]);
+}
+
+#[test]
+fn lone_rows_of_one_time_come_in_the_order_of_their_keys() {
+    let statements = format!(
+        "{SIDES} CREATE STREAM j AS SELECT l.k, a, b FROM l LEFT JOIN r WITHIN 5 MILLISECONDS
+         GRACE PERIOD 0 MILLISECONDS ON l.k = r.k;"
+    );
+    let rows = Scenario::new(&statements)
+        .with("l", "b", Some("{\"a\":1}"), 1)
+        .with("l", "aa", Some("{\"a\":2}"), 1)
+        .with("l", "z", Some("{\"a\":3}"), 10)
+        .gives("J");
+    assert_eq!(rows, ["aa {\"A\":2,\"B\":null} @1", "b {\"A\":1,\"B\":null} @1"]);
+}
+
+#[test]
+fn the_window_of_a_right_join_is_that_of_its_right_rows() {
+    let rows = |kind: &str, left: i64, right: i64| {
+        let statements = format!(
+            "{SIDES} CREATE STREAM j AS SELECT l.k, r.k, a, b FROM l {kind} JOIN r WITHIN (2 MILLISECONDS, 8 MILLISECONDS)
+             ON l.k = r.k;"
+        );
+        let fed = Scenario::new(&statements).with("l", "x", Some("{\"a\":1}"), left);
+        let rows = fed.with("r", "x", Some("{\"b\":2}"), right).gives("J");
+        rows.iter().filter(|row| row.contains("\"A\":1,\"B\":2")).count()
+    };
+    assert_eq!((rows("LEFT", 10, 18), rows("LEFT", 18, 10)), (1, 0));
+    assert_eq!((rows("RIGHT", 10, 18), rows("RIGHT", 18, 10)), (0, 1));
+    assert_eq!((rows("", 10, 18), rows("", 18, 10)), (1, 0));
+}
+
+#[test]
 fn lone_rows_come_out_at_once_without_a_grace_period_and_late_with_one() {
     let rows = |grace: &str| {
         let statements = format!(
@@ -364,4 +411,93 @@ fn a_source_in_use_cannot_be_dropped() {
     assert!(engine.execute("DROP STREAM pages;").is_err());
     engine.execute("DROP STREAM copy; DROP STREAM pages;").unwrap();
     assert!(engine.queries.is_empty());
+}
+
+const TABLES: &str = "CREATE TABLE orders (k STRING PRIMARY KEY, person STRING)
+        WITH (kafka_topic='orders', value_format='JSON');
+    CREATE TABLE people (k STRING PRIMARY KEY, name STRING) WITH (kafka_topic='people', value_format='JSON');";
+
+fn foreign_keys(kind: &str) -> Scenario {
+    Scenario::new(&format!(
+        "{TABLES} CREATE TABLE j AS SELECT o.k, name FROM orders o {kind} JOIN people p ON o.person = p.k;"
+    ))
+}
+
+#[test]
+fn results_of_a_foreign_key_have_the_time_of_what_they_are_made_of() {
+    let rows = foreign_keys("")
+        .with("people", "p", Some("{\"name\":\"Ada\"}"), 50)
+        .with("orders", "o", Some("{\"person\":\"p\"}"), 10)
+        .with("orders", "o", Some("{\"person\":\"p\"}"), 100)
+        .with("people", "p", Some("{\"name\":\"Eve\"}"), 60)
+        .with("orders", "o", None, 20)
+        .gives("J");
+    let expected =
+        ["o {\"NAME\":\"Ada\"} @50", "o {\"NAME\":\"Ada\"} @100", "o {\"NAME\":\"Eve\"} @60", "o gone @60"];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn rows_with_one_foreign_key_change_in_the_order_of_their_keys() {
+    let rows = foreign_keys("LEFT")
+        .with("orders", "b", Some("{\"person\":\"p\"}"), 1)
+        .with("orders", "aa", Some("{\"person\":\"p\"}"), 2)
+        .with("people", "p", Some("{\"name\":\"Ada\"}"), 3)
+        .gives("J");
+    assert_eq!(rows[2..], ["aa {\"NAME\":\"Ada\"} @3", "b {\"NAME\":\"Ada\"} @3"]);
+}
+
+#[test]
+fn a_foreign_key_that_comes_late_or_goes_tells_only_what_there_was() {
+    let order = |scenario: Scenario, (person, time): (&str, i64)| {
+        scenario.with("orders", "o", Some(&format!("{{\"person\":{person}}}")), time)
+    };
+    let fed = |kind: &str, people: &[(&str, i64)]| people.iter().copied().fold(foreign_keys(kind), order);
+    let null_first = [("null", 1), ("\"p\"", 2)];
+    assert_eq!(fed("", &null_first).gives("J"), [""; 0]);
+    assert_eq!(fed("LEFT", &null_first).gives("J"), ["o {\"NAME\":null} @1", "o {\"NAME\":null} @2"]);
+    let null_last = [("\"p\"", 1), ("null", 2)];
+    assert_eq!(fed("", &null_last).gives("J"), ["o gone @2"]);
+    let deleted = fed("LEFT", &null_last).with("orders", "o", None, 3).gives("J");
+    assert_eq!(deleted, ["o {\"NAME\":null} @1", "o {\"NAME\":null} @2", "o gone @3"]);
+}
+
+#[test]
+fn the_key_of_a_second_full_join_is_that_of_its_rows() {
+    let statements = format!(
+        "{SIDES} CREATE STREAM q (k STRING KEY, c INT) WITH (kafka_topic='q', value_format='JSON');
+         CREATE STREAM j AS SELECT ROWKEY, AS_VALUE(ROWKEY) AS copy, a, c FROM l
+         FULL JOIN r WITHIN 5 MILLISECONDS ON l.k = r.k FULL JOIN q WITHIN 5 MILLISECONDS ON l.k = q.k;"
+    );
+    let rows = Scenario::new(&statements).with("q", "x", Some("{\"c\":1}"), 1).gives("J");
+    assert_eq!(rows, ["x {\"COPY\":\"x\",\"A\":null,\"C\":1} @1"]);
+}
+
+#[test]
+fn a_row_that_is_gone_has_the_time_of_the_stream_where_a_column_tells_it() {
+    let statements = "CREATE TABLE input (k STRING PRIMARY KEY, n BIGINT) WITH (kafka_topic='input', value_format='JSON');
+        CREATE TABLE output WITH (timestamp='n') AS SELECT * FROM input;";
+    let rows = Scenario::new(statements)
+        .with("input", "a", Some("{\"n\":5}"), 100)
+        .with("input", "a", None, 20)
+        .gives("OUTPUT");
+    assert_eq!(rows, ["a {\"N\":5} @5", "a gone @100"]);
+}
+
+#[test]
+fn final_windows_of_one_time_come_in_the_order_of_their_groups() {
+    let rows = |window: &str| {
+        let statements = format!(
+            "SET 'ksql.streams.__emit.interval.ms.kstreams.windowed.aggregation__'='0';
+             {PAGES} CREATE TABLE counts AS SELECT k, COUNT(*) AS c FROM pages
+             WINDOW {window} GROUP BY k EMIT FINAL;"
+        );
+        let fed = ["b", "aa", "a"].iter().fold(Scenario::new(&statements), |fed, key| {
+            fed.with("pages", key, Some("{\"n\":1}"), 1)
+        });
+        fed.with("pages", "z", Some("{\"n\":1}"), 12).gives("COUNTS")
+    };
+    let expected = ["a {\"C\":1} @1", "aa {\"C\":1} @1", "b {\"C\":1} @1"];
+    assert_eq!(rows("TUMBLING (SIZE 10 MILLISECONDS, GRACE PERIOD 0 MILLISECONDS)"), expected);
+    assert_eq!(rows("SESSION (10 MILLISECONDS, GRACE PERIOD 0 MILLISECONDS)"), expected);
 }

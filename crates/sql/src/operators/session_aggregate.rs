@@ -7,6 +7,7 @@
 use std::ops::ControlFlow;
 
 use super::aggregate::{Aggregates, GroupState};
+use super::key_order::KeyOrder;
 use super::retention::{DELETED_TOGETHER, Retention};
 use super::stream_time::StreamTime;
 use super::window_aggregate::Emission;
@@ -21,9 +22,10 @@ pub struct SessionAggregate {
     emission: Emission,
     /// By group, then by start and end.
     store: Box<dyn StateStore>,
-    /// By end, then by start and group: which sessions may close. Only filled for `EMIT FINAL`. Beside that,
-    /// what the retention lists, and the stream time.
+    /// By end, then by start and in the order of groups: which sessions may close. Only filled for `EMIT FINAL`. Beside
+    /// that, what the retention lists, and the stream time.
     by_time: Box<dyn StateStore>,
+    order: KeyOrder,
     stream_time: StreamTime,
     /// Of sessions by their ends.
     retention: Retention,
@@ -40,7 +42,7 @@ impl SessionAggregate {
         emission: Emission,
         retention: Retention,
         store: Box<dyn StateStore>,
-        by_time: Box<dyn StateStore>,
+        (by_time, order): (Box<dyn StateStore>, KeyOrder),
     ) -> Self {
         SessionAggregate {
             aggregates,
@@ -49,6 +51,7 @@ impl SessionAggregate {
             emission,
             store,
             by_time,
+            order,
             stream_time: StreamTime::new(),
             retention,
             emitted_until: i64::MIN,
@@ -80,11 +83,9 @@ impl SessionAggregate {
         Ok(found)
     }
 
-    fn time_key(key: &Key, window: WindowBounds) -> Vec<u8> {
-        let mut bytes = codec::time_bytes(window.end).to_vec();
-        bytes.extend(codec::time_bytes(window.start));
-        codec::write_values(key.columns.as_deref().unwrap_or_default(), &mut bytes);
-        bytes
+    fn time_key(&self, key: &Key, window: WindowBounds) -> Vec<u8> {
+        let times = [codec::time_bytes(window.end), codec::time_bytes(window.start)].concat();
+        [times, self.order.bytes(key)].concat()
     }
 
     fn emit_closed(
@@ -113,7 +114,7 @@ impl SessionAggregate {
             let mut rest = &entry[..];
             let end = codec::read_time(&mut rest).ok_or_else(corrupt)?;
             let start = codec::read_time(&mut rest).ok_or_else(corrupt)?;
-            let group = codec::read_values(&mut rest).ok_or_else(corrupt)?;
+            let group = KeyOrder::key(rest).and_then(|mut key| codec::read_values(&mut key)).ok_or_else(corrupt)?;
             let key = Key { window: Some(WindowBounds { start, end }), ..Key::plain(group) };
             if let Some(bytes) = self.store.get(&key.bytes(true))? {
                 let state = GroupState::read(&bytes)?;
@@ -184,10 +185,11 @@ impl Operator for SessionAggregate {
             let key = Key { window: Some(window), ..group.clone() };
             self.store.delete(&key.bytes(true))?;
             if !changes {
-                self.by_time.delete(&Self::time_key(&key, window))?;
+                let entry = self.time_key(&key, window);
+                self.by_time.delete(&entry)?;
             } else {
                 let old = Some(self.aggregates.row(&key, &state.states));
-                output.push(Change { key, new: None, old, timestamp: window.end, headers: change.headers.clone() });
+                output.push(Change { key, new: None, old, timestamp: window.end, headers: [].into() });
             }
         }
         let states = self.aggregates.add(states, row, context.log)?;
@@ -196,10 +198,11 @@ impl Operator for SessionAggregate {
         let new = Some(self.aggregates.row(&key, &states));
         self.store.put(&key.bytes(true), &GroupState { timestamp: merged.end, states }.bytes())?;
         if changes {
-            let headers = change.headers.clone();
-            output.push(Change { key, new, old: None, timestamp: merged.end, headers });
+            // A session belongs to no single record, so that it has none of its headers.
+            output.push(Change { key, new, old: None, timestamp: merged.end, headers: [].into() });
         } else {
-            self.by_time.put(&Self::time_key(&key, merged), &[])?;
+            let entry = self.time_key(&key, merged);
+            self.by_time.put(&entry, &[])?;
         }
         self.emit_closed(&change.headers, context, output)?;
         self.sweep()

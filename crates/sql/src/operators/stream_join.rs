@@ -4,6 +4,9 @@
 //! (what users of older versions know). With one they come out when no partner can come any more. Rows of a side are deleted
 //! when there are later ones of the same side by the retention: late rows of both sides still meet.
 
+use std::ops::ControlFlow;
+
+use super::key_order::KeyOrder;
 use super::retention::{DELETED_TOGETHER, Retention, delete_range};
 use super::stream_table_join::joined;
 use super::stream_time::StreamTime;
@@ -16,7 +19,8 @@ const LEFT: usize = 0;
 
 /// One side of the join.
 pub struct StreamSide {
-    /// Rows by key, then by time and number. Beside that, what the retention lists, and the time of the side's rows.
+    /// Rows by key, then by time and number. Beside that, what the retention lists, and the time of the side's rows; of the
+    /// left also the time of all records.
     pub store: Box<dyn StateStore>,
     /// How many columns it has.
     pub width: usize,
@@ -31,34 +35,137 @@ pub struct StreamSide {
 /// The join; input 0 is the left side.
 pub struct StreamJoin {
     sides: [StreamSide; 2],
-    /// Lone rows by time, side (the right before the left) and key, until no partner can come; none when they come out
-    /// at once.
-    lone: Option<Box<dyn StateStore>>,
-    /// No lone row is earlier.
-    lone_from: i64,
+    /// Rows that wait for a partner; none when lone rows come out at once.
+    lone: Option<LoneRows>,
     /// Of the rows of each side.
     retention: [Retention; 2],
     grace_ms: i64,
     session: bool,
     /// Of the records of both sides.
-    stream_time: i64,
+    stream_time: StreamTime,
     /// Of the rows of each side.
     side_times: [StreamTime; 2],
     next_number: u64,
 }
 
+/// Rows that wait for a partner until none can come.
+pub struct LoneRows {
+    /// The rows by time, side (the right before the left) and key.
+    store: Box<dyn StateStore>,
+    order: KeyOrder,
+    /// The time of the row that was looked at last, or of an earlier one that came since: the rows are looked at again when
+    /// that one is due, not when the first of them is. None when there are no rows.
+    from: Option<i64>,
+    /// How much time of the clock passes between two looks, in milliseconds.
+    interval_ms: i64,
+    next_look_ms: Option<i64>,
+}
+
+/// A row that has waited in vain.
+struct Due {
+    timestamp: i64,
+    input: usize,
+    key: Key,
+    row: Row,
+}
+
+impl LoneRows {
+    /// The rows in `store`, those of the same time in `order`.
+    pub fn new(store: Box<dyn StateStore>, order: KeyOrder, interval_ms: i64) -> LoneRows {
+        LoneRows { store, order, from: None, interval_ms, next_look_ms: None }
+    }
+
+    fn entry(&self, timestamp: i64, input: usize, key: &Key) -> Vec<u8> {
+        let mut bytes = codec::time_bytes(timestamp).to_vec();
+        bytes.push(u8::from(input == LEFT));
+        bytes.extend(self.order.bytes(key));
+        bytes
+    }
+
+    fn put(&mut self, timestamp: i64, input: usize, key: &Key, row: &Row) -> Result<(), OperatorError> {
+        let entry = self.entry(timestamp, input, key);
+        let end = key.window.map_or(0, |window| window.end);
+        let mut value = self.store.get(&entry)?.unwrap_or_else(|| codec::time_bytes(end).to_vec());
+        codec::write_values(row, &mut value);
+        self.store.put(&entry, &value)?;
+        self.from = Some(self.from.map_or(timestamp, |from| from.min(timestamp)));
+        Ok(())
+    }
+
+    fn remove(&mut self, timestamp: i64, input: usize, key: &Key) -> Result<(), OperatorError> {
+        let entry = self.entry(timestamp, input, key);
+        Ok(self.store.delete(&entry)?)
+    }
+
+    /// Whether a record of a side whose rows wait for `wait_ms` is the time to look for rows that are due.
+    fn looks(&mut self, wait_ms: i64, stream_time: i64, wall_clock_ms: i64) -> bool {
+        let may_be_due = match self.from {
+            Some(from) => from.saturating_add(wait_ms) < stream_time,
+            // Also a look at nothing puts the next one off.
+            None => wait_ms > 0,
+        };
+        if !may_be_due || wall_clock_ms < *self.next_look_ms.get_or_insert(wall_clock_ms) {
+            return false;
+        }
+        self.next_look_ms = Some(wall_clock_ms.saturating_add(self.interval_ms));
+        true
+    }
+
+    /// Takes out the rows that are due; those of each side wait for so long.
+    fn take_due(&mut self, waits_ms: [i64; 2], stream_time: i64) -> Result<Vec<Due>, OperatorError> {
+        let mut is_open = [false; 2];
+        let (mut found, mut last) = (Vec::new(), None);
+        self.store.scan(&[], &[u8::MAX; 9], &mut |entry, value| {
+            let time = codec::read_time(&mut &entry[..]).unwrap_or(i64::MIN);
+            last = Some(time);
+            if is_open == [true; 2] {
+                return ControlFlow::Break(());
+            }
+            let input = if entry.get(8) == Some(&1) { LEFT } else { 1 - LEFT };
+            match time.saturating_add(waits_ms[input]) >= stream_time {
+                true => is_open[input] = true,
+                false => found.push((entry.to_vec(), value.to_vec())),
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.from = last;
+        let mut due = Vec::new();
+        for (entry, value) in found {
+            self.store.delete(&entry)?;
+            read_lone(&entry, &value, &mut due).ok_or(OperatorError::Corrupt("stream join"))?;
+        }
+        Ok(due)
+    }
+}
+
+/// The rows of an entry.
+fn read_lone(mut entry: &[u8], value: &[u8], due: &mut Vec<Due>) -> Option<()> {
+    let timestamp = codec::read_time(&mut entry)?;
+    let (is_left, rest) = entry.split_first()?;
+    let input = if *is_left == 1 { LEFT } else { 1 - LEFT };
+    let mut key = KeyOrder::key(rest)?;
+    let columns: Row = codec::read_values(&mut key)?.into();
+    let mut rows = value;
+    let end = codec::read_time(&mut rows)?;
+    let window = codec::read_time(&mut key).map(|start| WindowBounds { start, end });
+    while !rows.is_empty() {
+        let row: Row = codec::read_values(&mut rows)?.into();
+        due.push(Due { timestamp, input, key: Key { columns: Some(columns.clone()), window }, row });
+    }
+    Some(())
+}
+
 impl StreamJoin {
     /// Of two sides. With `lone` rows without partner wait there for `grace_ms` beyond the end of their window.
-    pub fn new(sides: [StreamSide; 2], lone: Option<Box<dyn StateStore>>, grace_ms: i64, session: bool) -> Self {
+    pub fn new(sides: [StreamSide; 2], lone: Option<LoneRows>, grace_ms: i64, session: bool) -> Self {
         let retention_ms = sides[0].before_ms.saturating_add(sides[0].after_ms).saturating_add(grace_ms);
         StreamJoin {
             sides,
             lone,
-            lone_from: i64::MIN,
             retention: [Retention::new(retention_ms), Retention::new(retention_ms)],
             grace_ms,
             session,
-            stream_time: i64::MIN,
+            stream_time: StreamTime::shared(),
             side_times: [StreamTime::new(), StreamTime::new()],
             next_number: 0,
         }
@@ -70,51 +177,25 @@ impl StreamJoin {
         joined(one, left.width, other, right.width)
     }
 
-    fn lone_key(timestamp: i64, input: usize, key: &Key, session: bool) -> Vec<u8> {
-        let mut bytes = codec::time_bytes(timestamp).to_vec();
-        bytes.push(u8::from(input == LEFT));
-        bytes.extend(key.bytes(session));
-        bytes
+    /// How long rows of a side wait for partners that come later.
+    fn wait_ms(&self, input: usize) -> i64 {
+        self.sides[input].after_ms.saturating_add(self.grace_ms)
     }
 
-    /// Brings out the lone rows that can find no partner any more.
-    fn emit_lone(&mut self, headers: &super::Headers, output: &mut Vec<Change>) -> Result<(), OperatorError> {
+    /// Brings out the lone rows that can find no partner any more, with a record of `input`.
+    fn emit_lone(
+        &mut self,
+        input: usize,
+        headers: &super::Headers,
+        wall_clock_ms: i64,
+        output: &mut Vec<Change>,
+    ) -> Result<(), OperatorError> {
+        let (waits_ms, now) = ([self.wait_ms(0), self.wait_ms(1)], self.stream_time.now());
         let Some(lone) = &mut self.lone else { return Ok(()) };
-        let waits = self.sides[0].before_ms.max(self.sides[0].after_ms).max(0).saturating_add(self.grace_ms);
-        let until = self.stream_time.saturating_sub(waits);
-        if until <= self.lone_from {
+        if !lone.looks(waits_ms[input], now, wall_clock_ms) {
             return Ok(());
         }
-        let found = entries(lone.as_ref(), &codec::time_bytes(self.lone_from), &codec::time_bytes(until))?;
-        self.lone_from = until;
-        let mut due = Vec::new();
-        for (entry, value) in found {
-            let corrupt = || OperatorError::Corrupt("stream join");
-            let mut rest = &entry[..];
-            let timestamp = codec::read_time(&mut rest).ok_or_else(corrupt)?;
-            let (is_left, rest) = rest.split_first().ok_or_else(corrupt)?;
-            let input = if *is_left == 1 { LEFT } else { 1 - LEFT };
-            let side = &self.sides[input];
-            if timestamp.saturating_add(side.after_ms).saturating_add(self.grace_ms) >= self.stream_time {
-                self.lone_from = self.lone_from.min(timestamp);
-                continue;
-            }
-            lone.delete(&entry)?;
-            let mut rest = rest;
-            let columns = codec::read_values(&mut rest).ok_or_else(corrupt)?;
-            let window = match codec::read_time(&mut rest) {
-                Some(start) => {
-                    Some(WindowBounds { start, end: codec::read_time(&mut &value[..]).ok_or_else(corrupt)? })
-                }
-                None => None,
-            };
-            let mut rows = &value[8..];
-            while !rows.is_empty() {
-                let row: Row = codec::read_values(&mut rows).ok_or_else(corrupt)?.into();
-                due.push((timestamp, input, Key { window, ..Key::plain(columns.clone()) }, row));
-            }
-        }
-        for (timestamp, input, key, row) in due {
+        for Due { timestamp, input, key, row } in lone.take_due(waits_ms, now)? {
             let new = Some(self.row(input, &row, None));
             output.push(Change { key, new, old: None, timestamp, headers: headers.clone() });
         }
@@ -181,7 +262,7 @@ impl Operator for StreamJoin {
             // Rows of an earlier run with the same key and time stay beside those of this one.
             self.next_number = u64::try_from(context.wall_clock_ms).unwrap_or_default() << 20;
         }
-        self.stream_time = self.stream_time.max(change.timestamp);
+        self.stream_time.advance(change.timestamp);
         let Some(row) = change.new.clone() else { return Ok(()) };
         let other = 1 - input;
         if change.key.is_null() {
@@ -192,8 +273,8 @@ impl Operator for StreamJoin {
         }
         let key = change.key.bytes(self.session);
         self.keep(input, change.timestamp, &key, &row)?;
-        if change.timestamp == self.stream_time {
-            self.emit_lone(&change.headers, output)?;
+        if change.timestamp == self.stream_time.now() {
+            self.emit_lone(input, &change.headers, context.wall_clock_ms, output)?;
         }
         let partners = self.partners(input, change.timestamp, &key)?;
         for (entry, partner) in &partners {
@@ -202,21 +283,14 @@ impl Operator for StreamJoin {
             let new = Some(self.row(input, &row, Some(&partner)));
             output.push(Change { timestamp: change.timestamp.max(time), ..change.with_row(new, None) });
             if let Some(lone) = &mut self.lone {
-                lone.delete(&Self::lone_key(time, other, &change.key, self.session))?;
+                lone.remove(time, other, &change.key)?;
             }
         }
         if partners.is_empty() && self.sides[input].outer {
             // A late row waits for nothing: the records that its partners would be had their time.
-            let closed = change.timestamp.saturating_add(self.sides[input].after_ms) < self.stream_time;
+            let is_late = change.timestamp.saturating_add(self.sides[input].after_ms) < self.stream_time.now();
             match &mut self.lone {
-                Some(lone) if !closed => {
-                    let entry = Self::lone_key(change.timestamp, input, &change.key, self.session);
-                    let end = change.key.window.map_or(0, |window| window.end);
-                    let mut value = lone.get(&entry)?.unwrap_or_else(|| codec::time_bytes(end).to_vec());
-                    codec::write_values(&row, &mut value);
-                    lone.put(&entry, &value)?;
-                    self.lone_from = self.lone_from.min(change.timestamp);
-                }
+                Some(lone) if !is_late => lone.put(change.timestamp, input, &change.key, &row)?,
                 _ => output.push(change.with_row(Some(self.row(input, &row, None)), None)),
             }
         }
@@ -227,13 +301,19 @@ impl Operator for StreamJoin {
         for ((side, time), retention) in self.sides.iter().zip(&mut self.side_times).zip(&mut self.retention) {
             time.restore(side.store.as_ref())?;
             retention.advance(time.now());
-            self.stream_time = self.stream_time.max(time.now());
         }
-        Ok(())
+        if let Some(lone) = &mut self.lone {
+            // What waits since before the restart is looked for with the next record.
+            lone.from = Some(i64::MIN);
+        }
+        // Records without key or value count too, which no side has kept.
+        self.stream_time.restore(self.sides[LEFT].store.as_ref())
     }
 
     fn leave(&mut self) -> Result<(), OperatorError> {
-        let mut sides = self.sides.iter_mut().zip(&mut self.side_times);
-        sides.try_for_each(|(side, time)| time.leave(side.store.as_mut()))
+        for (side, time) in self.sides.iter_mut().zip(&mut self.side_times) {
+            time.leave(side.store.as_mut())?;
+        }
+        self.stream_time.leave(self.sides[LEFT].store.as_mut())
     }
 }

@@ -6,6 +6,7 @@
 //! is no result: of a new row it is not. A change has only one row there, the new one or the one that is gone.
 
 use super::evaluator::Evaluator;
+use super::key_order::KeyOrder;
 use super::retention::{DELETED_TOGETHER, Retention};
 use super::stream_table_join::joined;
 use super::table_source::{read_row, read_timed_row, row_bytes, timed_row_bytes};
@@ -53,17 +54,20 @@ impl Operator for Subscribe {
         let key_of = |row: &Option<Row>| row.as_ref().map(|row| self.foreign_key.value(row, context.log));
         let (old_key, new_key) = (key_of(&change.old), key_of(&change.new));
         let names = |key: &Option<Value>| key.as_ref().is_some_and(|key| !key.is_null());
-        if !self.outer && !names(&old_key) && !names(&new_key) {
+        let (was_there, is_there) = (names(&old_key) || self.outer, names(&new_key) || self.outer);
+        if !was_there && !is_there {
             return Ok(());
         }
         let number = Value::Bigint(self.next_number()?);
         let told = |row: &Row, tells: bool| with(row, [number.clone(), Value::Boolean(tells)]);
-        if let (Some(old), true) = (&change.old, old_key != new_key) {
+        let new = change.new.as_ref().filter(|_| is_there);
+        if let Some(old) = change.old.as_ref().filter(|_| was_there && old_key != new_key) {
             // Where the row was it is forgotten; the result is told there only when there is no other place for that.
-            output.push(change.with_row(None, Some(told(old, new_key.is_none()))));
+            output.push(change.with_row(None, Some(told(old, new.is_none()))));
         }
-        if let Some(new) = &change.new {
-            output.push(change.with_row(Some(told(new, change.old.is_some())), None));
+        if let Some(new) = new {
+            let had_result = was_there && change.old.is_some();
+            output.push(change.with_row(Some(told(new, had_result)), None));
         }
         Ok(())
     }
@@ -73,8 +77,10 @@ impl Operator for Subscribe {
 pub struct SubscriptionJoin {
     /// The foreign key, over rows of the left.
     pub foreign_key: Evaluator,
-    /// Numbered rows of the left with their timestamps, by foreign key and key of the left.
+    /// Numbered rows of the left, by foreign key and key of the left.
     pub subscriptions: Box<dyn StateStore>,
+    /// Of the keys of the left.
+    pub order: KeyOrder,
     /// Rows of the right with their timestamps.
     pub right: Box<dyn StateStore>,
     /// How many columns the sides have.
@@ -84,16 +90,16 @@ pub struct SubscriptionJoin {
 }
 
 impl SubscriptionJoin {
-    /// The result for a numbered row of the left: with its number as the last column. When there is none, whether that is
-    /// told stands before the number in the old row.
-    fn result(&self, key: Key, timestamp: i64, left: &[Value], right: Option<&Row>, tells: bool) -> Change {
+    /// The result for a numbered row of the left, with its number as the last column: a change like `cause`, with the key of
+    /// the left. When there is none, whether that is told stands before the number in the old row.
+    fn result(&self, key: Key, cause: &Change, left: &[Value], right: Option<&Row>, tells: bool) -> Change {
         let (row, number) = left.split_at(self.widths[0].min(left.len()));
         let number = number.first().cloned();
         let stays = right.is_some() || self.outer;
         let new =
             stays.then(|| with(&joined(Some(&row.into()), self.widths[0], right, self.widths[1]), number.clone()));
         let old = if stays { None } else { Some(with(&[Value::Boolean(tells)], number)) };
-        Change { key, new, old, timestamp, headers: [].into() }
+        Change { key, new, old, timestamp: cause.timestamp, headers: cause.headers.clone() }
     }
 
     fn gone(change: &Change, old: &[Value], width: usize) -> Change {
@@ -103,42 +109,41 @@ impl SubscriptionJoin {
 
     fn left_changed(
         &mut self,
-        change: &Change,
+        mut change: Change,
         context: &Context<'_>,
         output: &mut Vec<Change>,
     ) -> Result<(), OperatorError> {
         let width = self.widths[0];
         let row = change.new.as_ref().or(change.old.as_ref());
-        let Some(row) = row.filter(|row| row.len() == width + 2) else {
+        let Some(row) = row.filter(|row| row.len() == width + 2).cloned() else {
             return Err(OperatorError::Corrupt("foreign key join"));
         };
         let tells = matches!(row.last(), Some(Value::Boolean(true)));
-        let foreign_key = self.foreign_key.value(row, context.log);
-        if foreign_key.is_null() {
-            // Without foreign key there is no partner, wherever the row was sent.
-            output.push(match &change.new {
-                Some(new) => self.result(change.key.clone(), change.timestamp, new, None, tells),
-                None => Self::gone(change, row, width),
-            });
-            return Ok(());
+        let foreign_key = self.foreign_key.value(&row, context.log);
+        let mut partner = None;
+        if !foreign_key.is_null() {
+            let subscription = subscription(&foreign_key, &change.key, &self.order);
+            match &change.new {
+                Some(new) => self.subscriptions.put(&subscription, &row_bytes(new))?,
+                None => self.subscriptions.delete(&subscription)?,
+            }
+            let found = self.right.get(&Key::plain(vec![foreign_key]).bytes(false))?;
+            partner = found.map(|bytes| read_timed_row(&bytes)).transpose()?;
         }
-        let subscription = subscription(&foreign_key, &change.key);
-        if let Some(new) = &change.new {
-            self.subscriptions.put(&subscription, &timed_row_bytes(change.timestamp, new))?;
-            let partner = self.right.get(&Key::plain(vec![foreign_key]).bytes(false))?;
-            let partner = partner.map(|bytes| read_timed_row(&bytes)).transpose()?;
-            let timestamp = partner.as_ref().map_or(change.timestamp, |(time, _)| change.timestamp.max(*time));
+        // Without foreign key there is no partner, wherever the row was sent.
+        if let Some((timestamp, _)) = &partner {
+            change.timestamp = change.timestamp.max(*timestamp);
+        }
+        if change.new.is_some() {
             let partner = partner.as_ref().map(|(_, row)| row);
-            output.push(self.result(change.key.clone(), timestamp, new, partner, tells));
-            return Ok(());
-        }
-        self.subscriptions.delete(&subscription)?;
-        if tells {
-            output.push(Self::gone(change, row, width));
+            output.push(self.result(change.key.clone(), &change, &row, partner, tells));
+        } else if tells {
+            output.push(Self::gone(&change, &row, width));
         }
         Ok(())
     }
 
+    /// The results have the time of the right, also where the left is later.
     fn right_changed(&mut self, change: &Change, output: &mut Vec<Change>) -> Result<(), OperatorError> {
         let key = change.key.bytes(false);
         match &change.new {
@@ -147,32 +152,28 @@ impl SubscriptionJoin {
         }
         let Some([foreign_key]) = change.key.columns.as_deref() else { return Ok(()) };
         for (key, left) in subscribers(self.subscriptions.as_ref(), foreign_key)? {
-            let (timestamp, left) = read_timed_row(&left)?;
-            output.push(self.result(key, timestamp.max(change.timestamp), &left, change.new.as_ref(), true));
+            output.push(self.result(key, change, &left, change.new.as_ref(), true));
         }
         Ok(())
     }
 }
 
 /// Under what a row of the left is found by its foreign key.
-pub(super) fn subscription(foreign_key: &Value, key: &Key) -> Vec<u8> {
+fn subscription(foreign_key: &Value, key: &Key, order: &KeyOrder) -> Vec<u8> {
     let mut bytes = Vec::new();
     codec::write_value(foreign_key, &mut bytes);
-    codec::write_values(key.columns.as_deref().unwrap_or_default(), &mut bytes);
+    bytes.extend(order.bytes(key));
     bytes
 }
 
-/// The keys of the left with this foreign key, and what is stored with them.
-pub(super) fn subscribers(
-    subscriptions: &dyn StateStore,
-    foreign_key: &Value,
-) -> Result<Vec<(Key, Vec<u8>)>, OperatorError> {
+/// The keys of the left with this foreign key, and their rows.
+fn subscribers(subscriptions: &dyn StateStore, foreign_key: &Value) -> Result<Vec<(Key, Row)>, OperatorError> {
     let mut prefix = Vec::new();
     codec::write_value(foreign_key, &mut prefix);
     let entries = entries(subscriptions, &prefix, &prefix_end(&prefix))?;
-    let subscriber = |(entry, stored): (Vec<u8>, Vec<u8>)| {
-        let columns = codec::read_values(&mut &entry[prefix.len()..]);
-        Ok((Key::plain(columns.ok_or(OperatorError::Corrupt("foreign key join"))?), stored))
+    let subscriber = |(entry, row): (Vec<u8>, Vec<u8>)| {
+        let columns = KeyOrder::key(&entry[prefix.len()..]).and_then(|mut key| codec::read_values(&mut key));
+        Ok((Key::plain(columns.ok_or(OperatorError::Corrupt("foreign key join"))?), read_row(&row)?))
     };
     entries.into_iter().map(subscriber).collect()
 }
@@ -188,7 +189,7 @@ impl Operator for SubscriptionJoin {
         if change.key.is_null() {
             return Ok(());
         }
-        if input == LEFT { self.left_changed(&change, context, output) } else { self.right_changed(&change, output) }
+        if input == LEFT { self.left_changed(change, context, output) } else { self.right_changed(&change, output) }
     }
 }
 
@@ -267,6 +268,7 @@ impl Operator for LatestResult {
 mod tests {
     use super::*;
     use crate::operators::NoLog;
+    use crate::formats::{Field, Format};
     use crate::state::MemoryStateStore;
     use crate::types::SqlType;
 
@@ -283,6 +285,11 @@ mod tests {
         SubscriptionJoin {
             foreign_key: foreign_key(),
             subscriptions: Box::new(MemoryStateStore::default()),
+            order: KeyOrder::new(
+                Format::Kafka,
+                vec![Field { name: "L".into(), field_type: SqlType::String }],
+                false,
+            ),
             right: Box::new(MemoryStateStore::default()),
             widths: [1, 1],
             outer,

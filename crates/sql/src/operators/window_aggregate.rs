@@ -4,6 +4,7 @@
 //! It is deleted when windows begin that are later by the retention.
 
 use super::aggregate::{Aggregates, GroupState};
+use super::key_order::KeyOrder;
 use super::retention::{DELETED_TOGETHER, Retention, delete_range};
 use super::stream_time::StreamTime;
 use super::{Change, Context, Headers, Key, Operator, OperatorError, WindowBounds};
@@ -33,9 +34,10 @@ pub struct WindowAggregate {
     emission: Emission,
     /// By group, then by start.
     store: Box<dyn StateStore>,
-    /// By start, then by group: which windows may close. Only filled for `EMIT FINAL`. Beside that, what the retention
-    /// lists, and the stream time.
+    /// By start, then in the order of groups: which windows may close. Only filled for `EMIT FINAL`. Beside that, what the
+    /// retention lists, and the stream time.
     by_time: Box<dyn StateStore>,
+    order: KeyOrder,
     stream_time: StreamTime,
     /// Of windows by their starts.
     retention: Retention,
@@ -53,7 +55,7 @@ impl WindowAggregate {
         emission: Emission,
         retention: Retention,
         store: Box<dyn StateStore>,
-        by_time: Box<dyn StateStore>,
+        (by_time, order): (Box<dyn StateStore>, KeyOrder),
     ) -> Self {
         let stream_time = StreamTime::new();
         WindowAggregate {
@@ -64,6 +66,7 @@ impl WindowAggregate {
             emission,
             store,
             by_time,
+            order,
             stream_time,
             retention,
             emitted_until: None,
@@ -118,7 +121,7 @@ impl WindowAggregate {
             if start < expired {
                 continue;
             }
-            let group = codec::read_values(&mut rest).ok_or_else(corrupt)?;
+            let group = KeyOrder::key(rest).and_then(|mut key| codec::read_values(&mut key)).ok_or_else(corrupt)?;
             let window = WindowBounds { start, end: start + self.size_ms };
             let key = Key { window: Some(window), ..Key::plain(group) };
             if let Some(bytes) = self.store.get(&key.bytes(false))? {
@@ -193,8 +196,7 @@ impl Operator for WindowAggregate {
             if changes {
                 output.push(Change { key, new, old, timestamp, headers: change.headers.clone() });
             } else {
-                let mut by_time = codec::time_bytes(start).to_vec();
-                codec::write_values(key.columns.as_deref().unwrap_or_default(), &mut by_time);
+                let by_time = [&codec::time_bytes(start)[..], &self.order.bytes(&key)].concat();
                 self.by_time.put(&by_time, &[])?;
             }
         }

@@ -4,31 +4,36 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::{Source, WindowShape};
-use crate::formats::FormatError;
+use crate::formats::{Field, FormatError};
 use crate::formats::registry::SchemaRegistry;
 use crate::operators::aggregate::{StreamAggregate, TableAggregate};
 use crate::operators::append_key::AppendKey;
 use crate::operators::evaluator::Evaluator;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
-use crate::operators::foreign_key_join::ForeignKeyJoin;
 use crate::operators::graph::{Edge, Graph};
 use crate::operators::keep::Keep;
+use crate::operators::key_order::KeyOrder;
 use crate::operators::project::Project;
 use crate::operators::repartition::Repartition;
 use crate::operators::retention::{Horizon, Retention};
 use crate::operators::session_aggregate::SessionAggregate;
-use crate::operators::stream_join::{StreamJoin, StreamSide};
+use crate::operators::stream_join::{LoneRows, StreamJoin, StreamSide};
 use crate::operators::stream_table_join::StreamTableJoin;
 use crate::operators::subscription::{LatestResult, Subscribe, SubscriptionJoin};
 use crate::operators::table_join::{TableJoin, TableSide};
 use crate::operators::table_source::TableSource;
 use crate::operators::window_aggregate::{Emission, WindowAggregate};
-use crate::planner::step::{Step, StepKind};
+use crate::planner::step::{KeyColumn, Step, StepKind, StepSchema};
 use crate::planner::view::{KEPT, is_kept};
 use crate::runtime::reader::SourceReader;
 use crate::state::{StateError, StateStore, StateStores};
 use crate::{ast::SourceKind, catalog::Settings};
+
+/// The setting of how much time of the clock passes between two looks for lone rows of joins.
+pub const LONE_ROWS_INTERVAL: &str = "ksql.streams.__emit.interval.ms.kstreams.outer.join.spurious.results.fix__";
+/// Between two looks for what comes with the passing of stream time, in milliseconds, unless configured.
+const EMIT_INTERVAL_MS: i64 = 1000;
 
 /// Where the records of a source go in.
 #[derive(Debug, Clone)]
@@ -164,23 +169,17 @@ impl<'a> Builder<'a> {
             }
             // Rows are not written in between, so that only their topic would differ.
             StepKind::Rewrite { input, .. } => self.step(input, consumer, wanted),
-            StepKind::AppendKey { input } => {
+            StepKind::AppendKey { input, at } => {
                 let [wanted, _] = split(wanted, input.schema.row.len());
-                self.single(AppendKey, input, consumer, wanted)
+                self.single(AppendKey { at: *at }, input, consumer, wanted)
             }
             StepKind::Subscribe { input, foreign_key, outer } => {
                 let numbers = self.store("subscribe")?;
                 let foreign_key = foreign_key.clone();
                 self.single(Subscribe { foreign_key, outer: *outer, numbers }, input, consumer, None)
             }
-            StepKind::SubscriptionJoin { inputs, foreign_key, left_width, outer } => {
-                let operator = SubscriptionJoin {
-                    foreign_key: foreign_key.clone(),
-                    subscriptions: self.store("foreign-key-subscriptions")?,
-                    right: self.store("foreign-key-right")?,
-                    widths: [*left_width, inputs[1].schema.row.len()],
-                    outer: *outer,
-                };
+            StepKind::SubscriptionJoin { inputs, foreign_key, left, outer } => {
+                let operator = self.subscription_join(foreign_key, [left, &inputs[1].schema], *outer)?;
                 self.double(operator, inputs, consumer, [None, None])
             }
             StepKind::LatestResult { input } => {
@@ -209,8 +208,14 @@ impl<'a> Builder<'a> {
                     })
                 };
                 let sides = [side(0, window.before_ms, window.after_ms)?, side(1, window.after_ms, window.before_ms)?];
-                let lone =
-                    if window.wait && (outer[0] || outer[1]) { Some(self.store("stream-join-lone")?) } else { None };
+                let lone = match window.wait && (outer[0] || outer[1]) {
+                    false => None,
+                    true => {
+                        let store = self.store("stream-join-lone")?;
+                        let interval_ms = self.emit_interval_ms(LONE_ROWS_INTERVAL);
+                        Some(LoneRows::new(store, key_order(&step.schema), interval_ms))
+                    }
+                };
                 let wanted = split(wanted, inputs[0].schema.row.len());
                 self.double(StreamJoin::new(sides, lone, window.grace_ms, session), inputs, consumer, wanted)
             }
@@ -240,18 +245,38 @@ impl<'a> Builder<'a> {
                 let sides = [side(0)?, side(1)?];
                 self.double(TableJoin { sides, session }, inputs, consumer, [None, None])
             }
-            StepKind::ForeignKeyJoin { inputs, foreign_key, outer } => {
-                let operator = ForeignKeyJoin {
-                    foreign_key: foreign_key.clone(),
-                    left: self.store("foreign-key-left")?,
-                    subscriptions: self.store("foreign-key-subscriptions")?,
-                    right: self.store("foreign-key-right")?,
-                    widths: [inputs[0].schema.row.len(), inputs[1].schema.row.len()],
-                    outer: *outer,
-                };
-                self.double(operator, inputs, consumer, [None, None])
+            StepKind::ForeignKeyJoin { inputs: [left, right], foreign_key, outer } => {
+                let latest = LatestResult::new(self.store("foreign-key-results")?);
+                let consumer = Some(Edge { node: self.add(latest, consumer), input: 0 });
+                let join = self.subscription_join(foreign_key, [&left.schema, &right.schema], *outer)?;
+                let node = self.add(join, consumer);
+                let numbers = self.store("subscribe")?;
+                let subscribe = Subscribe { foreign_key: foreign_key.clone(), outer: *outer, numbers };
+                self.single(subscribe, left, Some(Edge { node, input: 0 }), None)?;
+                self.step(right, Some(Edge { node, input: 1 }), None)
             }
         }
+    }
+
+    fn subscription_join(
+        &mut self,
+        foreign_key: &Evaluator,
+        [left, right]: [&StepSchema; 2],
+        outer: bool,
+    ) -> Result<SubscriptionJoin, StateError> {
+        Ok(SubscriptionJoin {
+            foreign_key: foreign_key.clone(),
+            subscriptions: self.store("foreign-key-subscriptions")?,
+            order: key_order(left),
+            right: self.store("foreign-key-right")?,
+            widths: [left.row.len(), right.row.len()],
+            outer,
+        })
+    }
+
+    /// How much time of the clock passes between two results that come with the passing of stream time.
+    fn emit_interval_ms(&self, setting: &str) -> i64 {
+        self.settings.integer(setting).unwrap_or(EMIT_INTERVAL_MS)
     }
 
     fn source(&mut self, source: &Source, consumer: Option<Edge>, wanted: Wanted) -> Result<(), StateError> {
@@ -315,10 +340,10 @@ impl<'a> Builder<'a> {
             false => Emission::Changes,
             true => {
                 let name = "ksql.streams.__emit.interval.ms.kstreams.windowed.aggregation__";
-                Emission::Final { interval_ms: self.settings.integer(name).unwrap_or(1000) }
+                Emission::Final { interval_ms: self.emit_interval_ms(name) }
             }
         };
-        let by_time = self.store("aggregate-by-time")?;
+        let by_time = (self.store("aggregate-by-time")?, key_order(&step.schema));
         let retention = Retention::new(window.retention_ms);
         self.horizon = Some(retention.horizon());
         if window.info.shape == WindowShape::Session {
@@ -330,6 +355,16 @@ impl<'a> Builder<'a> {
         let operator = WindowAggregate::new(aggregates, times, emission, retention, store, by_time);
         self.single(operator, input, consumer, wanted)
     }
+}
+
+/// The order of the keys of a step.
+fn key_order(schema: &StepSchema) -> KeyOrder {
+    let field = |(at, key): (usize, &KeyColumn)| Field {
+        name: key.names.first().cloned().unwrap_or_else(|| format!("K{at}").into()),
+        field_type: key.column_type.clone(),
+    };
+    let fields = schema.key.iter().enumerate().map(field).collect();
+    KeyOrder::new(schema.key_format, fields, schema.is_session())
 }
 
 #[cfg(test)]

@@ -488,7 +488,7 @@ impl Joiner<'_> {
     }
 
     /// Adds the synthetic key where no column holds the key. Its name is none of a source's; the key of an earlier join may
-    /// have it.
+    /// have it, and is replaced.
     fn finished(&self, mut step: Step) -> (Step, KeyOrigin) {
         let [key] = step.schema.key.as_mut_slice() else { return (step, KeyOrigin::Synthetic) };
         if !key.names.is_empty() {
@@ -498,11 +498,12 @@ impl Joiner<'_> {
         let (name, column_type) = (self.synthetic_key(), key.column_type.clone());
         key.names.push(name.clone());
         let mut schema = step.schema.clone();
-        if schema.position(&name).is_some() {
-            return (step, KeyOrigin::Synthetic);
+        // An earlier join has left its own there.
+        let at = schema.position(&name);
+        if at.is_none() {
+            schema.row.push(StepColumn { name, column_type });
         }
-        schema.row.push(StepColumn { name, column_type });
-        (Step { schema, kind: StepKind::AppendKey { input: Box::new(step) } }, KeyOrigin::Synthetic)
+        (Step { schema, kind: StepKind::AppendKey { input: Box::new(step), at } }, KeyOrigin::Synthetic)
     }
 
     fn synthetic_key(&self) -> Name {
@@ -536,11 +537,15 @@ impl Joiner<'_> {
         let ms = |duration: crate::ast::Duration| {
             duration.milliseconds().ok_or_else(|| StatementError(format!("Invalid duration: {duration}")))
         };
-        let (before_ms, after_ms) = (ms(within.before)?, ms(within.after)?);
+        let (mut before_ms, mut after_ms) = (ms(within.before)?, ms(within.after)?);
         let grace_ms = match within.grace {
             Some(grace) => ms(grace)?,
             None => DAY_MS.saturating_sub(before_ms.saturating_mul(2)).max(0),
         };
+        if self.join.kind == JoinKind::Right {
+            // The sides change places, and the window with them.
+            (before_ms, after_ms) = (after_ms, before_ms);
+        }
         Ok(JoinWindow { before_ms, after_ms, grace_ms, wait: within.grace.is_some() })
     }
 }

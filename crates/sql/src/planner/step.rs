@@ -215,8 +215,8 @@ pub enum StepKind {
         inputs: [Box<Step>; 2],
         /// The foreign key.
         foreign_key: Evaluator,
-        /// Columns of the left.
-        left_width: usize,
+        /// The left, before its rows were numbered.
+        left: Box<StepSchema>,
         /// Whether rows of the left stay without a partner.
         outer: bool,
     },
@@ -236,6 +236,8 @@ pub enum StepKind {
     AppendKey {
         /// To what.
         input: Box<Step>,
+        /// The column that it replaces: that of an earlier join. None for one more.
+        at: Option<usize>,
     },
 }
 
@@ -252,7 +254,7 @@ impl Step {
             | StepKind::Rewrite { input, .. }
             | StepKind::Subscribe { input, .. }
             | StepKind::LatestResult { input }
-            | StepKind::AppendKey { input } => vec![input],
+            | StepKind::AppendKey { input, .. } => vec![input],
             StepKind::StreamJoin { inputs, .. }
             | StepKind::StreamTableJoin { inputs, .. }
             | StepKind::TableJoin { inputs, .. }

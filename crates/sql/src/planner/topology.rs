@@ -107,7 +107,7 @@ fn cut(step: &Step, parts: &mut Vec<Part>) -> Step {
             Step { schema: step.schema.clone(), kind }
         }
         StepKind::ForeignKeyJoin { inputs, foreign_key, outer } => {
-            let left_width = inputs[0].schema.row.len();
+            let left = Box::new(inputs[0].schema.clone());
             let subscribing = Step {
                 schema: inputs[0].schema.clone(),
                 kind: StepKind::Subscribe {
@@ -123,7 +123,7 @@ fn cut(step: &Step, parts: &mut Vec<Part>) -> Step {
             let kind = StepKind::SubscriptionJoin {
                 inputs: [Box::new(subscriptions), Box::new(cut(right, parts))],
                 foreign_key: foreign_key.clone(),
-                left_width,
+                left,
                 outer: *outer,
             };
             let joining = Step { schema: step.schema.clone(), kind };
@@ -155,7 +155,7 @@ fn with_inputs(step: &Step, change: &mut dyn FnMut(&Step) -> Step) -> Step {
         | StepKind::Rewrite { input, .. }
         | StepKind::Subscribe { input, .. }
         | StepKind::LatestResult { input }
-        | StepKind::AppendKey { input } => **input = change(input),
+        | StepKind::AppendKey { input, .. } => **input = change(input),
         StepKind::StreamJoin { inputs, .. }
         | StepKind::StreamTableJoin { inputs, .. }
         | StepKind::TableJoin { inputs, .. }

@@ -103,7 +103,7 @@ impl ChannelWriter {
 }
 
 /// The format in which the key of a channel is written: that of the source as far as it can hold these columns.
-fn key_format(of_source: Format, fields: &[Field]) -> Format {
+pub(crate) fn key_format(of_source: Format, fields: &[Field]) -> Format {
     let is_nested =
         |field: &Field| matches!(field.field_type, SqlType::Array(_) | SqlType::Map(..) | SqlType::Struct(_));
     let is_plain = |field: &Field| {

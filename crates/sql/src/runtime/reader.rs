@@ -72,6 +72,11 @@ impl SourceReader {
         self.value.leave_out(&unread);
     }
 
+    /// Whether times of records are in a column.
+    pub fn tells_time(&self) -> bool {
+        self.time_from.is_some()
+    }
+
     /// The row of a record; `None` for a record that is skipped, which is logged.
     ///
     /// # Errors

@@ -38,7 +38,21 @@ impl SinkWriter {
     /// # Errors
     /// Values that the format cannot hold.
     pub fn write(&self, change: &Change, log: &dyn ProcessingLog) -> Result<Option<RawRecord>, RecordError> {
-        let timestamp = match self.time(change) {
+        self.write_at(change, change.timestamp, log)
+    }
+
+    /// The same of a query whose records have come as far as `stream_time`: where a column tells the time, that is the
+    /// time of a row that is gone.
+    ///
+    /// # Errors
+    /// As [`SinkWriter::write`].
+    pub fn write_at(
+        &self,
+        change: &Change,
+        stream_time: i64,
+        log: &dyn ProcessingLog,
+    ) -> Result<Option<RawRecord>, RecordError> {
+        let timestamp = match self.time(change, stream_time) {
             Ok(timestamp) if timestamp >= 0 => timestamp,
             Ok(timestamp) => {
                 log.record("timestamp", &unwritten(&format!("Malformed Record timestamp {timestamp}")));
@@ -72,8 +86,9 @@ impl SinkWriter {
         Ok(bytes)
     }
 
-    fn time(&self, change: &Change) -> Result<i64, String> {
-        let (Some(timestamp), Some(row)) = (&self.sink.timestamp, &change.new) else { return Ok(change.timestamp) };
+    fn time(&self, change: &Change, stream_time: i64) -> Result<i64, String> {
+        let Some(timestamp) = &self.sink.timestamp else { return Ok(change.timestamp) };
+        let Some(row) = &change.new else { return Ok(stream_time) };
         let schema = &self.sink.schema;
         let in_key = schema.keys().iter().position(|column| column.name == timestamp.column);
         let in_value = schema.values().position(|column| column.name == timestamp.column);
