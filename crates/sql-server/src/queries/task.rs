@@ -255,14 +255,14 @@ impl Task {
             return self.waiting.iter().find(|(_, queue)| !queue.records.is_empty()).map(|(topic, _)| topic.clone());
         }
         let inputs = |topic: &String| self.readers.get(topic).map(Vec::as_slice).unwrap_or_default();
-        let heads =
-            self.waiting.iter_mut().filter_map(|(topic, queue)| Some((queue.head(inputs(topic))?, topic)));
+        let heads = self.waiting.iter_mut().filter_map(|(topic, queue)| Some((queue.head(inputs(topic))?, topic)));
         let Some(first) = heads.min_by_key(|(timestamp, _)| *timestamp).map(|(_, topic)| topic.clone()) else {
             self.idle_since = None;
             return None;
         };
         let Some(idle) = idle else { return Some(first) };
-        let mut empty = self.waiting.iter().filter(|(_, queue)| queue.records.is_empty()).map(|(topic, _)| topic).peekable();
+        let mut empty =
+            self.waiting.iter().filter(|(_, queue)| queue.records.is_empty()).map(|(topic, _)| topic).peekable();
         if empty.peek().is_none() {
             self.idle_since = None;
             return Some(first);

@@ -432,8 +432,7 @@ fn results_of_a_foreign_key_have_the_time_of_what_they_are_made_of() {
         .with("people", "p", Some("{\"name\":\"Eve\"}"), 60)
         .with("orders", "o", None, 20)
         .gives("J");
-    let expected =
-        ["o {\"NAME\":\"Ada\"} @50", "o {\"NAME\":\"Ada\"} @100", "o {\"NAME\":\"Eve\"} @60", "o gone @60"];
+    let expected = ["o {\"NAME\":\"Ada\"} @50", "o {\"NAME\":\"Ada\"} @100", "o {\"NAME\":\"Eve\"} @60", "o gone @60"];
     assert_eq!(rows, expected);
 }
 
@@ -475,7 +474,8 @@ fn the_key_of_a_second_full_join_is_that_of_its_rows() {
 
 #[test]
 fn a_row_that_is_gone_has_the_time_of_the_stream_where_a_column_tells_it() {
-    let statements = "CREATE TABLE input (k STRING PRIMARY KEY, n BIGINT) WITH (kafka_topic='input', value_format='JSON');
+    let statements =
+        "CREATE TABLE input (k STRING PRIMARY KEY, n BIGINT) WITH (kafka_topic='input', value_format='JSON');
         CREATE TABLE output WITH (timestamp='n') AS SELECT * FROM input;";
     let rows = Scenario::new(statements)
         .with("input", "a", Some("{\"n\":5}"), 100)
@@ -492,9 +492,9 @@ fn final_windows_of_one_time_come_in_the_order_of_their_groups() {
              {PAGES} CREATE TABLE counts AS SELECT k, COUNT(*) AS c FROM pages
              WINDOW {window} GROUP BY k EMIT FINAL;"
         );
-        let fed = ["b", "aa", "a"].iter().fold(Scenario::new(&statements), |fed, key| {
-            fed.with("pages", key, Some("{\"n\":1}"), 1)
-        });
+        let fed = ["b", "aa", "a"]
+            .iter()
+            .fold(Scenario::new(&statements), |fed, key| fed.with("pages", key, Some("{\"n\":1}"), 1));
         fed.with("pages", "z", Some("{\"n\":1}"), 12).gives("COUNTS")
     };
     let expected = ["a {\"C\":1} @1", "aa {\"C\":1} @1", "b {\"C\":1} @1"];

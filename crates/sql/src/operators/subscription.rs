@@ -267,8 +267,8 @@ impl Operator for LatestResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operators::NoLog;
     use crate::formats::{Field, Format};
+    use crate::operators::NoLog;
     use crate::state::MemoryStateStore;
     use crate::types::SqlType;
 
@@ -285,11 +285,7 @@ mod tests {
         SubscriptionJoin {
             foreign_key: foreign_key(),
             subscriptions: Box::new(MemoryStateStore::default()),
-            order: KeyOrder::new(
-                Format::Kafka,
-                vec![Field { name: "L".into(), field_type: SqlType::String }],
-                false,
-            ),
+            order: KeyOrder::new(Format::Kafka, vec![Field { name: "L".into(), field_type: SqlType::String }], false),
             right: Box::new(MemoryStateStore::default()),
             widths: [1, 1],
             outer,

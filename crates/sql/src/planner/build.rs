@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::{Source, WindowShape};
-use crate::formats::{Field, FormatError};
 use crate::formats::registry::SchemaRegistry;
+use crate::formats::{Field, FormatError};
 use crate::operators::aggregate::{StreamAggregate, TableAggregate};
 use crate::operators::append_key::AppendKey;
 use crate::operators::evaluator::Evaluator;

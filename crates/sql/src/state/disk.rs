@@ -189,14 +189,7 @@ impl DiskStateStores {
     pub fn new(database: Database, query: &str, partition: u32) -> Result<DiskStateStores, StateError> {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let tree = database.keyspace(query, options).map_err(|error| failed(query, error))?;
-        Ok(DiskStateStores {
-            database,
-            tree,
-            partition,
-            overlays: Vec::new(),
-            changelog: Vec::new(),
-            is_marked: false,
-        })
+        Ok(DiskStateStores { database, tree, partition, overlays: Vec::new(), changelog: Vec::new(), is_marked: false })
     }
 
     /// Tells which changelog the state belongs to. State of another one of the same name, as of a cluster that was made
