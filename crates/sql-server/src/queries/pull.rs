@@ -122,6 +122,8 @@ pub async fn start(query: &Query, settings: &Settings, asked: Asked<'_>) -> Resu
 async fn begin(query: &Query, settings: &Settings, asked: Asked<'_>) -> Result<(Transient, usize)> {
     let planned = pull::plan(query, asked.catalog, settings)?;
     let writer = writer(&planned.source, asked.catalog)?;
+    // A table that was made just now is not empty: what it is to hold is still being read.
+    asked.server.query_states.settled(&writer).await;
     let schema = planned.schema.clone();
     let left = planned.limit.unwrap_or(usize::MAX);
     let mut reading = Reading { left, query: planned, parts: Vec::new(), cursor: Some((0, Vec::new())) };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use milena_stdx::{Clock as _, SystemClock};
 use parking_lot::{Mutex, RwLock};
@@ -17,6 +17,8 @@ use super::statistics::{Statistics, TopicStatistics};
 const ERRORS_MAX: usize = 10;
 /// A query that has not looked at Kafka for so long does not answer.
 const UNRESPONSIVE_AFTER_MS: i64 = 60_000;
+/// So long after its start a query is taken to have worked off what was there: one that has much to read shows what it has.
+const SETTLING_MAX: Duration = Duration::from_secs(10);
 
 /// How a query is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,14 +63,30 @@ impl QueryError {
 }
 
 /// One query.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct QueryStatus {
     paused: AtomicBool,
     failed: AtomicBool,
     heard_of_ms: AtomicI64,
     errors: Mutex<VecDeque<QueryError>>,
+    began: Instant,
+    settled: watch::Sender<bool>,
     /// What it has done.
     pub statistics: Statistics,
+}
+
+impl Default for QueryStatus {
+    fn default() -> Self {
+        QueryStatus {
+            paused: AtomicBool::default(),
+            failed: AtomicBool::default(),
+            heard_of_ms: AtomicI64::default(),
+            errors: Mutex::default(),
+            began: Instant::now(),
+            settled: watch::Sender::new(false),
+            statistics: Statistics::default(),
+        }
+    }
 }
 
 impl QueryStatus {
@@ -100,6 +118,32 @@ impl QueryStatus {
     /// It rests, or goes on.
     pub fn set_paused(&self, paused: bool) {
         self.paused.store(paused, Ordering::Relaxed);
+        if paused {
+            self.settles();
+        }
+    }
+
+    /// It has worked off what was there when it began, or nobody shall wait for that.
+    pub fn settles(&self) {
+        self.settled.send_if_modified(|settled| !std::mem::replace(settled, true));
+    }
+
+    /// Whether [`QueryStatus::settles`] was said.
+    pub fn is_settled(&self) -> bool {
+        *self.settled.borrow()
+    }
+
+    /// When nobody waits any more for the query to settle.
+    pub fn settles_until(&self) -> Instant {
+        self.began + SETTLING_MAX
+    }
+
+    /// Returns when the query has settled, or should have.
+    async fn settled(&self) {
+        let mut settled = self.settled.subscribe();
+        let settling = settled.wait_for(|settled| *settled);
+        // The sender lives as long as `self`.
+        let _ = tokio::time::timeout_at(self.settles_until().into(), settling).await;
     }
 
     /// It has failed.
@@ -110,6 +154,7 @@ impl QueryStatus {
         }
         errors.push_back(QueryError { timestamp: SystemClock.now_ms(), failure });
         self.failed.store(true, Ordering::Relaxed);
+        self.settles();
     }
 }
 
@@ -174,6 +219,21 @@ impl QueryStates {
         self.changed.send_replace(());
     }
 
+    /// Returns when the query has worked off what was there when it began, as far as that does not take long. A query whose
+    /// command was executed just now may have to begin first.
+    pub async fn settled(&self, id: &str) {
+        let mut changes = self.changed.subscribe();
+        let deadline = tokio::time::Instant::now() + SETTLING_MAX;
+        loop {
+            if let Some(status) = self.get(id) {
+                return status.settled().await;
+            }
+            if !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+
     /// Returns when the query writes nothing any more.
     pub async fn ended(&self, id: &str) {
         let mut changes = self.changed.subscribe();
@@ -205,6 +265,27 @@ mod tests {
         assert_eq!(states.state("CTAS_A_1"), QueryState::Running);
         status.heard_of_ms.store(0, Ordering::Relaxed);
         assert_eq!(states.state("CTAS_A_1"), QueryState::Unresponsive);
+    }
+
+    #[tokio::test]
+    async fn a_query_that_begins_is_waited_for_and_one_that_works_or_rests_is_not() {
+        let states = Arc::new(QueryStates::default());
+        let waits = |id: &'static str| {
+            let states = states.clone();
+            tokio::spawn(async move { states.settled(id).await })
+        };
+        let waiting = waits("A");
+        tokio::task::yield_now().await;
+        let status = states.enter("A");
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished() && !status.is_settled());
+        status.settles();
+        waiting.await.unwrap();
+        waits("A").await.unwrap();
+        states.enter("B").set_paused(true);
+        states.enter("C").fails(QueryFailure::new(Cause::User, "error"));
+        waits("B").await.unwrap();
+        waits("C").await.unwrap();
     }
 
     #[test]

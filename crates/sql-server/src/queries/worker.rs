@@ -86,6 +86,8 @@ pub struct Worker {
     commit_interval: Duration,
     /// How long records wait for others of an empty topic; `None`: not even for those that are there already.
     task_idle: Option<Duration>,
+    /// Whether the group has said what this member reads.
+    has_joined: bool,
     /// Whether the query is paused.
     rests: bool,
     /// Whether a transaction is open.
@@ -156,6 +158,7 @@ impl Worker {
                 Some(ms) => u64::try_from(ms).ok().map(Duration::from_millis),
                 None => Some(Duration::ZERO),
             },
+            has_joined: false,
             rests: false,
             open: false,
             progressed: false,
@@ -236,6 +239,7 @@ impl Worker {
                     (left, bytes) = (left.max(1), 0);
                 }
                 Polled::Assigned(partitions) => {
+                    self.has_joined = true;
                     self.find_positions(&partitions).await?;
                     self.open_tasks(&partitions);
                 }
@@ -267,6 +271,9 @@ impl Worker {
     ) -> Result<()> {
         self.tell_lags();
         let waits = self.tasks.values().any(Task::is_waiting);
+        if !waits && !self.status.is_settled() {
+            self.settle().await?;
+        }
         self.idle_turns = if waits || self.progressed { 0 } else { self.idle_turns.saturating_add(1) };
         if self.idle_turns == RESTS_BEFORE_IDLE {
             self.consumer.set_fetch_max_wait(IDLE_REST);
@@ -285,6 +292,21 @@ impl Worker {
             }
             _ = paused.changed() => {}
             () = stop.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    /// Notes when everything that was there is worked off for the first time: readers of a new table wait for it. What came
+    /// of it is committed at once, for a part of the query may have to read it.
+    async fn settle(&mut self) -> Result<()> {
+        self.commit().await?;
+        let ends = self.delivered.lock().ends.clone();
+        let is_read = |tp: &TopicPartition| {
+            let end = ends.get(tp).copied().unwrap_or_default();
+            self.consumer.is_caught_up(tp) && self.consumer.position(tp).is_some_and(|position| position >= end)
+        };
+        if self.rests || self.has_joined && self.consumer.assignment().iter().all(is_read) {
+            self.status.settles();
         }
         Ok(())
     }
