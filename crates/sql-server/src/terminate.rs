@@ -80,13 +80,17 @@ async fn delete_own(cluster: &Cluster, server: &Server, groups: &[String]) -> Re
     Ok(())
 }
 
+/// The subjects of a topic's schemas.
+pub fn subjects_of(topic: &str) -> [String; 2] {
+    ["key", "value"].map(|side| format!("{topic}-{side}"))
+}
+
 /// The schemas of a topic that is gone. A registry that refuses keeps them.
 pub async fn delete_subjects(server: &Server, topic: &str) {
     let (registry, topic) = (server.registry.clone(), topic.to_owned());
     // The registry blocks; a task that fails has deleted nothing.
     let _ = tokio::task::spawn_blocking(move || {
-        for side in ["key", "value"] {
-            let subject = format!("{topic}-{side}");
+        for subject in subjects_of(&topic) {
             match registry.latest(&subject) {
                 Ok(Some(_)) => {
                     if let Err(error) = registry.delete(&subject) {

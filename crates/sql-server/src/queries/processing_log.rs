@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use milena_sql::operators::{ProcessingLog, Undecodable};
+use milena_sql::operators::ProcessingLog;
+use milena_sql::operators::processing_log::{Failed, Undecodable, Unencodable, columns_text};
 use milena_sql::runtime::RawRecord;
 use milena_stdx::{Clock as _, SystemClock};
 use serde_json::{Value, json};
@@ -150,14 +151,16 @@ impl QueryLog {
 
     /// The query has failed.
     pub fn failed(&self, failure: &QueryFailure) {
-        let error = || json!({ "errorMessage": failure.message, "threadName": self.query, "cause": [] });
-        self.topic.add(|| self.logger("thread"), 4, error);
+        const UNHANDLED: &str = "Unhandled exception caught in streams thread";
+        let error =
+            || json!({ "errorMessage": UNHANDLED, "threadName": self.query, "cause": [failure.message] });
+        self.topic.add(|| self.logger("ksql.logger.thread.exception.uncaught"), 4, error);
     }
 
     /// A record of the result cannot be written.
     pub fn unwritten(&self, message: &str) {
         self.status.statistics.unprocessed();
-        self.topic.add(|| self.logger("producer"), 2, || json!({ "errorMessage": message }));
+        self.topic.add(|| format!("processing.{}", self.query), 2, || json!({ "errorMessage": message }));
     }
 }
 
@@ -169,10 +172,12 @@ impl ProcessingLog for QueryLog {
         self.topic.add(|| self.logger(logger), 1, error);
     }
 
-    fn failure(&self, logger: &str, message: &str, cause: &str) {
+    fn failure(&self, logger: &str, failure: &Failed<'_>) {
+        let Failed { message, cause, row } = failure;
         self.status.statistics.unprocessed();
-        tracing::debug!(query = self.query, logger, "{message}: {cause}");
-        let error = || json!({ "errorMessage": message, "record": null, "cause": [cause] });
+        tracing::debug!(query = self.query, logger, "{message}: {}", cause.unwrap_or_default());
+        let record = || self.topic.rows.then(row);
+        let error = || json!({ "errorMessage": message, "record": record(), "cause": Vec::from_iter(*cause) });
         self.topic.add(|| self.logger(logger), 1, error);
     }
 
@@ -188,43 +193,75 @@ impl ProcessingLog for QueryLog {
         };
         self.topic.add(|| self.logger("KsqlTopic.Source.deserializer"), 0, error);
     }
+
+    fn unencodable(&self, logger: &str, row: &Unencodable<'_>) {
+        let Unencodable { topic, target, message, cause, columns } = row;
+        self.status.statistics.unprocessed();
+        let record = || self.topic.rows.then(|| columns_text(columns));
+        let error = || {
+            json!({
+                "target": target, "errorMessage": message, "record": record(), "cause": [cause], "topic": topic,
+            })
+        };
+        self.topic.add(|| self.logger(&format!("{logger}.serializer")), 3, error);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn logged(rows: bool, report: impl FnOnce(&QueryLog)) -> Value {
+        let (entries, mut written) = mpsc::channel(1);
+        let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows, is_written: true });
+        report(&QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic });
+        written.try_recv().unwrap()
+    }
+
     #[test]
     fn entries_have_one_error_and_rows_only_where_they_may() {
-        for (rows, shown) in [(true, json!("/w==")), (false, Value::Null)] {
-            let (entries, mut written) = mpsc::channel(1);
-            let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows, is_written: true });
-            let log = QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic };
-            let bytes: &[u8] = &[0xff];
-            log.undecodable(&Undecodable {
-                topic: "t",
-                target: "value",
-                message: "no JSON",
-                cause: "no UTF-8",
-                bytes: Some(bytes),
-            });
-            let entry = written.try_recv().unwrap();
+        let undecodable =
+            Undecodable { topic: "t", target: "value", message: "no JSON", cause: "no UTF-8", bytes: Some(&[0xff]) };
+        let unencodable = Unencodable {
+            topic: "t",
+            target: "key",
+            message: "no text",
+            cause: "a blank",
+            columns: &[milena_sql::value::Value::Int(7)],
+        };
+        for (rows, bytes, text) in [(true, json!("/w=="), json!("[7]")), (false, Value::Null, Value::Null)] {
+            let entry = logged(rows, |log| log.undecodable(&undecodable));
             assert_eq!(entry["logger"], "processing.CSAS_A_1.KsqlTopic.Source.deserializer");
             assert_eq!(entry["message"]["type"], 0);
-            assert_eq!(entry["message"]["deserializationError"]["recordB64"], shown);
+            assert_eq!(entry["message"]["deserializationError"]["recordB64"], bytes);
             assert_eq!(entry["message"]["recordProcessingError"], Value::Null);
+            let entry = logged(rows, |log| log.unencodable("A", &unencodable));
+            assert_eq!(entry["logger"], "processing.CSAS_A_1.A.serializer");
+            let error = json!({ "target": "key", "errorMessage": "no text", "record": text, "cause": ["a blank"], "topic": "t" });
+            assert_eq!(entry["message"]["serializationError"], error);
         }
     }
 
     #[test]
-    fn what_failed_stands_beside_why() {
-        let (entries, mut written) = mpsc::channel(1);
-        let topic = Arc::new(LogTopic { entries, left_out: AtomicU64::new(0), rows: false, is_written: true });
-        let log = QueryLog { query: "CSAS_A_1".to_owned(), status: Arc::default(), topic };
-        log.failure("Project", "Error computing expression (A / 0) for column B with index 0", "/ by zero");
-        let entry = written.try_recv().unwrap();
-        assert_eq!(entry["logger"], "processing.CSAS_A_1.Project");
-        assert_eq!(entry["message"]["recordProcessingError"]["cause"], json!(["/ by zero"]));
+    fn what_failed_stands_beside_why_and_the_row() {
+        let message = "Error computing expression (A / 0) for column B with index 0";
+        let failed = Failed { message, cause: Some("/ by zero"), row: &|| "[1]".to_owned() };
+        for (rows, row) in [(true, json!("[1]")), (false, Value::Null)] {
+            let entry = logged(rows, |log| log.failure("Project", &failed));
+            assert_eq!(entry["logger"], "processing.CSAS_A_1.Project");
+            let error = json!({ "errorMessage": message, "record": row, "cause": ["/ by zero"] });
+            assert_eq!(entry["message"]["recordProcessingError"], error);
+        }
+    }
+
+    #[test]
+    fn failures_of_a_query_and_of_its_producer_have_entries_of_their_own() {
+        let failure = QueryFailure::new(super::super::failure::Cause::System, "gone");
+        let entry = logged(false, |log| log.failed(&failure));
+        assert_eq!(entry["message"]["kafkaStreamsThreadError"]["cause"], json!(["gone"]));
+        let entry = logged(false, |log| log.unwritten("too large"));
+        assert_eq!(entry["logger"], "processing.CSAS_A_1");
+        assert_eq!(entry["message"]["productionError"], json!({ "errorMessage": "too large" }));
     }
 
     #[test]

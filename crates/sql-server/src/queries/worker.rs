@@ -450,8 +450,11 @@ impl Worker {
             let queue = self.queue(&channel.unwrap_or_else(|| self.sink.clone())).await?;
             for record in records {
                 match self.append(&queue, None, &record).await {
-                    Err(failure) if failure.is_too_large && !self.fail_on_production_error => {
+                    Err(failure) if failure.is_too_large => {
                         self.log.unwritten(&failure.message);
+                        if self.fail_on_production_error {
+                            return Err(failure);
+                        }
                     }
                     appended => appended?,
                 }
@@ -508,6 +511,7 @@ impl Worker {
             self.producer.flush().await;
             let failure = self.delivered.lock().failure.take();
             if let Some(error) = failure {
+                self.log.unwritten(&error.to_string());
                 return Err(error.into());
             }
             self.consumer.commit_offsets(&offsets).await?;

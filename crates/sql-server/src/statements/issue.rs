@@ -6,7 +6,7 @@ use milena_sql::ast::{
     ColumnConstraint, CreateSource, DropSource, SourceKind, Statement, TableElement, format_statement,
 };
 use milena_sql::catalog::schema::{Column, Namespace};
-use milena_sql::catalog::{Catalog, Source};
+use milena_sql::catalog::{Catalog, Source, StatementError};
 use milena_sql::definition::{Circumstances, register_schemas};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::entities::with_warnings;
 use crate::error::{Failure, Result};
 use crate::kafka::topics;
 use crate::session::Session;
-use crate::terminate::delete_subjects;
+use crate::terminate::{delete_subjects, subjects_of};
 
 /// Executes a statement on every server, this one included, and answers what became of it.
 pub async fn issue(call: &Call<'_>, statement: &Statement, id: CommandId, session: &Session) -> Result<Value> {
@@ -170,8 +170,8 @@ async fn checked(call: &Call<'_>, statement: &Statement, number: i64) -> Result<
     Ok(outcome)
 }
 
-/// Executes a statement on the catalog and the registry of the call alone, the `number`th in the command topic: no topic
-/// is made, and none deleted: `deleted` names those that would be. The catalog as it would be.
+/// Executes a statement on the catalog and the registry of the call alone, which nobody else looks at, the `number`th in the
+/// command topic: no topic is made, and none deleted: `deleted` names those that would be. The catalog as it would be.
 ///
 /// # Errors
 /// A statement that would be refused.
@@ -185,8 +185,12 @@ pub async fn rehearsed(
     check_linked(call, statement)?;
     if let Statement::DropSource(drop) = statement
         && drop.delete_topic
+        && let Some(source) = doomed(call, &drop.name)?
     {
-        deleted.extend(doomed(call, &drop.name)?.map(|source| source.topic));
+        for subject in subjects_of(&source.topic) {
+            call.registry.delete(&subject).map_err(StatementError::from)?;
+        }
+        deleted.insert(source.topic);
     }
     let outcome = checked(call, statement, number).await?;
     let mut partitions = None;

@@ -10,6 +10,7 @@ use milena_sql::catalog::Catalog;
 use milena_sql::formats::FormatError;
 use milena_sql::formats::registry::{MemoryRegistry, RegisteredSchema, SchemaRegistry};
 use milena_sql::parser::ParsedStatement;
+use parking_lot::Mutex;
 
 use super::{Call, describe, insert, issue, masked, prepare, unsupported};
 use crate::command::CommandId;
@@ -84,15 +85,17 @@ async fn unchanging(call: &Call<'_>, statement: &Statement, session: &mut Sessio
     }
 }
 
-/// A registry whose new schemas are in memory.
+/// A registry whose new schemas are in memory, and which only seems to have lost others.
 struct Overlay {
     below: Arc<dyn SchemaRegistry>,
     new: MemoryRegistry,
+    /// Subjects that are not there any more.
+    deleted: Mutex<HashSet<String>>,
 }
 
 impl Overlay {
     fn over(below: Arc<dyn SchemaRegistry>) -> Overlay {
-        Overlay { below, new: MemoryRegistry::default() }
+        Overlay { below, new: MemoryRegistry::default(), deleted: Mutex::default() }
     }
 }
 
@@ -100,6 +103,7 @@ impl SchemaRegistry for Overlay {
     fn latest(&self, subject: &str) -> Result<Option<RegisteredSchema>, FormatError> {
         match self.new.latest(subject)? {
             Some(new) => Ok(Some(new)),
+            None if self.deleted.lock().contains(subject) => Ok(None),
             None => self.below.latest(subject),
         }
     }
@@ -119,6 +123,11 @@ impl SchemaRegistry for Overlay {
 
     fn adopt(&self, subject: &str, registered: &RegisteredSchema) -> Result<(), FormatError> {
         self.new.adopt(subject, registered)
+    }
+
+    fn delete(&self, subject: &str) -> Result<(), FormatError> {
+        self.deleted.lock().insert(subject.to_owned());
+        self.new.delete(subject)
     }
 }
 
@@ -153,5 +162,12 @@ mod tests {
         overlay.adopt("c-value", &known).unwrap();
         assert_eq!(overlay.latest("c-value").unwrap().unwrap().id, known.id);
         assert!(below.latest("c-value").unwrap().is_none());
+        for subject in ["a-value", "b-value"] {
+            overlay.delete(subject).unwrap();
+            assert!(overlay.latest(subject).unwrap().is_none());
+        }
+        assert!(below.latest("a-value").unwrap().is_some());
+        let again = overlay.register("a-value", SchemaType::Avro, "\"string\"").unwrap();
+        assert_eq!(overlay.latest("a-value").unwrap().unwrap().id, again.id);
     }
 }

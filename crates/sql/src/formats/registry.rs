@@ -120,4 +120,9 @@ impl SchemaRegistry for MemoryRegistry {
         state.latest.insert(subject.to_owned(), registered.id);
         Ok(())
     }
+
+    fn delete(&self, subject: &str) -> Result<(), FormatError> {
+        self.state.lock().latest.remove(subject);
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::evaluator::Evaluator;
+use super::processing_log::Failed;
 use super::{Change, Context, Key, Operator, OperatorError, ProcessingLog, Row, WindowBounds};
 use crate::state::{StateStore, codec};
 use crate::value::Value;
@@ -86,17 +87,15 @@ impl Aggregates {
     pub(super) fn group(&self, row: &[Value], log: &dyn ProcessingLog) -> Option<Row> {
         let column = |(index, column): (usize, &Evaluator)| {
             const EXCLUDED: &str = "The source row will be excluded from the table.";
-            match column.try_value(row) {
-                Ok(Value::Null) => {
-                    let message = format!("Group-by column with index {index} resolved to null. {EXCLUDED}");
-                    log.record("Aggregate.GroupBy", &message);
-                }
+            let (message, cause) = match column.try_value(row) {
+                Ok(Value::Null) => (format!("Group-by column with index {index} resolved to null. {EXCLUDED}"), None),
                 Ok(value) => return value,
                 Err(cause) => {
-                    let message = format!("Error calculating group-by column with index {index}. {EXCLUDED}");
-                    log.failure("Aggregate.GroupBy", &message, &cause);
+                    (format!("Error calculating group-by column with index {index}. {EXCLUDED}"), Some(cause))
                 }
-            }
+            };
+            let (message, cause) = (message.as_str(), cause.as_deref());
+            log.failure("Aggregate.GroupBy", &Failed { message, cause, row: &|| column.shown(row) });
             Value::Null
         };
         let group: Row = self.key.iter().enumerate().map(column).collect();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::ProcessingLog;
+use super::processing_log::{Failed, ProcessingLog, row_json};
 use crate::types::SqlType;
 use crate::value::Value;
 
@@ -18,6 +18,8 @@ pub struct Evaluator {
     text: Arc<str>,
     computation: Computation,
     reads: Option<Arc<[usize]>>,
+    /// The types of the columns of rows.
+    row: Option<Arc<[SqlType]>>,
     /// What the log says of failures; columns have none.
     failure: Option<Arc<Failure>>,
 }
@@ -43,7 +45,7 @@ impl Evaluator {
         let computation = Computation::Function(evaluate);
         // Made once: operands that are null fail often, and mostly nobody reads of it.
         let failure = Failure { step: "Project", message: format!("Error computing expression {text}") };
-        Evaluator { value_type, text: Arc::from(text), computation, reads: None, failure: Some(Arc::new(failure)) }
+        Evaluator { value_type, text: Arc::from(text), computation, reads: None, row: None, failure: Some(Arc::new(failure)) }
     }
 
     /// The same, of whose failures the log says this.
@@ -54,6 +56,16 @@ impl Evaluator {
     /// The same, of which is known that it looks at no other columns than these.
     pub fn reading(self, columns: impl IntoIterator<Item = usize>) -> Self {
         Evaluator { reads: Some(columns.into_iter().collect()), ..self }
+    }
+
+    /// The same over rows with columns of these types.
+    pub fn over(self, row: Arc<[SqlType]>) -> Self {
+        Evaluator { row: Some(row), ..self }
+    }
+
+    /// A row that it is computed of, as the log shows it.
+    pub fn shown(&self, row: &[Value]) -> String {
+        row_json(row, self.row.as_deref().unwrap_or_default())
     }
 
     /// The expression as messages show it.
@@ -72,7 +84,7 @@ impl Evaluator {
     /// The column at `position` of rows.
     pub fn column(position: usize, value_type: SqlType, name: &str) -> Self {
         let computation = Computation::Column(position);
-        Evaluator { value_type: Some(value_type), text: Arc::from(name), computation, reads: None, failure: None }
+        Evaluator { value_type: Some(value_type), text: Arc::from(name), computation, reads: None, row: None, failure: None }
     }
 
     /// The value for `row`; null when it cannot be computed, which is logged.
@@ -81,7 +93,7 @@ impl Evaluator {
             Ok(value) => value,
             Err(cause) => {
                 if let Some(Failure { step, message }) = self.failure.as_deref() {
-                    log.failure(step, message, &cause);
+                    log.failure(step, &Failed { message, cause: Some(&*cause), row: &|| self.shown(row) });
                 }
                 Value::Null
             }

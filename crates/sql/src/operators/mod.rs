@@ -9,6 +9,8 @@ use crate::state::StateError;
 use crate::state::codec;
 use crate::value::Value;
 
+pub use processing_log::{NoLog, ProcessingLog};
+
 pub mod aggregate;
 pub mod append_key;
 pub mod evaluator;
@@ -17,6 +19,7 @@ pub mod flat_map;
 pub mod graph;
 pub mod keep;
 pub mod key_order;
+pub mod processing_log;
 pub mod project;
 pub mod repartition;
 pub mod retention;
@@ -122,45 +125,6 @@ pub enum OperatorError {
     /// A function that gives up instead of giving null.
     #[error("Exception caught in process. {0}")]
     Function(String),
-}
-
-/// Where expressions report what became null, and why records were dropped.
-pub trait ProcessingLog: Send + Sync {
-    /// Reports a message.
-    fn record(&self, logger: &str, message: &str);
-
-    /// Reports what failed, and why.
-    fn failure(&self, logger: &str, message: &str, cause: &str) {
-        self.record(logger, &format!("{message}: {cause}"));
-    }
-
-    /// Reports a record that is skipped since its key or its value cannot be read.
-    fn undecodable(&self, record: &Undecodable<'_>) {
-        self.record("deserializer", &format!("{}: {}", record.topic, record.message));
-    }
-}
-
-/// A record that cannot be read.
-#[derive(Debug, Clone, Copy)]
-pub struct Undecodable<'a> {
-    /// Its topic.
-    pub topic: &'a str,
-    /// `key` or `value`.
-    pub target: &'static str,
-    /// What failed.
-    pub message: &'a str,
-    /// What is wrong with it.
-    pub cause: &'a str,
-    /// The bytes.
-    pub bytes: Option<&'a [u8]>,
-}
-
-/// A log that nobody reads.
-#[derive(Debug, Default)]
-pub struct NoLog;
-
-impl ProcessingLog for NoLog {
-    fn record(&self, _logger: &str, _message: &str) {}
 }
 
 /// What operators share while a change passes through them.

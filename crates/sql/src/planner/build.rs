@@ -53,7 +53,10 @@ impl Entry {
     /// Formats that cannot hold the columns.
     pub fn reader(&self, settings: &Settings, registry: &Arc<dyn SchemaRegistry>) -> Result<SourceReader, FormatError> {
         let mut reader = SourceReader::new(&self.source, settings, registry)?;
-        if let Some(wanted) = &self.wanted {
+        // The log shows whole rows.
+        if let Some(wanted) = &self.wanted
+            && !settings.is_true("ksql.logging.processing.rows.include", false)
+        {
             reader.leave_out_all_but(wanted);
         }
         Ok(reader)

@@ -73,7 +73,7 @@ pub fn compile_for(
     let compiled = scope.compile(expression)?;
     let text = expression.to_string();
     let on_failure = if scope.settings.null_parts { purpose.on_failure() } else { OnFailure::Whole };
-    let evaluator = evaluator(compiled, &text, on_failure).reading(columns(expression, &scope));
+    let evaluator = evaluator(compiled, &text, on_failure).reading(columns(expression, &scope)).over(row_types(row));
     Ok(match purpose {
         Purpose::SelectKey => {
             evaluator.failing("PartitionBy", format!("Error computing new key from expression {text}"))
@@ -96,9 +96,14 @@ pub fn compile_condition(
     let scope = scope(row, Purpose::Predicate, settings);
     let compiled = scope.compile_condition(clause, &condition)?;
     let text = expression.to_string();
-    let evaluator = evaluator(compiled, &text, Purpose::Predicate.on_failure()).reading(columns(&condition, &scope));
+    let evaluator = evaluator(compiled, &text, Purpose::Predicate.on_failure());
+    let evaluator = evaluator.reading(columns(&condition, &scope)).over(row_types(row));
     let step = if clause == "HAVING" { "Aggregate.HavingFilter" } else { "WhereFilter" };
     Ok(evaluator.failing(step, format!("Error evaluating predicate {text}")))
+}
+
+fn row_types(row: &[StepColumn]) -> Arc<[SqlType]> {
+    row.iter().map(|column| column.column_type.clone()).collect()
 }
 
 /// The positions of the columns that an expression names. Parameters of lambdas may be taken for columns.
@@ -241,7 +246,7 @@ pub fn table_function(
         function.call(&values).map(Value::array).map_err(|error| error.0)
     };
     let evaluator = Evaluator::new(Some(SqlType::array(row_type.clone())), &text, Arc::new(evaluate));
-    Ok((evaluator.reading(reads), row_type))
+    Ok((evaluator.reading(reads).over(row_types(row)), row_type))
 }
 
 /// The value of an expression without columns, as a column of `target` takes it.

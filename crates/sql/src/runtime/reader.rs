@@ -8,7 +8,8 @@ use crate::catalog::schema::Namespace;
 use crate::catalog::{Settings, Source};
 use crate::formats::registry::SchemaRegistry;
 use crate::formats::{self, CodecContext, Format, FormatError, RowCodec, Side};
-use crate::operators::{Change, Key, ProcessingLog, Row, Undecodable, WindowBounds};
+use crate::operators::processing_log::{Failed, Undecodable, columns_text};
+use crate::operators::{Change, Key, ProcessingLog, Row, WindowBounds};
 use crate::runtime::writer::column_time;
 use crate::value::Value;
 
@@ -92,14 +93,20 @@ impl SourceReader {
         };
         let timestamp = match self.time(record, &key, values.as_deref()) {
             Ok(timestamp) => timestamp,
-            Err(message) if self.throw_on_invalid_time => {
-                return Err(RecordError(format!(
-                    "Fatal user code error in TimestampExtractor callback for record of {}: {message}",
-                    self.source.topic
-                )));
-            }
             Err(message) => {
-                log.failure("KsqlTopic.Source", "Failed to extract timestamp from row", &message);
+                let shown = || {
+                    let value = values.as_deref().map_or_else(|| "null".to_owned(), columns_text);
+                    format!("key:{}, value:{value}", columns_text(key.columns.as_deref().unwrap_or_default()))
+                };
+                let failed =
+                    Failed { message: "Failed to extract timestamp from row", cause: Some(&message), row: &shown };
+                log.failure("KsqlTopic.Source", &failed);
+                if self.throw_on_invalid_time {
+                    return Err(RecordError(format!(
+                        "Fatal user code error in TimestampExtractor callback for record of {}: {message}",
+                        self.source.topic
+                    )));
+                }
                 return Ok(None);
             }
         };
@@ -120,6 +127,7 @@ impl SourceReader {
     ) -> Result<Option<Change>, RecordError> {
         let topic = &self.source.topic;
         let message = self.failure(target, error);
+        log.undecodable(&Undecodable { topic, target, message: &message, cause: &error.0, bytes });
         if self.fail_on_error {
             return Err(RecordError(format!(
                 "Deserialization exception handler is set to fail upon a deserialization error. If you would rather have the \
@@ -127,7 +135,6 @@ impl SourceReader {
                  default.deserialization.exception.handler appropriately. {message}: {error}"
             )));
         }
-        log.undecodable(&Undecodable { topic, target, message: &message, cause: &error.0, bytes });
         Ok(None)
     }
 

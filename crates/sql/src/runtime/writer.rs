@@ -8,6 +8,7 @@ use super::{RawRecord, RecordError};
 use crate::catalog::{Source, TimestampColumn};
 use crate::formats::registry::SchemaRegistry;
 use crate::formats::{self, CodecContext, FormatError, RowCodec, Side};
+use crate::operators::processing_log::{Failed, Unencodable, row_json};
 use crate::operators::{Change, Key, ProcessingLog};
 use crate::planner::compile::parse_time;
 use crate::value::Value;
@@ -52,24 +53,35 @@ impl SinkWriter {
         stream_time: i64,
         log: &dyn ProcessingLog,
     ) -> Result<Option<RawRecord>, RecordError> {
-        let timestamp = match self.time(change, stream_time) {
-            Ok(timestamp) if timestamp >= 0 => timestamp,
-            Ok(timestamp) => {
-                log.record("timestamp", &unwritten(&format!("Malformed Record timestamp {timestamp}")));
-                return Ok(None);
-            }
-            Err(message) => {
-                log.record("timestamp", &unwritten(&message));
+        let time = self.time(change, stream_time).and_then(|timestamp| match timestamp {
+            0.. => Ok(timestamp),
+            _ => Err(format!("Malformed Record timestamp {timestamp}")),
+        });
+        let timestamp = match time {
+            Ok(timestamp) => timestamp,
+            Err(reason) => {
+                let message = format!("Error writing row with extracted timestamp: {reason}");
+                let types = || self.sink.schema.values().map(|column| &column.column_type);
+                let shown = || row_json(change.new.as_deref().unwrap_or_default(), types());
+                let failed = Failed { message: &message, cause: Some(&reason), row: &shown };
+                log.failure(&self.sink.name, &failed);
                 return Ok(None);
             }
         };
-        let failed = |error: FormatError| {
-            RecordError(format!("Error serializing message to topic: {}. {error}", self.sink.topic))
+        let failed = |target, columns: &[Value], error: FormatError| {
+            let topic = &self.sink.topic;
+            let message = format!("Error serializing message to topic: {topic}. {error}");
+            let row = Unencodable { topic, target, message: &message, cause: &error.0, columns };
+            log.unencodable(&self.sink.name, &row);
+            RecordError(message)
         };
-        let key = self.key(&change.key).map_err(failed)?.map(Bytes::from);
+        let key = self.key(&change.key).map_err(|error| {
+            failed("key", change.key.columns.as_deref().unwrap_or_default(), error)
+        })?;
+        let key = key.map(Bytes::from);
         let value = match &change.new {
             None => None,
-            Some(row) => self.value.encode(row).map_err(failed)?.map(Bytes::from),
+            Some(row) => self.value.encode(row).map_err(|error| failed("value", row, error))?.map(Bytes::from),
         };
         Ok(Some(RawRecord { key, value, timestamp, headers: change.headers.clone(), partition: 0, offset: 0 }))
     }
@@ -99,10 +111,6 @@ impl SinkWriter {
         };
         column_time(value.unwrap_or(&Value::Null), timestamp)
     }
-}
-
-fn unwritten(reason: &str) -> String {
-    format!("Error writing row with extracted timestamp: {reason}")
 }
 
 /// The time that a column holds.
