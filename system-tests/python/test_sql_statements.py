@@ -226,9 +226,12 @@ def test_properties_are_known_or_not(sql):
     assert "must be either 'earliest'" in sql.refused("SET 'auto.offset.reset'='x';")
     for properties, message in [({"auto.ofset.reset": "x"}, "Not recognizable"), ({"ksql.hidden.topics": "x"}, "Cannot override"),
                                 ({"ksql.service.id": "x"}, "denylist"), ({"auto.offset.reset": "none"}, "is not valid")]:
-        assert message in sql.refused("SHOW STREAMS;", 40000, properties)
+        code = 50000 if message == "Not recognizable" else 40000
+        assert message in sql.refused("SHOW STREAMS;", code, properties)
         answer = sql.post("/query-stream", {"sql": "SELECT * FROM far;", "properties": properties})
         assert (answer.status_code, answer.json()["error_code"]) == (400, 40000)
+        answer = sql.post("/query", {"ksql": "SELECT * FROM far;", "streamsProperties": properties})
+        assert (answer.json()["@type"], answer.json()["error_code"]) == ("generic_error", code)
     [shown] = sql.ksql("SET 'auto.offset.reset'='earliest'; SHOW PROPERTIES;")
     rows = {row["name"]: row for row in shown["properties"]}
     assert rows["auto.offset.reset"] == {

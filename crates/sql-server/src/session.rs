@@ -31,7 +31,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Of the members of a request.
+    /// Of the members of a request. A property that nobody knows is refused with the code `unknown`.
     ///
     /// # Errors
     /// A property that requests may not set, a value that it does not take.
@@ -39,11 +39,12 @@ impl Session {
         properties: Option<&Map<String, Value>>,
         variables: Option<&Map<String, Value>>,
         denied: &[String],
+        unknown: i32,
     ) -> Result<Session> {
         let mut session = Session::default();
         for (name, value) in properties.into_iter().flatten() {
             let text = given_text(value);
-            let property = Override::find(name).ok_or_else(|| Failure::request(unrecognized(name)))?;
+            let property = Override::find(name).ok_or_else(|| Failure::new(unknown, unrecognized(name)))?;
             property.check_requested(&text).map_err(|reason| {
                 Failure::request(format!("Failed to coerce type of value '{text}' for key '{name}'")).caused_by(&reason)
             })?;
@@ -155,7 +156,7 @@ mod tests {
         let mut server = Settings::default();
         server.set("ksql.streams.auto.offset.reset", "latest");
         let properties = json!({ "auto.offset.reset": "earliest", "ksql.query.pull.max.qps": 4 });
-        let session = Session::new(properties.as_object(), None, &[]).unwrap();
+        let session = Session::new(properties.as_object(), None, &[], Failure::BAD_REQUEST).unwrap();
         assert_eq!(stream_property(&session.settings(&server), "auto.offset.reset"), Some("earliest"));
         assert_eq!(stream_property(&server, "auto.offset.reset"), Some("latest"));
         assert_eq!(session.settings(&server).integer("ksql.query.pull.max.qps"), Some(4));
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn requests_bring_what_is_known_and_fits() {
-        let refused = |properties: Value| Session::new(properties.as_object(), None, &[]).unwrap_err();
+        let refused = |properties: Value| Session::new(properties.as_object(), None, &[], Failure::BAD_REQUEST).unwrap_err();
         assert_eq!(
             refused(json!({ "auto.ofset.reset": "earliest" })).message,
             "Not recognizable as ksql, streams, consumer, or producer property: 'auto.ofset.reset'"

@@ -76,6 +76,8 @@ impl Refusal {
 pub(crate) struct Access {
     /// Name and password.
     pub credentials: Option<(String, String)>,
+    /// A token, if there is no name.
+    pub token: Option<String>,
     /// A PEM file with the certificates to trust instead of the system's.
     pub trust_store: Option<PathBuf>,
     /// Headers of every request.
@@ -121,6 +123,7 @@ impl SqlClient {
         let authorization = access.credentials.as_ref();
         let authorization =
             authorization.map(|(name, password)| format!("Basic {}", BASE64.encode(format!("{name}:{password}"))));
+        let authorization = authorization.or_else(|| Some(format!("Bearer {}", access.token.as_ref()?)));
         let url = url.trim_end_matches('/');
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         Ok(SqlClient { agent, url, authorization, headers: access.headers.clone() })

@@ -71,7 +71,7 @@ async fn target(server: &Server, lines: &mut Lines) -> Result<Source> {
     let head: Value = serde_json::from_slice(&head).map_err(|error| malformed(error.to_string()))?;
     let head = head.as_object().ok_or_else(|| malformed("the first line must be an object".to_owned()))?;
     let target = name_of(text_of(head, &["target"])?);
-    session_of(server, head)?;
+    session_of(server, head, Failure::BAD_REQUEST)?;
     if !server.config.settings.is_true("ksql.insert.into.values.enabled", true) {
         return Err(Failure::new(Failure::BAD_REQUEST, milena_sql::runtime::insert::DISABLED));
     }

@@ -179,17 +179,22 @@ pub(crate) fn text_of<'a>(request: &'a Map<String, Value>, names: &[&str]) -> Re
     text.ok_or_else(|| Failure::new(Failure::BAD_REQUEST, format!("Missing field \"{}\" in request", names[0])))
 }
 
-/// The session of a request.
-pub(crate) fn session_of(server: &Server, request: &Map<String, Value>) -> Result<Session> {
+/// The session of a request; a property that nobody knows is refused with the code `unknown`.
+pub(crate) fn session_of(server: &Server, request: &Map<String, Value>, unknown: i32) -> Result<Session> {
     let properties = ["streamsProperties", "properties", "configOverrides"];
     let properties = properties.iter().find_map(|name| request.get(*name)).and_then(Value::as_object);
     let variables = request.get("sessionVariables").and_then(Value::as_object);
-    Session::new(properties, variables, &server.config.denied_overrides)
+    Session::new(properties, variables, &server.config.denied_overrides, unknown)
 }
 
 /// The session of a request, with whose it is and what another server says of it.
-pub(crate) fn session_with(server: &Server, request: &Map<String, Value>, headers: &HeaderMap) -> Result<Session> {
-    let mut session = session_of(server, request)?;
+pub(crate) fn session_with(
+    server: &Server,
+    request: &Map<String, Value>,
+    headers: &HeaderMap,
+    unknown: i32,
+) -> Result<Session> {
+    let mut session = session_of(server, request, unknown)?;
     session.authorization = headers.get(header::AUTHORIZATION).cloned();
     if let Some(own) = request.get("requestProperties").and_then(Value::as_object) {
         session.forwarded = Forwarded::of(own);

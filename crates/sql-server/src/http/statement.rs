@@ -16,7 +16,12 @@ use crate::statements;
 /// The first statement that fails; a command before it that is not executed in time.
 pub async fn execute(server: &Arc<Server>, request: &Map<String, Value>, headers: &HeaderMap) -> Result<Vec<Value>> {
     let sql = if request.get("ksql").is_none_or(Value::is_null) { "" } else { text_of(request, &["ksql"])? };
-    let mut session = session_with(server, request, headers)?;
+    // Clients know a property that nobody knows as a failure of the statements.
+    let blamed = |failure: Failure| match failure.code {
+        Failure::SERVER => Failure { statement: Some(sql.to_owned()), ..failure },
+        _ => failure,
+    };
+    let mut session = session_with(server, request, headers, Failure::SERVER).map_err(blamed)?;
     await_command(server, request).await?;
     let mut answers = statements::execute(server, sql, &mut session).await?;
     if let Some(damage) = server.metastore.progress().borrow().damage {

@@ -24,7 +24,7 @@ pub async fn query_stream(
     request: &Map<String, Value>,
     headers: &HeaderMap,
 ) -> Result<Response<Body>> {
-    let mut session = session_with(server, request, headers)?;
+    let mut session = session_with(server, request, headers, Failure::BAD_REQUEST)?;
     let sql = text_of(request, &["sql", "ksql"])?;
     let media_type = wanted(headers, &[DELIMITED, JSON, KSQL_JSON, PROTOBUF]);
     if let Some(printing) = print_records(server, sql, &session, media_type).await? {

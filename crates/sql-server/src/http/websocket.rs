@@ -109,7 +109,7 @@ enum Started {
 async fn started(server: &Arc<Server>, head: &Parts) -> Result<Started> {
     let unreadable = |failure: Failure| Failure { message: format!("Error parsing request: {failure}"), ..failure };
     let request = request(head.uri.query().unwrap_or_default())?;
-    let mut session = session_with(server, &request, &head.headers).map_err(unreadable)?;
+    let mut session = session_with(server, &request, &head.headers, Failure::BAD_REQUEST).map_err(unreadable)?;
     let sql = request.get("ksql").or_else(|| request.get("sql")).and_then(Value::as_str).unwrap_or_default();
     if sql.is_empty() {
         return Err(unreadable(Failure::request("\"ksql\" field of \"request\" must be populated")));

@@ -118,6 +118,7 @@ impl Project {
             credentials: user.map(|user| (user.to_owned(), password.to_owned())),
             trust_store: self.settings.get("ssl.truststore.location").map(PathBuf::from),
             headers: self.headers.clone(),
+            ..Access::default()
         };
         Ok(SqlClient::new(url, &access)?)
     }

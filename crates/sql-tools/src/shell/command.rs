@@ -49,7 +49,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("set cli column-width <n>", "Makes the cells of rows that wide; 0 shares out the terminal."),
     ("set cli wrap ON|OFF", "Long cells go on in the next line, or are cut."),
     ("spool '<file>'|OFF", "Copies everything into a file, or ends that."),
-    ("version", "Shows the shell's version."),
+    ("version", "Shows the server's version."),
 ];
 
 /// The command that `line` is. `None`: it is something else. `Some(Err)`: a command with a mistake, in words.

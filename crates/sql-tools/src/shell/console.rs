@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use milena_tools::terminal::Terminal;
 
@@ -14,7 +14,7 @@ const USUAL_WIDTH: usize = 80;
 /// Where results go and in which form.
 pub struct Console {
     terminal: Terminal,
-    spool: Option<File>,
+    spool: Option<(PathBuf, File)>,
     /// Tables or JSON.
     pub format: Format,
     /// A person types: hints go where results go.
@@ -89,18 +89,19 @@ impl Console {
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn start_spool(&mut self, path: &Path) -> std::io::Result<()> {
-        self.spool = Some(File::create(path)?);
+    pub fn start_spool(&mut self, path: PathBuf) -> std::io::Result<()> {
+        let file = File::create(&path)?;
+        self.spool = Some((path, file));
         Ok(())
     }
 
-    /// Ends the copy; whether there was one.
-    pub fn end_spool(&mut self) -> bool {
-        self.spool.take().is_some()
+    /// Ends the copy; the file, if there was one.
+    pub fn end_spool(&mut self) -> Option<PathBuf> {
+        self.spool.take().map(|(path, _)| path)
     }
 
     fn copy_to_spool(&mut self, text: &str) {
-        let Some(file) = &mut self.spool else { return };
+        let Some((_, file)) = &mut self.spool else { return };
         if let Err(error) = writeln!(file, "{text}") {
             self.spool = None;
             self.terminal.error_line(&format!("The file that is spooled to cannot be written: {error}"));

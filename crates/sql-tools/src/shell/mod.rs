@@ -144,6 +144,7 @@ impl Shell {
             (None, Some(key)) => Some((key.clone(), options.confluent_api_secret.clone().unwrap_or_default())),
             (None, None) => None,
         };
+        access.token.clone_from(&options.token);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let interrupts = {
             let _entered = runtime.enter();
@@ -244,11 +245,21 @@ impl Shell {
     }
 
     /// Executes statements up to the first that fails. A last one may lack its `;`: the server says what it thinks of that.
+    /// Statements that follow each other go to the server together, which executes all of them or, when it can tell before
+    /// that one will fail, none.
     fn script(&mut self, text: &str) -> Done {
         let parts = split(text);
         let rest = parts.rest.trim();
+        let mut together = String::new();
         for statement in parts.statements.into_iter().chain((!rest.is_empty()).then_some(rest)) {
-            match command::parse(statement) {
+            let command = command::parse(statement);
+            if command.is_none() && Kind::of(statement) == Kind::Statement {
+                together.push_str(statement);
+                together.push('\n');
+                continue;
+            }
+            self.ask(&std::mem::take(&mut together))?;
+            match command {
                 Some(Ok(command)) => self.command(command)?,
                 Some(Err(mistake)) => self.fail(&mistake)?,
                 None => self.statement(statement)?,
@@ -258,7 +269,7 @@ impl Shell {
                 return Err(Stop::Exit);
             }
         }
-        Ok(())
+        self.ask(&together)
     }
 
     fn statement(&mut self, statement: &str) -> Done {
@@ -288,9 +299,13 @@ impl Shell {
         }
     }
 
-    /// Has the server execute a statement and prints the answer.
-    fn ask(&mut self, statement: &str) -> Done {
-        let (client, request) = (self.client.clone(), self.session.request(statement));
+    /// Has the server execute statements, if there are any, and prints the answers.
+    fn ask(&mut self, statements: &str) -> Done {
+        let statements = statements.trim_end();
+        if statements.is_empty() {
+            return Ok(());
+        }
+        let (client, request) = (self.client.clone(), self.session.request(statements));
         let answered = self.waiting(move || client.statements(&request)).ok_or(Stop::Interrupted)?;
         let answers = answered.map_err(|error| self.refused(&error))?;
         self.print(&answers);
@@ -298,7 +313,8 @@ impl Shell {
         if answers.iter().any(failed) {
             return Err(Stop::Failed);
         }
-        if starts_query(statement) && self.offset_reset().as_deref() != Some("earliest") {
+        let starts_one = split(statements).statements.into_iter().any(starts_query);
+        if starts_one && self.offset_reset().as_deref() != Some("earliest") {
             self.console.hint(
                 "the query reads what comes from now on. To begin with what is in the topics already, say \
                  SET 'auto.offset.reset'='earliest'; before such a statement.",
@@ -317,6 +333,9 @@ impl Shell {
             Format::Tabular => {
                 for answer in answers {
                     self.console.line("");
+                    if answers.len() > 1 {
+                        self.console.line(answer["statementText"].as_str().unwrap_or_default());
+                    }
                     self.console.line(&entity::render(answer));
                 }
             }
@@ -394,7 +413,7 @@ impl Shell {
                     self.typed.push(text.clone());
                 }
             }
-            Command::Version => self.console.line(&format!("Version: {}", env!("CARGO_PKG_VERSION"))),
+            Command::Version => self.version(),
             Command::Output(None) => {
                 self.console.line(&format!("Current output format: {}", self.console.format.name()));
             }
@@ -415,7 +434,7 @@ impl Shell {
             Command::ColumnWidth(width) => self.console.cell_width = (width > 0).then_some(width),
             Command::Wrap(on) => self.console.wrap = on,
             Command::RunScript(path) => return self.run_script(&path),
-            Command::Spool(path) => match self.console.start_spool(&path) {
+            Command::Spool(path) => match self.console.start_spool(path.clone()) {
                 Ok(()) => {
                     self.console.line(&format!("Session will be spooled to {}", path.display()));
                     self.console.line("Enter SPOOL OFF to disable");
@@ -423,11 +442,21 @@ impl Shell {
                 Err(error) => return self.fail(&format!("{}: {error}", path.display())),
             },
             Command::SpoolOff => {
-                let was_on = self.console.end_spool();
-                self.console.line(if was_on { "Spooling is off" } else { "There is no current spool to turn off" });
+                let told = self.console.end_spool().map(|path| format!("Spool written to {}", path.display()));
+                self.console.line(told.as_deref().unwrap_or("There is no current spool to turn off"));
             }
         }
         Ok(())
+    }
+
+    /// The version of the server; the shell's own when it does not answer.
+    fn version(&mut self) {
+        let client = self.client.clone();
+        let version = match self.waiting(move || client.info()) {
+            Some(Ok(info)) => info.version,
+            _ => env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        self.console.line(&format!("Version: {version}"));
     }
 
     fn help(&mut self) {

@@ -60,6 +60,9 @@ pub struct Options {
     /// Password for a server that asks; prompted for when only the name is given
     #[arg(short, long, requires = "user")]
     pub password: Option<String>,
+    /// A token for a server, or a proxy before it, that asks for one
+    #[arg(short, long, value_name = "TOKEN", conflicts_with_all = ["user", "confluent_api_key"])]
+    pub token: Option<String>,
     /// As --user
     #[arg(long, value_name = "KEY", requires = "confluent_api_secret", conflicts_with = "user")]
     pub confluent_api_key: Option<String>,
