@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn requests_bring_what_is_known_and_fits() {
-        let refused = |properties: Value| Session::new(properties.as_object(), None, &[], Failure::BAD_REQUEST).unwrap_err();
+        let refused =
+            |properties: Value| Session::new(properties.as_object(), None, &[], Failure::BAD_REQUEST).unwrap_err();
         assert_eq!(
             refused(json!({ "auto.ofset.reset": "earliest" })).message,
             "Not recognizable as ksql, streams, consumer, or producer property: 'auto.ofset.reset'"

@@ -152,8 +152,7 @@ impl QueryLog {
     /// The query has failed.
     pub fn failed(&self, failure: &QueryFailure) {
         const UNHANDLED: &str = "Unhandled exception caught in streams thread";
-        let error =
-            || json!({ "errorMessage": UNHANDLED, "threadName": self.query, "cause": [failure.message] });
+        let error = || json!({ "errorMessage": UNHANDLED, "threadName": self.query, "cause": [failure.message] });
         self.topic.add(|| self.logger("ksql.logger.thread.exception.uncaught"), 4, error);
     }
 

@@ -45,7 +45,14 @@ impl Evaluator {
         let computation = Computation::Function(evaluate);
         // Made once: operands that are null fail often, and mostly nobody reads of it.
         let failure = Failure { step: "Project", message: format!("Error computing expression {text}") };
-        Evaluator { value_type, text: Arc::from(text), computation, reads: None, row: None, failure: Some(Arc::new(failure)) }
+        Evaluator {
+            value_type,
+            text: Arc::from(text),
+            computation,
+            reads: None,
+            row: None,
+            failure: Some(Arc::new(failure)),
+        }
     }
 
     /// The same, of whose failures the log says this.
@@ -84,7 +91,14 @@ impl Evaluator {
     /// The column at `position` of rows.
     pub fn column(position: usize, value_type: SqlType, name: &str) -> Self {
         let computation = Computation::Column(position);
-        Evaluator { value_type: Some(value_type), text: Arc::from(name), computation, reads: None, row: None, failure: None }
+        Evaluator {
+            value_type: Some(value_type),
+            text: Arc::from(name),
+            computation,
+            reads: None,
+            row: None,
+            failure: None,
+        }
     }
 
     /// The value for `row`; null when it cannot be computed, which is logged.

@@ -130,8 +130,14 @@ mod tests {
         let inner = SqlType::structure([("A", SqlType::Integer), ("B", SqlType::String)]);
         let types = [SqlType::String, SqlType::Double, inner, SqlType::Date, SqlType::Time, SqlType::Timestamp];
         let inner = Value::structure(vec![Value::Int(1), Value::Null]);
-        let row =
-            [Value::string("a\"b"), Value::Double(1.5), inner, Value::Date(1), Value::Time(61_000), Value::Timestamp(7)];
+        let row = [
+            Value::string("a\"b"),
+            Value::Double(1.5),
+            inner,
+            Value::Date(1),
+            Value::Time(61_000),
+            Value::Timestamp(7),
+        ];
         assert_eq!(row_json(&row, &types), r#"["a\"b",1.5,{"A":1,"B":null},86400000,"00:01:01",7]"#);
         assert_eq!(columns_text(&row[..2]), "[a\"b, 1.5]");
     }

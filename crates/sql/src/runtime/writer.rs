@@ -75,9 +75,9 @@ impl SinkWriter {
             log.unencodable(&self.sink.name, &row);
             RecordError(message)
         };
-        let key = self.key(&change.key).map_err(|error| {
-            failed("key", change.key.columns.as_deref().unwrap_or_default(), error)
-        })?;
+        let key = self
+            .key(&change.key)
+            .map_err(|error| failed("key", change.key.columns.as_deref().unwrap_or_default(), error))?;
         let key = key.map(Bytes::from);
         let value = match &change.new {
             None => None,
