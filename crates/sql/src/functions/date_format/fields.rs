@@ -34,17 +34,15 @@ impl Fields {
 
     /// A timestamp as it is in a zone.
     pub fn of_timestamp(milliseconds: i64, zone: &str) -> Result<Fields, EvalError> {
-        let time_zone = zone::region(zone)?;
-        let timestamp = zone::timestamp(milliseconds)?;
-        let info = time_zone.to_offset_info(timestamp);
-        let local = milliseconds + i64::from(info.offset().seconds()) * 1000;
+        let zone = zone::region(zone)?;
+        let info = zone.time_zone.to_offset_info(zone::near(milliseconds)?);
+        let local = milliseconds.saturating_add(i64::from(info.offset().seconds()) * 1000);
         Ok(Fields {
             days: Some(local.div_euclid(DAY_MS)),
             of_day: Some(local.rem_euclid(DAY_MS)),
             offset: Some(info.offset().seconds()),
-            zone_id: zone.to_owned(),
-            // A zone of this name is the same, but prints as it is called.
-            zone_name: if zone == "GMT" { zone.to_owned() } else { info.abbreviation().to_owned() },
+            zone_name: if zone.has_names { info.abbreviation().to_owned() } else { zone.id.clone() },
+            zone_id: zone.id,
         })
     }
 

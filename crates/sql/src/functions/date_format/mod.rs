@@ -5,6 +5,7 @@ mod format;
 mod lenient;
 mod parse;
 mod pattern;
+mod resolve;
 mod zone;
 
 use std::cell::RefCell;
@@ -14,8 +15,8 @@ use std::thread::LocalKey;
 
 pub use fields::Fields;
 pub use lenient::parse_date;
-pub use parse::ParsedFields;
 pub use pattern::Pattern;
+pub use resolve::ParsedFields;
 pub use zone::offset_at;
 
 use crate::expression::EvalError;

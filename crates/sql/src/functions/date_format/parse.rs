@@ -2,29 +2,9 @@
 
 use super::format::{DAYS, MONTHS};
 use super::pattern::Part;
+use super::resolve::{Field, ParsedFields};
 use super::{Pattern, zone};
 use crate::expression::EvalError;
-use crate::value::days_of_civil;
-use crate::value::parse_date_time::valid_day;
-
-/// The fields that a text names.
-#[derive(Clone, Debug, Default)]
-pub struct ParsedFields {
-    year: Option<i64>,
-    month: Option<i64>,
-    day: Option<i64>,
-    day_of_year: Option<i64>,
-    hour: Option<i64>,
-    half_day_hour: Option<i64>,
-    afternoon: Option<bool>,
-    minute: Option<i64>,
-    second: Option<i64>,
-    nanos: Option<i64>,
-    milli_of_day: Option<i64>,
-    offset: Option<i32>,
-    zone: Option<String>,
-    before_era: bool,
-}
 
 impl Pattern {
     /// The fields of a text; an error says where it does not follow the pattern.
@@ -48,74 +28,35 @@ impl Pattern {
     }
 }
 
-impl ParsedFields {
-    /// Days since 1970 of a text that names a whole date.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub fn days_in_full(&self) -> Result<i64, EvalError> {
-        let day = self.day_of_year.is_some() || (self.month.is_some() && self.day.is_some());
-        if self.year.is_none() || !day {
-            return Err(EvalError::new("The text does not name a year, a month and a day"));
-        }
-        self.days()
-    }
+/// The digits that a number has, and its sign.
+struct Number {
+    min: usize,
+    max: usize,
+    sign: Sign,
+}
 
-    /// Milliseconds of the day of a text that names a time and no date.
-    ///
-    /// # Errors
-    /// What is missing, or too much.
-    pub fn time(&self) -> Result<i64, EvalError> {
-        let dates = [self.year, self.month, self.day, self.day_of_year];
-        if dates.iter().any(Option::is_some) {
-            return Err(EvalError::new("Time format contains date field."));
-        }
-        let hour = self.hour.is_some() || (self.half_day_hour.is_some() && self.afternoon.is_some());
-        if !hour && self.milli_of_day.is_none() {
-            return Err(EvalError::new("The text does not name an hour"));
-        }
-        self.time_ms()
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    /// None.
+    Never,
+    /// A minus.
+    Minus,
+    /// A minus, and a plus where there are more digits than letters.
+    Wide,
+}
 
-    /// Days since 1970; what the text does not name is 1970-01-01's.
-    pub fn days(&self) -> Result<i64, EvalError> {
-        let year = self.year.unwrap_or(1970);
-        let year = if self.before_era { 1 - year } else { year };
-        if let Some(day) = self.day_of_year {
-            return Ok(days_of_civil(year, 1, 1) + day - 1);
+impl Number {
+    /// How a field of digits is written.
+    fn of(letter: char, count: usize) -> Number {
+        let number = |min, max, sign| Number { min, max, sign };
+        match (letter, count) {
+            ('u' | 'y' | 'Y', 4..) => number(count, 19, Sign::Wide),
+            ('A' | 'n' | 'N', _) => number(count, 19, Sign::Never),
+            ('D', 2..) => number(count, 3, Sign::Never),
+            ('w' | 'W' | 'e' | 'c', _) => number(count, 2, Sign::Never),
+            ('g', _) | ('u' | 'y' | 'Y', 1 | 3) | (_, 1) => number(count, 19, Sign::Minus),
+            _ => number(count, count, Sign::Never),
         }
-        let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
-        let invalid = || EvalError::new(format!("Invalid date: {year}-{month}-{day}"));
-        let (month, day) = (u32::try_from(month).map_err(|_| invalid())?, u32::try_from(day).map_err(|_| invalid())?);
-        // A day that only some years have, such as 29 February, goes back to the month's last.
-        let day = (1..=day.min(31)).rev().find(|day| valid_day(year, month, *day)).filter(|found| day - found < 4);
-        day.map(|day| days_of_civil(year, month, day)).ok_or_else(invalid)
-    }
-
-    /// Milliseconds of the day; what the text does not name is 0.
-    pub fn time_ms(&self) -> Result<i64, EvalError> {
-        if let Some(ms) = self.milli_of_day {
-            return Ok(ms);
-        }
-        let afternoon = i64::from(self.afternoon.unwrap_or(false)) * 12;
-        let hour = self.hour.or_else(|| self.half_day_hour.map(|hour| hour + afternoon)).unwrap_or(0);
-        let (minute, second) = (self.minute.unwrap_or(0), self.second.unwrap_or(0));
-        if hour > 23 || minute > 59 || second > 59 {
-            return Err(EvalError::new(format!("Invalid time: {hour}:{minute}:{second}")));
-        }
-        Ok(((hour * 60 + minute) * 60 + second) * 1000 + self.nanos.unwrap_or(0) / 1_000_000)
-    }
-
-    /// Milliseconds since 1970; `zone` counts where the text names none.
-    pub fn timestamp_ms(&self, zone: &str) -> Result<i64, EvalError> {
-        let local = self.days()? * 86_400_000 + self.time_ms()?;
-        if let Some(offset) = self.offset {
-            return Ok(local - i64::from(offset) * 1000);
-        }
-        let time_zone = self.zone.as_deref().map_or_else(|| zone::region(zone), zone::find)?;
-        // The zone's offset at the local time taken as UTC is off by one change at most; the second look corrects it.
-        let guess = local - i64::from(zone::offset_of(&time_zone, local)?) * 1000;
-        Ok(local - i64::from(zone::offset_of(&time_zone, guess)?) * 1000)
     }
 }
 
@@ -127,20 +68,11 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads parts in order; `None` where the text does not follow, `rest` then stands there.
     fn parts(&mut self, parts: &[Part]) -> Option<()> {
-        for (index, part) in parts.iter().enumerate() {
+        for part in parts {
             match part {
-                Part::Text(text) => {
-                    let head = self.rest.get(..text.len())?;
-                    if !head.eq_ignore_ascii_case(text) {
-                        return None;
-                    }
-                    self.rest = &self.rest[text.len()..];
-                }
-                Part::Field(letter, count) => {
-                    let adjacent =
-                        matches!(parts.get(index + 1), Some(Part::Field(next, width)) if is_number(*next, *width));
-                    self.field(*letter, *count, adjacent)?;
-                }
+                Part::Text(text) => self.literal(text)?,
+                Part::Field(letter, count, reserved) => self.field(*letter, *count, *reserved)?,
+                Part::Padded(width, letter, count) => self.padded(*width, *letter, *count)?,
                 Part::Optional(inner) => {
                     let (rest, fields) = (self.rest, self.fields.clone());
                     if self.parts(inner).is_none() {
@@ -153,60 +85,92 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    fn field(&mut self, letter: char, count: usize, adjacent: bool) -> Option<()> {
-        match letter {
-            'y' | 'u' | 'Y' => self.fields.year = Some(self.year(count, adjacent)?),
-            'M' | 'L' if count >= 3 => self.fields.month = Some(self.name(&MONTHS, count)? + 1),
-            'M' | 'L' => self.fields.month = Some(self.number(count, adjacent)?),
-            'd' => self.fields.day = Some(self.number(count, adjacent)?),
-            'D' => self.fields.day_of_year = Some(self.digits(count, if adjacent { count } else { 3 })?),
-            'H' => self.fields.hour = Some(self.number(count, adjacent)?),
-            'k' => self.fields.hour = Some(self.number(count, adjacent)? % 24),
-            'K' | 'h' => self.fields.half_day_hour = Some(self.number(count, adjacent)? % 12),
-            'm' => self.fields.minute = Some(self.number(count, adjacent)?),
-            's' => self.fields.second = Some(self.number(count, adjacent)?),
-            'S' => {
-                let before = self.rest;
-                self.digits(count, count)?;
-                let digits = &before[..count.min(9)];
-                self.fields.nanos = Some(format!("{digits:0<9}").parse().ok()?);
-            }
-            'n' => self.fields.nanos = Some(self.digits(1, 19)?),
-            'A' => self.fields.milli_of_day = Some(self.digits(1, 19)?),
-            'N' => self.fields.milli_of_day = Some(self.digits(1, 19)? / 1_000_000),
-            'a' | 'B' => self.fields.afternoon = Some(self.word(&["AM", "PM"])? == 1),
-            'E' | 'e' | 'c' if letter == 'E' || count >= 3 => {
-                self.name(&DAYS, count)?;
-            }
-            'G' => self.fields.before_era = self.word(&["AD", "BC"])? == 1,
-            'Q' | 'q' | 'e' | 'c' | 'w' | 'W' => {
-                self.digits(1, 2)?;
-            }
-            'V' | 'z' => self.zone()?,
-            _ => self.offset()?,
+    /// Takes the text if the rest begins with it, in any case.
+    fn literal(&mut self, text: &str) -> Option<()> {
+        let head = self.rest.get(..text.len())?;
+        if !head.eq_ignore_ascii_case(text) {
+            return None;
         }
+        self.rest = &self.rest[text.len()..];
         Some(())
     }
 
-    fn year(&mut self, count: usize, adjacent: bool) -> Option<i64> {
-        if count == 2 {
-            // Two digits mean a year of this century.
-            return self.digits(2, 2).map(|year| 2000 + year);
+    /// A field in exactly so many characters, blanks before it among them.
+    fn padded(&mut self, width: usize, letter: char, count: usize) -> Option<()> {
+        let (text, behind) = self.rest.split_at_checked(width)?;
+        let mut inner = Reader { rest: text.trim_start_matches(' '), fields: self.fields.clone() };
+        inner.field(letter, count, 0)?;
+        if !inner.rest.is_empty() {
+            return None;
         }
-        let negative = self.rest.starts_with('-');
-        if negative || self.rest.starts_with('+') {
-            self.rest = &self.rest[1..];
-        }
-        let year = self.digits(count, if adjacent { count.max(4) } else { 19 })?;
-        Some(if negative { -year } else { year })
+        self.fields = inner.fields;
+        self.rest = behind;
+        Some(())
     }
 
-    /// A field of two digits at most: exactly so many as letters, at least one where there is one letter.
-    fn number(&mut self, count: usize, adjacent: bool) -> Option<i64> {
-        match count {
-            1 if adjacent => self.digits(1, 1),
-            1 => self.digits(1, 19),
-            count => self.digits(count, count),
+    fn field(&mut self, letter: char, count: usize, reserved: usize) -> Option<()> {
+        match letter {
+            'M' | 'L' if count >= 3 => {
+                let month = self.name(&MONTHS, count)? + 1;
+                self.fields.set(Field::Month, month)
+            }
+            'Q' | 'q' if count >= 3 => {
+                self.literal("Q")?;
+                let quarter = self.digits(1, 1)?;
+                self.fields.set(Field::Quarter, quarter)
+            }
+            'E' | 'e' | 'c' if letter == 'E' || count >= 3 => {
+                let weekday = self.name(&DAYS, count)? + 1;
+                self.fields.set(Field::Weekday, weekday)
+            }
+            'a' => {
+                let half = self.word(&["AM", "PM"])?;
+                self.fields.set(Field::HalfDay, half)
+            }
+            'G' => {
+                let era = self.word(if count == 4 { &["Before Christ", "Anno Domini"] } else { &["BC", "AD"] })?;
+                self.fields.set(Field::Era, era)
+            }
+            'S' => self.fraction(count, reserved),
+            'V' | 'z' => self.zone(letter == 'z'),
+            'O' => self.localized_offset(count == 4),
+            'Z' if count == 4 => self.localized_offset(true),
+            'X' | 'x' | 'Z' => self.offset(letter, count),
+            'B' => None,
+            _ => {
+                let number = match (letter, count) {
+                    // Two digits mean a year of this century.
+                    ('u' | 'y' | 'Y', 2) => 2000 + self.digits(2, 2)?,
+                    _ => self.number(&Number::of(letter, count), reserved)?,
+                };
+                self.fields.set(Field::of(letter)?, number)
+            }
+        }
+    }
+
+    /// A number, which leaves so many of the digits that follow each other to others.
+    fn number(&mut self, number: &Number, reserved: usize) -> Option<i64> {
+        let signed = self.rest.starts_with('-') || self.rest.starts_with('+');
+        let negative = self.rest.starts_with('-');
+        match number.sign {
+            Sign::Never if signed => return None,
+            Sign::Minus if signed && !negative => return None,
+            _ => {}
+        }
+        let before = self.rest;
+        self.rest = if signed { &self.rest[1..] } else { self.rest };
+        let found = self.rest.bytes().take(number.max + reserved).take_while(u8::is_ascii_digit).count();
+        let length = if reserved > 0 { number.min.max(found.saturating_sub(reserved)) } else { found };
+        let is_wide = length > number.min;
+        let wrong_sign = number.sign == Sign::Wide && !negative && signed != is_wide;
+        let value = if wrong_sign { None } else { self.digits(number.min, length.max(number.min)) };
+        match value {
+            Some(0) if negative => None,
+            Some(value) => Some(if negative { -value } else { value }),
+            None => {
+                self.rest = before;
+                None
+            }
         }
     }
 
@@ -221,67 +185,121 @@ impl<'a> Reader<'a> {
         Some(number)
     }
 
-    /// Index of the name, short or long as the pattern says.
+    /// The digits behind the point of a second.
+    fn fraction(&mut self, count: usize, reserved: usize) -> Option<()> {
+        let found = self.rest.bytes().take(count + reserved).take_while(u8::is_ascii_digit).count();
+        if found < count {
+            return None;
+        }
+        let (digits, rest) = self.rest.split_at(count);
+        self.rest = rest;
+        self.fields.set(Field::Nano, format!("{digits:0<9}").parse().ok()?)
+    }
+
+    /// Index of the name, in full or by its first letters.
     fn name(&mut self, names: &[&str], count: usize) -> Option<i64> {
+        let lengths = |name: &str| [name.len(), name.len().min(3)];
         for (index, name) in names.iter().enumerate() {
-            let wanted = if count == 3 || (count < 3 && name.len() > 3) { name.get(..3)? } else { name };
-            if self.rest.get(..wanted.len()).is_some_and(|head| head.eq_ignore_ascii_case(wanted)) {
-                self.rest = &self.rest[wanted.len()..];
+            let wanted = if count == 4 { lengths(name) } else { [name.len().min(3); 2] };
+            if count <= 4 && wanted.into_iter().any(|length| self.literal(&name[..length]).is_some()) {
                 return Some(index as i64);
             }
         }
         None
     }
 
-    fn word(&mut self, words: &[&str]) -> Option<usize> {
-        let found = words
-            .iter()
-            .position(|word| self.rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)))?;
-        self.rest = &self.rest[words[found].len()..];
-        Some(found)
+    fn word(&mut self, words: &[&str]) -> Option<i64> {
+        words.iter().position(|word| self.literal(word).is_some()).map(|index| index as i64)
     }
 
-    /// `Z`, `+01:00`, `GMT+1`, ...
-    fn offset(&mut self) -> Option<()> {
-        let rest = self.rest;
-        let after = rest.strip_prefix("GMT").or_else(|| rest.strip_prefix("UTC"));
-        if let Some(after) = rest.strip_prefix('Z') {
-            self.rest = after;
-            self.fields.offset = Some(0);
-            return Some(());
-        }
-        match zone::read_offset(after.unwrap_or(rest)) {
-            Some((seconds, behind)) => {
-                self.rest = behind;
-                self.fields.offset = Some(seconds);
+    /// `+01`, `+0130`, `+01:30`, `+01:30:15` as the letters say; `Z` or zeros for none.
+    fn offset(&mut self, letter: char, count: usize) -> Option<()> {
+        let (colons, minutes, seconds) = match (letter, count) {
+            ('Z', 1..=3) => (false, true, false),
+            ('Z', _) => (true, true, true),
+            (_, 1) => (false, false, false),
+            (_, count) => (count % 2 == 1, true, count >= 4),
+        };
+        let none = match (letter, count) {
+            ('X', _) | ('Z', 5) => "Z",
+            ('x', 1) => "+00",
+            ('x', 3 | 5) => "+00:00",
+            _ => "+0000",
+        };
+        if self.literal(none).is_some() {
+            // Zero hours may have minutes.
+            let more = none == "+00" && zone::two_digits(self.rest).is_some();
+            if !more {
+                return self.fields.set_offset(0);
             }
-            None => {
-                self.rest = after?;
-                self.fields.offset = Some(0);
-            }
+            let minutes = i64::from(zone::two_digits(self.rest)?);
+            self.rest = &self.rest[2..];
+            return self.fields.set_offset(minutes * 60);
         }
-        Some(())
+        let sign = self.sign()?;
+        let mut total = self.two(23)? * 3600;
+        let mut next = |limit: i64, unit: i64, wanted: bool| {
+            let before = self.rest;
+            let read = (!colons || self.literal(":").is_some()).then(|| self.two(limit)).flatten();
+            match read {
+                Some(number) => Some(number * unit),
+                None if wanted => None,
+                None => {
+                    self.rest = before;
+                    Some(0)
+                }
+            }
+        };
+        total += next(59, 60, minutes)?;
+        if seconds {
+            total += next(59, 1, false)?;
+        }
+        self.fields.set_offset(sign * total)
     }
 
-    /// An id, a short name or an offset.
-    fn zone(&mut self) -> Option<()> {
-        if self.rest.starts_with(['+', '-']) {
-            return self.offset();
+    /// `GMT`, `GMT+1`, `GMT+01:30`.
+    fn localized_offset(&mut self, full: bool) -> Option<()> {
+        self.literal("GMT")?;
+        let Some(sign) = self.sign() else { return self.fields.set_offset(0) };
+        let hours = if full { self.two(23)? } else { self.digits(1, 2).filter(|hours| *hours < 24)? };
+        let mut total = hours * 3600;
+        for unit in [60, 1] {
+            let before = self.rest;
+            match self.literal(":").and_then(|()| self.two(59)) {
+                Some(number) => total += number * unit,
+                None if full && unit == 60 => return None,
+                None => {
+                    self.rest = before;
+                    break;
+                }
+            }
         }
-        let end =
-            self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || "/_+-:".contains(c))).unwrap_or(self.rest.len());
-        let (name, rest) = self.rest.split_at(end);
-        zone::find(name).ok()?;
-        self.fields.zone = Some(name.to_owned());
+        self.fields.set_offset(sign * total)
+    }
+
+    fn sign(&mut self) -> Option<i64> {
+        match self.literal("-") {
+            Some(()) => Some(-1),
+            None => self.literal("+").map(|()| 1),
+        }
+    }
+
+    /// Two digits up to a limit.
+    fn two(&mut self, limit: i64) -> Option<i64> {
+        self.digits(2, 2).filter(|number| *number <= limit)
+    }
+
+    /// An id or an offset, or a short name where those are asked for.
+    fn zone(&mut self, short_names: bool) -> Option<()> {
+        let end = self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || "/_+-:".contains(c)));
+        let (name, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        let known = |name: &str| match short_names {
+            true => zone::find(name).ok(),
+            false => zone::region(name).ok().map(|zone| zone.time_zone),
+        };
+        let found = known(name).or_else(|| known(&name.to_ascii_uppercase())).or_else(|| known(&zone::spelled(name)?));
+        self.fields.set_zone(found?);
         self.rest = rest;
         Some(())
-    }
-}
-
-/// Whether a field is digits, so that the one before it must know where to stop.
-fn is_number(letter: char, count: usize) -> bool {
-    match letter {
-        'M' | 'L' | 'Q' | 'q' | 'e' | 'c' => count < 3,
-        letter => "uyYDdwWhKkHmsSAnN".contains(letter),
     }
 }

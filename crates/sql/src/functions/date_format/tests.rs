@@ -56,3 +56,71 @@ fn what_does_not_follow_the_pattern_is_told() {
     assert!(Pattern::new("HH").unwrap().format(&Fields::of_date(0)).is_err());
     assert!(offset_at(0, "Nowhere/Else").is_err());
 }
+
+#[test]
+fn letters_stand_as_often_as_they_mean_something() {
+    for pattern in ["ddd", "V", "OO", "hhh", "aa", "cc", "SSSSSSSSSS", "MMMMMM", "www", "p", "pp-", "v"] {
+        assert!(Pattern::new(pattern).is_err(), "{pattern}");
+    }
+    let ms = 1_526_075_913_000;
+    assert_eq!(format(ms, "UTC", "GGGG QQQQ qqq F g"), "Anno Domini 2nd quarter Q2 4 58249");
+    assert_eq!(format(ms, "UTC", "pppd|ppppH|ppm"), " 11|  21|58");
+    assert_eq!(format(ms, "America/New_York", "h B"), "5 in the afternoon");
+    assert_eq!(format(-62_167_219_200_001, "UTC", "uuuu uu yyyy"), "-0001 01 0002");
+    assert_eq!(format(253_402_300_800_000, "Europe/London", "uuuu-MM-dd zzz"), "+10000-01-01 GMT");
+}
+
+#[test]
+fn zones_are_called_as_java_writes_them() {
+    let zone = |zone| format(0, zone, "VV z xxx");
+    assert_eq!(zone("UTC+2"), "UTC+02:00 UTC+02:00 +02:00");
+    assert_eq!(zone("+0530"), "+05:30 +05:30 +05:30");
+    assert_eq!(zone("Z"), "Z Z +00:00");
+    for unknown in ["europe/london", "EST", "+25", "+5:30", "UTC+", "Mars/Olympus"] {
+        assert!(Fields::of_timestamp(0, unknown).is_err(), "{unknown}");
+    }
+}
+
+#[test]
+fn fields_of_texts_agree_with_each_other() {
+    let parse = |text, pattern| parse_timestamp(text, pattern, "UTC");
+    for (text, pattern, ms) in [
+        ("2021-01-01 24:00", "yyyy-MM-dd HH:mm", 1_609_545_600_000),
+        ("2021-02-31", "yyyy-MM-dd", 1_614_470_400_000),
+        ("2021-W05-3", "YYYY-'W'ww-e", 1_611_619_200_000),
+        ("2021-02 1 3", "yyyy-MM W e", 1_612_224_000_000),
+        ("Wed", "EEE", -86_400_000),
+        ("+12021-01-01", "yyyy-MM-dd", 317_178_979_200_000),
+        ("1530", "Hmm", 55_800_000),
+        ("2021-02-03T04:05:06z", "yyyy-MM-dd'T'HH:mm:ssXXX", 1_612_325_106_000),
+        ("2021-02-03T04:05:06GMT+1:30", "yyyy-MM-dd'T'HH:mm:ssO", 1_612_319_706_000),
+        ("2021-02-03  4", "yyyy-MM-dd ppH", 1_612_324_800_000),
+        ("2021-02-03 04:05 AEDT", "yyyy-MM-dd HH:mm z", 1_612_285_500_000),
+    ] {
+        assert_eq!(parse(text, pattern), Ok(ms), "{text}");
+    }
+    for (text, pattern) in [
+        ("2021-01-32", "yyyy-MM-dd"),
+        ("12021-01-01", "yyyy-MM-dd"),
+        ("0000-01-01", "yyyy-MM-dd"),
+        ("02-29", "MM-dd"),
+        ("2021 366", "yyyy DDD"),
+        ("Thu 3 Feb 2021", "EEE d MMM yyyy"),
+        ("2021-02-03 2", "yyyy-MM-dd Q"),
+        ("2021-02-03 2020", "yyyy-MM-dd yyyy"),
+        ("13:00 PM", "hh:mm a"),
+        ("05 PM", "HH a"),
+        ("20211", "yyyyM"),
+        ("2021-02-03T04:05:06+01:00", "yyyy-MM-dd'T'HH:mm:ssX"),
+        ("2021-02-03T04:05:06Z", "yyyy-MM-dd'T'HH:mm:ssZ"),
+    ] {
+        assert!(parse(text, pattern).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn local_times_that_come_twice_or_never_are_found() {
+    let parse = |text| parse_timestamp(text, "yyyy-MM-dd HH:mm", "Europe/Berlin");
+    assert_eq!(parse("2021-10-31 02:30"), Ok(1_635_640_200_000));
+    assert_eq!(parse("2021-03-28 02:30"), Ok(1_616_895_000_000));
+}
