@@ -143,7 +143,8 @@ fn write_date(letter: char, count: usize, days: i64, (year, month, day): (i64, u
         'e' | 'c' => (weekday + 1) % 7 + 1,
         _ => i64::from(day),
     };
-    let is_wide = || count.try_into().ok().and_then(|count| 10_i64.checked_pow(count)).is_some_and(|limit| number >= limit);
+    let is_wide =
+        || count.try_into().ok().and_then(|count| 10_i64.checked_pow(count)).is_some_and(|limit| number >= limit);
     let sign = match number {
         ..0 => "-",
         _ if "uyY".contains(letter) && count >= 4 && is_wide() => "+",

@@ -349,7 +349,9 @@ impl ParsedFields {
     fn check_times(&self) -> Result<(), EvalError> {
         let times =
             [Field::HalfDay, Field::HalfDayHour, Field::Hour, Field::Minute, Field::Second, Field::Nano].into_iter();
-        times.filter_map(|field| Some((field, self.get(field)?))).try_for_each(|(field, value)| valid(field, value).map(drop))
+        times
+            .filter_map(|field| Some((field, self.get(field)?)))
+            .try_for_each(|(field, value)| valid(field, value).map(drop))
     }
 
     /// What is left must be true on the date.
