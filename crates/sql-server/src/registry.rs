@@ -35,6 +35,11 @@ impl SchemaRegistry for RemoteRegistry {
         found(self.known(id))
     }
 
+    fn is_version(&self, subject: &str, id: i32) -> Result<bool, FormatError> {
+        let subjects = found(self.0.subjects_of(id))?;
+        Ok(subjects.is_some_and(|subjects| subjects.iter().any(|known| known == subject)))
+    }
+
     fn register(&self, subject: &str, schema_type: SchemaType, text: &str) -> Result<RegisteredSchema, FormatError> {
         let schema = SchemaText { schema: text.to_owned(), schema_type, references: Vec::new() };
         let refused =

@@ -119,6 +119,7 @@ fn create_source(
     {
         return Ok(Defined::Nothing(exists(&create.name, create.kind, known)));
     }
+    alter::check_name(&create.name, (create.kind, create.is_source), create.or_replace, catalog)?;
     let source = sources::define(create, text, &circumstances.settings, &circumstances.registry)?;
     alter::check_free(&source, create.or_replace, catalog)?;
     let source = Source { partitions: circumstances.partitions.or(source.partitions), ..source };

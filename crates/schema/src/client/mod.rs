@@ -259,6 +259,14 @@ impl RegistryClient {
         self.call(Method::Get, &format!("/subjects/{}/versions/latest", segment(subject)), None)
     }
 
+    /// The subjects that have the schema with an id as one of their versions.
+    ///
+    /// # Errors
+    /// 40403 without the schema.
+    pub fn subjects_of(&self, id: i32) -> Result<Vec<String>, ClientError> {
+        self.call(Method::Get, &format!("/schemas/ids/{id}/subjects"), None)
+    }
+
     /// A version of a subject; −1 is the newest.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ async fn look_at_schema(call: &Call<'_>, wanted: &AssertSchema) -> Result<()> {
     let looking = tokio::task::spawn_blocking(move || match (&subject, id) {
         (Some(subject), None) => registry.latest(subject).map(|found| found.is_some()),
         (None, Some(id)) => registry.by_id(id).map(|found| found.is_some()),
-        (Some(subject), Some(id)) => registry.latest(subject).map(|found| found.is_some_and(|found| found.id == id)),
+        (Some(subject), Some(id)) => registry.is_version(subject, id),
         (None, None) => Ok(true),
     });
     let found = looking.await.map_err(|error| Failure::new(Failure::SERVER, error.to_string()))?;

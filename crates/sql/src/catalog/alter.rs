@@ -1,6 +1,6 @@
 //! `CREATE OR REPLACE` and `ALTER`: what may change of a source that exists.
 
-use crate::ast::{AlterSource, SourceKind};
+use crate::ast::{AlterSource, Name, SourceKind};
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
 use crate::catalog::{Catalog, StatementError};
@@ -11,24 +11,34 @@ use crate::formats::{Format, FormatSpec, Side};
 /// # Errors
 /// A name that is taken; what is not compatible.
 pub fn check_free(new: &Source, or_replace: bool, catalog: &Catalog) -> Result<(), StatementError> {
-    let known = catalog.source(&new.name);
-    let kind = |source: &Source| source.kind.text().to_lowercase();
-    if or_replace && (new.read_only || known.is_some_and(|known| known.read_only)) {
+    check_name(&new.name, (new.kind, new.read_only), or_replace, catalog)?;
+    catalog.source(&new.name).map_or(Ok(()), |known| check_replacement(known, new))
+}
+
+/// Checks that a source may have a name, whatever its columns are. `is_source` is one that only reads.
+///
+/// # Errors
+/// A name that is taken, unless what has it may be replaced.
+pub fn check_name(
+    name: &Name,
+    (kind, is_source): (SourceKind, bool),
+    or_replace: bool,
+    catalog: &Catalog,
+) -> Result<(), StatementError> {
+    let (known, text) = (catalog.source(name), |kind: SourceKind| kind.text().to_lowercase());
+    if or_replace && (is_source || known.is_some_and(|known| known.read_only)) {
         return Err(StatementError(format!(
-            "Cannot add {0} '{1}': CREATE OR REPLACE is not supported on source {0}s.",
-            kind(new),
-            new.name
+            "Cannot add {0} '{name}': CREATE OR REPLACE is not supported on source {0}s.",
+            text(kind)
         )));
     }
     match known {
-        None => Ok(()),
-        Some(known) if or_replace => check_replacement(known, new),
-        Some(known) => Err(StatementError(format!(
-            "Cannot add {} '{}': A {} with the same name already exists",
-            kind(new),
-            new.name,
-            kind(known)
+        Some(known) if !or_replace => Err(StatementError(format!(
+            "Cannot add {} '{name}': A {} with the same name already exists",
+            text(kind),
+            text(known.kind)
         ))),
+        _ => Ok(()),
     }
 }
 

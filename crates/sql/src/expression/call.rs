@@ -25,21 +25,10 @@ impl CompiledLambda {
 
 impl Compiler<'_> {
     pub(super) fn call(&self, call: &FunctionCall) -> Result<TypedExpression, ExpressionError> {
-        let Some(function) = registry().find(&call.name) else {
-            return Err(ExpressionError(format!("Can't find any functions with the name '{}'", call.name)));
-        };
-        let scalar = match &function.kind {
-            FunctionKind::Scalar(scalar) => scalar,
-            FunctionKind::Aggregate(_) => {
-                return Err(ExpressionError(format!(
-                    "{} is an aggregate function and cannot be used here.",
-                    call.name
-                )));
-            }
-            FunctionKind::Table(_) => {
-                return Err(ExpressionError(format!("{} is a table function and cannot be used here.", call.name)));
-            }
-        };
+        // Those that make one of many rows, or many rows of one, are none here.
+        let unknown = || ExpressionError(format!("Can't find any functions with the name '{}'", call.name));
+        let function = registry().find(&call.name).ok_or_else(unknown)?;
+        let FunctionKind::Scalar(scalar) = &function.kind else { return Err(unknown()) };
         let mut compiled = Vec::with_capacity(call.arguments.len());
         let mut arguments = Vec::with_capacity(call.arguments.len());
         for argument in &call.arguments {

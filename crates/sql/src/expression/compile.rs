@@ -185,6 +185,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn in_list(&self, value: &Expression, list: &[Expression]) -> Result<TypedExpression, ExpressionError> {
+        if list.iter().all(Expression::is_null_literal) {
+            return Err(ExpressionError("IN statement requires at least one value.".to_owned()));
+        }
         let invalid = |error: ExpressionError| self.late(error);
         let all: Vec<&Expression> = std::iter::once(value).chain(list).collect();
         let Some(common) = self.common_type(&all).map_err(invalid)? else {

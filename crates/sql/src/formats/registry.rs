@@ -30,6 +30,14 @@ pub trait SchemaRegistry: Send + Sync {
     /// A registry that cannot be asked.
     fn by_id(&self, id: i32) -> Result<Option<RegisteredSchema>, FormatError>;
 
+    /// Whether a version of `subject` is the schema with this id.
+    ///
+    /// # Errors
+    /// A registry that cannot be asked.
+    fn is_version(&self, subject: &str, id: i32) -> Result<bool, FormatError> {
+        Ok(self.latest(subject)?.is_some_and(|latest| latest.id == id))
+    }
+
     /// Registers `text` under `subject` unless it is there, and returns its id.
     ///
     /// # Errors

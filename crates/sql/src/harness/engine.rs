@@ -192,6 +192,7 @@ impl MemoryEngine {
                 if create.if_not_exists && self.catalog.source(&create.name).is_some() {
                     return Ok(());
                 }
+                alter::check_name(&create.name, (create.kind, create.is_source), create.or_replace, &self.catalog)?;
                 let source = define::define(create, text, &self.settings, &self.registry())?;
                 alter::check_free(&source, create.or_replace, &self.catalog)?;
                 self.register(&source, false)?;

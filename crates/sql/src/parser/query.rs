@@ -5,6 +5,8 @@ use super::cursor::Cursor;
 use crate::ast::*;
 use crate::lexer::TokenKind;
 
+const NEGATIVE_GRACE: &str = "Grace period must not be negative.";
+
 impl Cursor<'_> {
     /// `SELECT ... FROM ...` with its clauses in their order.
     pub(super) fn query(&mut self) -> Result<Query, ParseError> {
@@ -24,6 +26,7 @@ impl Cursor<'_> {
         let limit = if self.accept_word("LIMIT") { Some(self.whole_number("LIMIT")?) } else { None };
         let query = Query { select, from, window, filter, group_by, partition_by, having, emit, limit, location };
         self.check_qualifiers(&query)?;
+        self.check_keys(&query)?;
         Ok(query)
     }
 
@@ -114,16 +117,30 @@ impl Cursor<'_> {
             (both, both, false)
         };
         let grace = if self.accept_words(&["GRACE", "PERIOD"]) { Some(self.duration()?) } else { None };
+        let ms = |duration: Duration| duration.milliseconds().unwrap_or_default();
+        if ms(before) < 0 || ms(before).saturating_add(ms(after)) < 0 {
+            let message = "Window interval (ie, beforeMs+afterMs) must not be negative.";
+            self.refuse(|| ParseError::prepare(message))?;
+        }
+        if grace.is_some_and(|grace| grace.count < 0) {
+            self.refuse(|| ParseError::prepare(NEGATIVE_GRACE))?;
+        }
         Ok(Within { before, after, grace, asymmetric })
     }
 
     /// `10 SECONDS`.
     pub(super) fn duration(&mut self) -> Result<Duration, ParseError> {
-        let location = self.location();
-        let TokenKind::Integer(digits) = self.kind(0) else { return Err(self.unexpected()) };
-        let count = match digits.parse() {
-            Ok(count) => count,
-            Err(_) => return Err(ParseError::prepare_at(location, format!("Invalid numeric literal: {digits}"))),
+        let sign = if self.accept_symbol("-") { "-" } else { "" };
+        let count = match self.kind(0) {
+            TokenKind::Integer(digits) | TokenKind::Decimal(digits) | TokenKind::Float(digits) => {
+                let number = format!("{sign}{digits}");
+                let count = number.parse().ok();
+                if count.is_none() {
+                    self.refuse(|| ParseError::prepare(format!("For input string: \"{number}\"")))?;
+                }
+                count.unwrap_or_default()
+            }
+            _ => return Err(self.unexpected()),
         };
         self.skip();
         let unit = match self.kind(0) {
@@ -258,6 +275,23 @@ impl Cursor<'_> {
             }
             _ => Err(self.unexpected()),
         }
+    }
+
+    /// Rows are grouped or get another key, by different expressions.
+    fn check_keys(&self, query: &Query) -> Result<(), ParseError> {
+        let grouped = query.group_by.as_ref().map(|by| ("GROUP BY", &by.expressions));
+        let partitioned = query.partition_by.as_ref().map(|by| ("PARTITION BY", &by.expressions));
+        for (clause, expressions) in [&grouped, &partitioned].into_iter().flatten() {
+            if let Some((_, twice)) =
+                expressions.iter().enumerate().find(|(at, part)| expressions[..*at].contains(part))
+            {
+                self.refuse(|| ParseError::prepare(format!("Duplicate {clause} expression: {twice}")))?;
+            }
+        }
+        if grouped.is_some() && partitioned.is_some() {
+            self.refuse(|| ParseError::prepare("Queries only support one of PARTITION BY and GROUP BY"))?;
+        }
+        Ok(())
     }
 
     /// Every `a.b` and `a.*` must name a source of the query.

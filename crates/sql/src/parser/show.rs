@@ -190,12 +190,19 @@ impl Cursor<'_> {
         } else {
             None
         };
-        let id = if self.accept_word("ID") { Some(self.whole_number("ID")?) } else { None };
+        let id = if self.accept_word("ID") { Some(self.schema_id()?) } else { None };
         if subject.is_none() && id.is_none() {
             let message = "ASSERT SCHEMA statements much include a subject name or an id";
             self.refuse(|| ParseError::prepare(message))?;
         }
         Ok(Statement::AssertSchema(AssertSchema { subject, id, timeout: self.timeout()?, exists }))
+    }
+
+    fn schema_id(&mut self) -> Result<i32, ParseError> {
+        match self.literal()? {
+            Literal::Integer(id) => Ok(id),
+            _ => self.refuse(|| ParseError::prepare("ID must be an integer")).map(|()| 0),
+        }
     }
 
     fn timeout(&mut self) -> Result<Option<Duration>, ParseError> {

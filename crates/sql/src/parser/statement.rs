@@ -187,7 +187,8 @@ impl Cursor<'_> {
         Ok(list)
     }
 
-    fn literal(&mut self) -> Result<Literal, ParseError> {
+    /// A constant.
+    pub(super) fn literal(&mut self) -> Result<Literal, ParseError> {
         let start = self.position();
         if let Expression::Literal(literal) = self.value_expression()? {
             return Ok(literal);

@@ -4,7 +4,7 @@
 //! rows: first the key, then the aggregates, then the bounds of the window.
 
 use crate::ast::{Duration, Emit, Expression, FunctionCall, Name, Query, SourceKind, WindowKind};
-use crate::catalog::define::WINDOW_BOUNDS;
+use crate::catalog::define::{PSEUDO_COLUMNS, WINDOW_BOUNDS};
 use crate::catalog::{Settings, StatementError, WindowInfo, WindowShape};
 use crate::expression::Purpose;
 use crate::formats::Format;
@@ -116,12 +116,16 @@ pub fn with_calls(error: StatementError, calls: &[FunctionCall]) -> StatementErr
 
 /// An aggregate; of rows as such it is one of their times.
 pub fn shown(call: &FunctionCall, scope: &Scope) -> String {
-    let mut call = call.clone();
+    Expression::Function(of_times(call.clone(), scope)).to_string()
+}
+
+/// An aggregate of rows as such as one of their times.
+fn of_times(mut call: FunctionCall, scope: &Scope) -> FunctionCall {
     if call.arguments.is_empty() {
-        let first = scope.sources.first().map(|source| scope.flat_name(&source.alias, "ROWTIME"));
+        let first = scope.sources.first().map(|source| scope.flat_name(&source.alias, PSEUDO_COLUMNS[0]));
         call.arguments.extend(first.map(Expression::column));
     }
-    Expression::Function(call).to_string()
+    call
 }
 
 fn check_sources(scope: &Scope) -> Result<(), StatementError> {
@@ -153,9 +157,6 @@ fn groups(
     names: &mut NameGenerator,
 ) -> Result<(Vec<Group>, Vec<String>), StatementError> {
     let Some(group_by) = &query.group_by else { return Ok((Vec::new(), Vec::new())) };
-    if group_by.expressions.is_empty() {
-        return Err(StatementError::new("GROUP BY requires at least one expression"));
-    }
     let mut groups: Vec<Group> = Vec::new();
     let mut texts = Vec::new();
     for expression in &group_by.expressions {
@@ -167,13 +168,18 @@ fn groups(
             _ => None,
         });
         if groups.iter().any(|group| group.expression == qualified) {
-            return Err(StatementError(format!("Duplicate GROUP BY expression: {expression}")));
+            return Err(twice(&qualified, "GROUP BY"));
         }
         let name = selected.unwrap_or_else(|| names.expression(&qualified, scope));
         texts.push(scope.flatten(&qualified).to_string());
         groups.push(Group { expression: qualified, name });
     }
     Ok((groups, texts))
+}
+
+/// Why an expression cannot stand twice in a clause, with and without the name of its source.
+pub(super) fn twice(expression: &Expression, clause: &str) -> StatementError {
+    StatementError(format!("Failed to prepare statement: Duplicate {clause} expression: {expression}"))
 }
 
 /// Checks that an expression of a key holds no aggregates and no table functions.
@@ -307,7 +313,8 @@ impl Collector<'_> {
                 return None;
             }
             let flat = match scope.flatten(part) {
-                Expression::Function(flat) => flat,
+                Expression::Function(flat) if &*flat.name == "COUNT" => flat,
+                Expression::Function(flat) => of_times(flat, scope),
                 _ => call.clone(),
             };
             let position = calls.iter().position(|known| *known == flat).unwrap_or_else(|| {
@@ -403,7 +410,7 @@ fn aggregate_window(window: &crate::ast::Window, emit: Option<Emit>) -> Result<A
         WindowKind::Hopping { size, advance } => (WindowShape::Hopping, Some(ms(size)?), ms(advance)?),
         WindowKind::Session { gap } => (WindowShape::Session, None, ms(gap)?),
     };
-    if let Some(0) = size {
+    if size.is_some_and(|size| size <= 0) {
         return Err(StatementError::new("Window size (sizeMs) must be larger than zero."));
     }
     if let Some(size) = size.filter(|size| advance_ms <= 0 || advance_ms > *size) {
@@ -416,6 +423,7 @@ fn aggregate_window(window: &crate::ast::Window, emit: Option<Emit>) -> Result<A
         return Err(StatementError::new("Gap time (gapMs) cannot be zero or negative."));
     }
     let grace_ms = match window.grace {
+        Some(grace) if grace.count < 0 => return Err(StatementError::new("Grace period must not be negative.")),
         Some(grace) => ms(grace)?,
         None => (DAY_MS - size.unwrap_or(advance_ms)).max(0),
     };

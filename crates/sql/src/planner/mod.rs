@@ -202,9 +202,6 @@ fn check_clauses(query: &Query) -> Result<(), StatementError> {
         let place = window.location.prefix();
         return Err(StatementError(format!("{place}WINDOW clause requires a GROUP BY clause.")));
     }
-    if query.group_by.is_some() && query.partition_by.is_some() {
-        return Err(StatementError::new("Queries only support one of PARTITION BY and GROUP BY"));
-    }
     if query.emit == Some(Emit::Final) && query.window.is_none() {
         return Err(StatementError::new("EMIT FINAL is only supported for windowed aggregations."));
     }
@@ -289,12 +286,6 @@ fn partitioned(
 ) -> Result<(Step, KeyOrigin), StatementError> {
     let Some(partition_by) = &query.partition_by else { return Ok((step, KeyOrigin::Source)) };
     let expressions = &partition_by.expressions;
-    if expressions.is_empty() {
-        return Err(StatementError::new("PARTITION BY requires at least one expression"));
-    }
-    if let Some((_, twice)) = expressions.iter().enumerate().find(|(at, part)| expressions[..*at].contains(part)) {
-        return Err(StatementError(format!("Duplicate PARTITION BY expression: {twice}")));
-    }
     let to_null = matches!(expressions.as_slice(), [only] if only.is_null_literal());
     let mut names = NameGenerator::beside(step.schema.row.iter().map(|column| &column.name));
     let (mut key, mut evaluators, mut append, mut shown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -312,6 +303,9 @@ fn partitioned(
         let name = names.expression(&qualified, scope);
         if !is_column {
             row.push(StepColumn { name: name.clone(), column_type: column_type.clone() });
+        }
+        if shown.contains(&qualified.to_string()) {
+            return Err(grouping::twice(&qualified, "PARTITION BY"));
         }
         shown.push(qualified.to_string());
         append.push(!is_column);

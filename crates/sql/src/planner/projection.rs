@@ -133,10 +133,13 @@ pub fn project(
     if let Some(twice) = twice.filter(|_| is_told) {
         return Err(twice);
     }
-    if sink.is_some() && evaluators.is_empty() && key_error.is_none() {
+    let is_group = matches!(origin, KeyOrigin::Group(_));
+    // Without groups a column with the name of one of the key does not count as a value.
+    let counts = |value: &Column| is_group || !keys.iter().any(|key| key.name == value.name);
+    let is_value = |column: &&Column| column.namespace == Namespace::Value;
+    if sink.is_some() && !selected.iter().filter(is_value).any(counts) && key_error.is_none() {
         return Err(StatementError::new("The projection contains no value columns."));
     }
-    let is_value = |column: &&Column| column.namespace == Namespace::Value;
     let values: Vec<Column> = selected.iter().filter(is_value).cloned().collect();
     if sink.is_some() {
         check_clashes(&keys, &values)?;

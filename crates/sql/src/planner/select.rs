@@ -1,12 +1,13 @@
 //! The items of a projection with their names.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::ast::{Expression, Name, Query, SelectItem};
 use crate::catalog::StatementError;
 use crate::catalog::define::{PSEUDO_COLUMNS, WINDOW_BOUNDS};
 use crate::planner::scope::Scope;
-use crate::types::SqlType;
+use crate::types::{SqlType, StructType};
 
 /// One column of a projection, or a star that is not yet expanded.
 #[derive(Debug, Clone)]
@@ -122,10 +123,7 @@ pub fn items(
             }
             SelectItem::StructAll { base, .. } => {
                 let base = scope.qualify(base, "SELECT")?;
-                let Some(SqlType::Struct(structure)) = type_of(&scope.flatten(&base))? else {
-                    return Err(not_a_struct(&base));
-                };
-                for field in &structure.fields {
+                for field in &structure(&base, &|base| type_of(&scope.flatten(base)))?.fields {
                     let (base, name) = (Box::new(base.clone()), field.name.clone());
                     let expression = Expression::Dereference { base, field: name.clone() };
                     items.push(Item::Column(ItemColumn { name, expression }));
@@ -170,11 +168,23 @@ fn check_reserved(name: &Name, expression: &Expression, is_written: bool) -> Res
     }
 }
 
-/// Why `->*` cannot follow an expression.
-fn not_a_struct(base: &Expression) -> StatementError {
-    StatementError(match base {
-        Expression::Column(column) => format!("Column `{}` is not a STRUCT type.", column.name),
-        Expression::Dereference { field, .. } => format!("Field {field} is not a STRUCT type."),
-        _ => format!("Unsupported struct column expression: {base}"),
-    })
+/// The struct that a column or a field is.
+fn structure(
+    base: &Expression,
+    type_of: &dyn Fn(&Expression) -> Result<Option<SqlType>, StatementError>,
+) -> Result<Arc<StructType>, StatementError> {
+    let (found, missing) = match base {
+        Expression::Column(column) => (type_of(base)?, format!("Column `{}` is not a STRUCT type.", column.name)),
+        Expression::Dereference { base, field } => {
+            let parent = structure(base, type_of)?;
+            let found = parent.fields.iter().find(|known| known.name == *field);
+            let found = found.ok_or_else(|| StatementError(format!("Field {field} was not found on STRUCT.")))?;
+            (Some(found.field_type.clone()), format!("Field {field} is not a STRUCT type."))
+        }
+        _ => return Err(StatementError(format!("Unsupported struct column expression: {base}"))),
+    };
+    match found {
+        Some(SqlType::Struct(structure)) => Ok(structure),
+        _ => Err(StatementError(missing)),
+    }
 }
