@@ -87,6 +87,7 @@ pub fn define(
             catalog.drop_source(drop).map(|source| Defined::Dropped { source: source.map(Box::new) })
         }
         Statement::AlterSource(alter) => alter::altered(catalog.source(&alter.name), alter).map(|altered| {
+            let altered = Source { statement: text.to_owned(), ..altered };
             catalog.put_source(altered.clone());
             Defined::Altered(Box::new(altered))
         }),

@@ -1,6 +1,6 @@
 //! Statements about connectors, done by the Connect workers of `ksql.connect.url`.
 
-use milena_sql::ast::{ConnectorDirection, CreateConnector, Literal, quote_identifier};
+use milena_sql::ast::{ConnectorDirection, CreateConnector, Literal};
 use serde_json::{Map, Value, json};
 
 use super::Call;
@@ -41,22 +41,6 @@ async fn mistakes(call: &Call<'_>, config: &Map<String, Value>) -> Result<Vec<St
     }
     let found = call.server.connect.mistakes(class, config).await;
     found.map_err(|failure| if failure.status() < 500 { Failure::request(failure.message) } else { failure })
-}
-
-/// The statement without the values of its configuration, which may be secrets.
-pub fn masked(create: &CreateConnector) -> String {
-    let direction = match create.direction {
-        ConnectorDirection::Source => "SOURCE",
-        ConnectorDirection::Sink => "SINK",
-    };
-    let if_not_exists = if create.if_not_exists { "IF NOT EXISTS " } else { "" };
-    let shown = |(name, value): (&String, &Literal)| match name.eq_ignore_ascii_case("connector.class") {
-        true => format!("'{name}'={value}"),
-        false => format!("'{name}'='[string]'"),
-    };
-    let config: Vec<String> = create.config.iter().map(shown).collect();
-    let name = quote_identifier(&create.name);
-    format!("CREATE {direction} CONNECTOR {if_not_exists}{name} WITH ({});", config.join(", "))
 }
 
 /// `DROP CONNECTOR`.

@@ -112,7 +112,7 @@ async fn one(server: &Arc<Server>, parsed: &ParsedStatement, session: &mut Sessi
     let catalog = server.catalog();
     let statement = prepare(parsed, &catalog)?;
     // What others may see of it.
-    let text = masked(&statement).unwrap_or_else(|| parsed.text.clone());
+    let text = parsed.masked(&statement);
     let settings = session.settings(&server.config.settings);
     let registry = server.registry.clone();
     let call = Call { server, text: &text, settings, catalog, registry, session: session.clone() };
@@ -201,20 +201,6 @@ fn undefine(session: &mut Session, name: &str, text: &str) -> Option<Value> {
     }
     let message = format!("Cannot undefine variable '{name}' which was never defined");
     Some(entity("warning_entity", text, json!({ "message": message })))
-}
-
-/// The text of a statement that holds what is not for everybody, without that.
-fn masked(statement: &Statement) -> Option<String> {
-    match statement {
-        Statement::InsertValues(insert) => {
-            let columns: Vec<_> = insert.columns.iter().map(|name| format!("`{name}`")).collect();
-            let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
-            let values = vec!["'[value]'"; insert.values.len()].join(", ");
-            Some(format!("INSERT INTO `{}`{columns} VALUES ({values});", insert.target))
-        }
-        Statement::CreateConnector(create) => Some(connectors::masked(create)),
-        _ => None,
-    }
 }
 
 /// A command that could not be issued.

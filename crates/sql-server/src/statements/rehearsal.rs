@@ -12,7 +12,7 @@ use milena_sql::formats::registry::{MemoryRegistry, RegisteredSchema, SchemaRegi
 use milena_sql::parser::ParsedStatement;
 use parking_lot::Mutex;
 
-use super::{Call, describe, insert, issue, masked, prepare, unsupported};
+use super::{Call, describe, insert, issue, prepare, unsupported};
 use crate::command::CommandId;
 use crate::error::Result;
 use crate::session::Session;
@@ -33,7 +33,7 @@ pub async fn rehearse(server: &Arc<Server>, statements: &[ParsedStatement], sess
     let mut deleted = HashSet::new();
     for parsed in statements {
         let statement = prepare(parsed, &catalog)?;
-        let text = masked(&statement).unwrap_or_else(|| parsed.text.clone());
+        let text = parsed.masked(&statement);
         let settings = session.settings(&server.config.settings);
         let call = Call {
             server,

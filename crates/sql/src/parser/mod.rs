@@ -7,6 +7,7 @@
 mod cursor;
 mod error;
 mod expression;
+mod mask;
 mod nearest;
 mod query;
 mod show;
