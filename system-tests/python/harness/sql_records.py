@@ -66,10 +66,11 @@ class Side:
         return self.registry.get(f"/schemas/ids/{struct.unpack('>i', data[1:5])[0]}").ok()["schema"]
 
     def _write_json_sr(self, value):
-        return struct.pack(">bi", 0, self._latest()["id"]) + json.dumps(value).encode()
+        latest = self._latest()
+        return struct.pack(">bi", 0, latest["id"]) + json.dumps(_json_sr(value, json.loads(latest["schema"]))).encode()
 
     def _read_json_sr(self, data):
-        return json.loads(data[5:])
+        return _plain_json(json.loads(data[5:]), json.loads(self._by_id(data)))
 
     def _write_avro(self, value):
         latest = self._latest()
@@ -96,6 +97,41 @@ class Side:
 
     def _write_protobuf_nosr(self, value):
         raise NotImplementedError("PROTOBUF_NOSR")
+
+
+def _not_null(schema):
+    """What a JSON Schema says of a value that is not null."""
+    others = [node for node in schema.get("oneOf", schema.get("anyOf", [])) if node.get("type") != "null"]
+    return _not_null(others[0]) if len(others) == 1 else schema
+
+
+def _json_sr(value, schema):
+    """The value as a JSON Schema wants it: names as it spells them, maps as entries, scalars as text where it has text."""
+    schema = _not_null(schema)
+    kind, properties = schema.get("type"), schema.get("properties", {})
+    if isinstance(value, dict) and kind == "array" and schema.get("connect.type") == "map":
+        entry = schema["items"]["properties"]["value"]
+        return [{"key": name, "value": _json_sr(member, entry)} for name, member in value.items()]
+    if isinstance(value, dict) and properties:
+        names = {name.upper(): name for name in properties} | {name: name for name in properties}
+        known = {name: names.get(name, names.get(name.upper(), name)) for name in value}
+        return {known[name]: _json_sr(member, properties.get(known[name], {})) for name, member in value.items()}
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        return [_json_sr(element, schema["items"]) for element in value]
+    return json.dumps(value) if kind == "string" and isinstance(value, (bool, int, float)) else value
+
+
+def _plain_json(value, schema):
+    """The same the other way round: entries are the map again."""
+    schema = _not_null(schema)
+    if isinstance(value, list) and schema.get("connect.type") == "map":
+        entry = schema["items"]["properties"]["value"]
+        return {member["key"]: _plain_json(member["value"], entry) for member in value}
+    if isinstance(value, dict):
+        return {name: _plain_json(member, schema.get("properties", {}).get(name, {})) for name, member in value.items()}
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        return [_plain_json(element, schema["items"]) for element in value]
+    return value
 
 
 def _avro(value, schema, named):
