@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         match (text.as_str(), characters.next(), characters.next()) {
             ("TAB", _, _) => Ok(Some('\t')),
             ("SPACE", _, _) => Ok(Some(' ')),
-            (_, None, _) => refuse(
+            (blank, _, _) if blank.trim().is_empty() => refuse(
                 "Delimiter cannot be empty, if you meant to have a tab or space for delimiter, please use the special \
                  values 'TAB' or 'SPACE'"
                     .to_owned(),

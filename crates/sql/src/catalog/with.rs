@@ -314,8 +314,8 @@ fn check_stated(format: Format, stated: &[(&str, bool)]) -> Result<(), Statement
 /// Checks that a name that is stated is one.
 fn check_name(format: Format, full_name: Option<&str>) -> Result<(), StatementError> {
     match full_name {
-        Some("") => Err(StatementError(format!(
-            "fullSchemaName cannot be empty. Format configuration: {{fullSchemaName={}}}",
+        Some(blank) if blank.trim().is_empty() => Err(StatementError(format!(
+            "fullSchemaName cannot be empty. Format configuration: {{fullSchemaName={blank}{}}}",
             if format == Format::Protobuf { ", unwrapPrimitives=true" } else { "" }
         ))),
         _ => Ok(()),

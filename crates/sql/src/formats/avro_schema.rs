@@ -208,16 +208,18 @@ pub fn sql_type(schema: &AvroSchema, avro: &Type, depth: usize) -> Result<SqlTyp
     if depth > 64 {
         return Err(FormatError::new("the schema is nested too deeply, or contains itself"));
     }
-    let logical = avro.properties.get("logicalType").and_then(Node::as_str);
+    let stated = |name| avro.properties.get(name).and_then(Node::as_str);
+    // Older connectors tell of their own name for it alone.
+    let logical = stated("logicalType").or_else(|| stated("connect.name"));
     let number = |name| avro.properties.get(name).and_then(Node::as_i64).and_then(|n| u32::try_from(n).ok());
     Ok(match (&avro.kind, logical) {
         (Kind::Bytes | Kind::Fixed(_), Some("decimal")) => {
             SqlType::decimal(number("precision").unwrap_or(64), number("scale").unwrap_or(0))
                 .map_err(FormatError::new)?
         }
-        (Kind::Int, Some("date")) => SqlType::Date,
-        (Kind::Int, Some("time-millis")) => SqlType::Time,
-        (Kind::Long, Some("timestamp-millis")) => SqlType::Timestamp,
+        (Kind::Int, Some("date" | "org.apache.kafka.connect.data.Date")) => SqlType::Date,
+        (Kind::Int, Some("time-millis" | "org.apache.kafka.connect.data.Time")) => SqlType::Time,
+        (Kind::Long, Some("timestamp-millis" | "org.apache.kafka.connect.data.Timestamp")) => SqlType::Timestamp,
         (Kind::Boolean, _) => SqlType::Boolean,
         (Kind::Int, _) => SqlType::Integer,
         (Kind::Long, _) => SqlType::Bigint,

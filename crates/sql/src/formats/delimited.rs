@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bigdecimal::BigDecimal;
 
 use super::{Field, FormatError, RowCodec};
+use crate::functions::bytes::JAVA;
 use crate::types::SqlType;
 use crate::value::{Value, decimal_text, parse_double};
 
@@ -144,14 +144,11 @@ fn parse(text: &str, field_type: &SqlType) -> Result<Value, FormatError> {
         SqlType::Integer => Value::Int(number(text)?),
         SqlType::Bigint => Value::Bigint(number(text)?),
         SqlType::Double => Value::Double(parse_double(text).ok_or_else(|| no_number(text))?),
-        SqlType::Decimal(decimal) => {
-            let parsed = BigDecimal::from_str(text).map_err(|_| no_number(text))?;
-            super::json::exact_decimal(&parsed, *decimal)?
-        }
+        SqlType::Decimal(decimal) => super::json::exact_decimal(&super::json::parsed_decimal(text)?, *decimal)?,
         SqlType::String => Value::string(text),
         SqlType::Bytes => {
             let invalid = |_| FormatError(format!("Value is not a valid Base64 encoded string: {text}"));
-            Value::bytes(STANDARD.decode(text).map_err(invalid)?)
+            Value::bytes(JAVA.decode(text).map_err(invalid)?)
         }
         SqlType::Date => Value::Date(number(text)?),
         SqlType::Time => super::json::time_of_day(number(text)?)?,

@@ -87,7 +87,7 @@ fn to_text(bytes: &[u8], encoding: &str) -> Result<String, EvalError> {
 }
 
 /// Base64 that may lack its padding.
-const JAVA: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const JAVA: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)

@@ -106,15 +106,16 @@ fn mask_of(c: char, masks: &Masks) -> char {
 fn kind(c: char) -> usize {
     static CATEGORIES: LazyLock<[Option<Regex>; 3]> =
         LazyLock::new(|| ["^\\p{Lu}", "^\\p{Ll}", "^\\p{Nd}"].map(|category| Regex::new(category).ok()));
-    let ascii = [c.is_ascii_uppercase(), c.is_ascii_lowercase(), c.is_ascii_digit()];
-    let found = if c.is_ascii() {
-        ascii.into_iter().position(|is| is)
-    } else {
-        let text = c.encode_utf8(&mut [0; 4]).to_owned();
-        let is = |category: &Option<Regex>| {
-            category.as_ref().is_some_and(|category| category.is_match(&text).unwrap_or(false))
-        };
-        CATEGORIES.iter().position(is)
+    // Each category is part of what these say; the tables are asked only where that can matter.
+    let (ascii, wider) = (
+        [c.is_ascii_uppercase(), c.is_ascii_lowercase(), c.is_ascii_digit()],
+        [c.is_uppercase(), c.is_lowercase(), c.is_numeric()],
+    );
+    let found = if c.is_ascii() { ascii } else { wider }.into_iter().position(|is| is);
+    let is_of = |kind: &usize| {
+        let mut buffer = [0; 4];
+        let text = c.encode_utf8(&mut buffer);
+        CATEGORIES[*kind].as_ref().is_some_and(|category| category.is_match(text).unwrap_or(false))
     };
-    found.unwrap_or(3)
+    found.filter(|kind| c.is_ascii() || is_of(kind)).unwrap_or(3)
 }

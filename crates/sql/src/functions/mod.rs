@@ -6,7 +6,7 @@
 
 pub mod aggregate;
 mod array;
-mod bytes;
+pub(crate) mod bytes;
 mod conditional;
 pub mod date_format;
 mod date_time;

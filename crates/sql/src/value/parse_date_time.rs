@@ -1,8 +1,11 @@
 //! Dates, times and timestamps of text, as casts, typed literals and comparisons read them.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::days_of_civil;
+
+const MIDNIGHT: &str = "00:00:00.000";
 
 const TIMESTAMP_HELP: &str = "Required format is: \"yyyy-MM-dd'T'HH:mm:ss.SSS\", with an optional numeric 4-digit \
     timezone, for example: '2020-05-26T23:59:58.000' or with tz: '2020-05-26T23:59:58.000+0200'. A trailing 'Z' instead of \
@@ -37,15 +40,15 @@ pub fn timestamp(text: &str) -> Result<i64, String> {
 }
 
 fn read_timestamp(text: &str) -> Result<i64, String> {
-    let (date, time, zone) = match text.split_once('T') {
+    let (whole, zone) = match text.split_once('T') {
         Some((date, rest)) => {
             let (time, zone) = rest.split_at(rest.find('+').or_else(|| rest.find('-')).unwrap_or(rest.len()));
-            (date.to_owned(), completed_time(time.strip_suffix('Z').unwrap_or(time)), zone)
+            let time = time.strip_suffix('Z').unwrap_or(time);
+            (completed_time(&text[..date.len() + 1 + time.len()], time.len()), zone)
         }
-        None => (completed_date(text), completed_time(""), ""),
+        None => (format!("{}T{MIDNIGHT}", completed_date(text)).into(), ""),
     };
     let offset = read_zone(zone).ok_or_else(|| format!("Failed to parse timezone '{zone}'"))?;
-    let whole = format!("{date}T{time}");
     let ms = Fields { text: whole.as_bytes(), at: 0 }.read().map_err(|fault| match fault {
         Fault::At(place) => format!("Text '{whole}' could not be parsed at index {place}"),
         Fault::Rest(place) => format!("Text '{whole}' could not be parsed, unparsed text found at index {place}"),
@@ -68,9 +71,12 @@ fn completed_date(date: &str) -> String {
     }
 }
 
-/// A time of day whose end is missing.
-fn completed_time(time: &str) -> String {
-    format!("{time}{}", "00:00:00.000".get(time.len()..).unwrap_or_default())
+/// A timestamp, the time of which has so many characters, with what is missing at its end.
+fn completed_time(timestamp: &str, length: usize) -> Cow<'_, str> {
+    match MIDNIGHT.get(length..) {
+        Some("") | None => timestamp.into(),
+        Some(missing) => format!("{timestamp}{missing}").into(),
+    }
 }
 
 /// What is wrong with a text of `yyyy-MM-dd'T'HH:mm:ss.SSS`.
