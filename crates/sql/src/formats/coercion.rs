@@ -72,5 +72,23 @@ pub(super) fn check(written: Written, wanted: &SqlType) -> Result<(), FormatErro
 
 /// What is said of a value that is written as what no column takes.
 pub(super) fn refused(written: Written, own: Written) -> FormatError {
-    FormatError(format!("Cannot deserialize type {} as type {}", written.name(), own.name()))
+    FormatError(format!("Cannot deserialize type {} as type {}{PATH}", written.name(), own.name()))
 }
+
+/// What the place of a value stands behind that no column takes.
+const PATH: &str = " for path: ";
+
+/// The error of a part as one of the whole: with the name of the part in front of the place, if it tells one.
+pub(super) fn within(FormatError(message): FormatError, part: &str) -> FormatError {
+    match message.split_once(PATH) {
+        Some((reason, path)) => FormatError(format!("{reason}{PATH}->{part}{path}")),
+        None => FormatError(message),
+    }
+}
+
+/// What elements of lists are called in places.
+pub(super) const ELEMENT: &str = "ARRAY";
+/// What keys of maps are called in places.
+pub(super) const MAP_KEY: &str = "MAP_KEY";
+/// What values of maps are called in places.
+pub(super) const MAP_VALUE: &str = "MAP_VAL";

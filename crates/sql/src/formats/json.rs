@@ -81,7 +81,7 @@ impl RowCodec for JsonCodec {
         {
             return Ok(Some(row));
         }
-        match (Json::read_first(text).map_err(FormatError::new)?, self.fields.as_slice()) {
+        match (Json::read_first(text).map_err(|error| FormatError(error.message))?, self.fields.as_slice()) {
             (Some(json), fields) => read_row(&json, fields, self.unwrapped),
             // Nothing at all is the empty text, and nothing else.
             (None, [field]) if self.unwrapped => match &field.field_type {

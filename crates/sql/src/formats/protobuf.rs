@@ -280,7 +280,8 @@ fn read_message(message: &DynamicMessage, fields: &[Field]) -> Result<Vec<Value>
         match declared {
             Declared::Field(field) => {
                 let Some(position) = position_of(names.clone(), field.name()) else { continue };
-                row[position] = present(message, &field, &fields[position].field_type)?;
+                let value = present(message, &field, &fields[position].field_type);
+                row[position] = value.map_err(|error| coercion::within(error, &fields[position].name))?;
             }
             Declared::OneOf(ref oneof, _) => {
                 let Some(position) = position_of(names.clone(), &declared.name()) else { continue };

@@ -40,12 +40,15 @@ impl<'b> Reader<'_, 'b> {
         column: Option<usize>,
         row: &mut [Value],
     ) -> Result<(), FormatError> {
-        let column = column.and_then(|column| Some((row.get_mut(column)?, fields.get(column)?.field_type())));
-        let value = self
-            .value(self.schema.type_of(written.type_id), column.as_ref().map(|(_, wanted)| *wanted))
-            .map_err(|error| FormatError(format!("{}: {error}", written.name)))?;
-        if let Some((place, _)) = column {
-            *place = value;
+        let avro = self.schema.type_of(written.type_id);
+        match column.and_then(|column| Some((row.get_mut(column)?, fields.get(column)?))) {
+            Some((place, field)) => {
+                let value = self.value(avro, Some(field.field_type()));
+                *place = value.map_err(|error| coercion::within(error, field.name()))?;
+            }
+            None => {
+                self.value(avro, None)?;
+            }
         }
         Ok(())
     }
@@ -157,10 +160,15 @@ impl<'b> Reader<'_, 'b> {
             for _ in 0..count {
                 match (wanted, entry) {
                     (Some(SqlType::Map(key_type, value_type)), Some((key, value))) => {
-                        let key = self.value(self.schema.type_of(key), Some(key_type))?;
-                        entries.insert(key, self.value(self.schema.type_of(value), Some(value_type))?);
+                        let key = self.value(self.schema.type_of(key), Some(key_type));
+                        let key = key.map_err(|error| coercion::within(error, coercion::MAP_KEY))?;
+                        let value = self.value(self.schema.type_of(value), Some(value_type));
+                        entries.insert(key, value.map_err(|error| coercion::within(error, coercion::MAP_VALUE))?);
                     }
-                    (Some(SqlType::Array(element_type)), _) => elements.push(self.value(items, Some(element_type))?),
+                    (Some(SqlType::Array(element_type)), _) => {
+                        let element = self.value(items, Some(element_type));
+                        elements.push(element.map_err(|error| coercion::within(error, coercion::ELEMENT))?);
+                    }
                     (Some(other), _) => return Err(FormatError(format!("expected {other}, got an array"))),
                     (None, _) => {
                         self.value(items, None)?;
@@ -184,7 +192,8 @@ impl<'b> Reader<'_, 'b> {
                 match wanted {
                     Some(SqlType::Map(key_type, value_type)) => {
                         let key = scalar(Value::string(key), key_type)?;
-                        entries.insert(key, self.value(values, Some(value_type))?);
+                        let value = self.value(values, Some(value_type));
+                        entries.insert(key, value.map_err(|error| coercion::within(error, coercion::MAP_VALUE))?);
                     }
                     Some(other) => return Err(FormatError(format!("expected {other}, got a map"))),
                     None => {

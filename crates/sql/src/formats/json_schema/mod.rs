@@ -183,7 +183,7 @@ impl RowCodec for JsonSchemaCodec {
         let wire::SchemaId::Id(id) = framed.schema_id else { return self.json.decode(framed.rest) };
         let of = self.reader(id)?;
         let text = std::str::from_utf8(framed.rest).map_err(FormatError::new)?;
-        let json = Json::read_first(text).map_err(FormatError::new)?.unwrap_or(Json::Null);
+        let json = Json::read_first(text).map_err(|error| FormatError(error.message))?.unwrap_or(Json::Null);
         read::row(&of, &json, &self.fields, self.unwrapped).map(Some)
     }
 }

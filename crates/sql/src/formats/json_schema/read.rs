@@ -129,7 +129,8 @@ fn array(element: &Type, json: &Json<'_>, wanted: Option<&SqlType>) -> Result<Va
         Some(SqlType::Array(element_type)) => Some(&**element_type),
         _ => None,
     };
-    let one = |json| value(element, Some(json), element_type);
+    let one =
+        |json| value(element, Some(json), element_type).map_err(|error| coercion::within(error, coercion::ELEMENT));
     let elements = match json {
         Json::Array(elements) => elements.iter().map(one).collect::<Result<Vec<_>, _>>()?,
         other => other.members().iter().map(|(_, json)| one(json)).collect::<Result<Vec<_>, _>>()?,
@@ -143,17 +144,22 @@ fn map(entries: bool, key: &Type, of: &Type, json: &Json<'_>, wanted: Option<&Sq
         _ => (None, None),
     };
     let mut found = MapValue::new();
+    let key_of = |json: Option<&Json<'_>>| {
+        value(key, json, key_type).map_err(|error| coercion::within(error, coercion::MAP_KEY))
+    };
+    let value_of = |json: Option<&Json<'_>>| {
+        value(of, json, value_type).map_err(|error| coercion::within(error, coercion::MAP_VALUE))
+    };
     match json {
         Json::Object(members) if !entries => {
             for (name, json) in members {
-                let key = value(key, Some(&Json::String(Cow::Borrowed(name))), key_type)?;
-                found.insert(key, value(of, Some(json), value_type)?);
+                found.insert(key_of(Some(&Json::String(Cow::Borrowed(name))))?, value_of(Some(json))?);
             }
         }
         Json::Array(elements) if entries => {
             for entry in elements {
                 let (name, json) = entry_of(entry)?;
-                found.insert(value(key, name, key_type)?, value(of, json, value_type)?);
+                found.insert(key_of(name)?, value_of(json)?);
             }
         }
         other => {
@@ -193,9 +199,14 @@ fn object(properties: &[Property], json: &Json<'_>, fields: &[impl Named]) -> Re
         let next = members.get(index).filter(|member| is_it(member) && members.len() <= properties.len());
         let member = next.or_else(|| members.iter().rfind(is_it)).map(|(_, json)| json);
         let column = position(fields, &property.name, index);
-        let value = value(&property.of, member, column.map(|column| fields[column].field_type()))?;
-        if let Some(column) = column {
-            row[column] = value;
+        match column.map(|column| (&fields[column], &mut row[column])) {
+            Some((field, place)) => {
+                let value = value(&property.of, member, Some(field.field_type()));
+                *place = value.map_err(|error| coercion::within(error, field.name()))?;
+            }
+            None => {
+                value(&property.of, member, None)?;
+            }
         }
     }
     Ok(row)

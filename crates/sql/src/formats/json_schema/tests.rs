@@ -97,7 +97,7 @@ fn the_schema_decides_what_a_value_is() {
     assert_eq!(row(r#"{"a": "5", "b": "x"}"#), Ok(vec![Value::Bigint(0), Value::from("x"), Value::Null]));
     assert_eq!(row("[]"), Err("Structs should be encoded as JSON objects, but found ARRAY".to_owned()));
     let narrow = decoded(schema, r#"{"a": 5, "b": "x"}"#, &[("A", SqlType::Integer)]);
-    assert_eq!(narrow, Err("Cannot deserialize type int64 as type int32".to_owned()));
+    assert_eq!(narrow, Err("Cannot deserialize type int64 as type int32 for path: ->A".to_owned()));
     assert_eq!(decoded(schema, r#"{"a": 5, "b": "x"}"#, &[("A", SqlType::String)]), Ok(vec![Value::from("5")]));
 }
 
