@@ -38,7 +38,7 @@ const RECORDS_TOGETHER: usize = 5_000;
 /// See the module's words.
 pub struct Task {
     operators: Operators,
-    readers: BTreeMap<String, Vec<Input>>,
+    inputs: Vec<Input>,
     writer: Writer,
     /// Where it keeps its state; a task without state opens no tree.
     stores: Option<DiskStateStores>,
@@ -46,35 +46,32 @@ pub struct Task {
     view: Option<Arc<View>>,
     /// The result, as long as readers may see it.
     readable: Option<Readable>,
-    /// Records by their topic.
-    waiting: BTreeMap<String, Queue>,
     /// The latest time of a record.
     stream_time: i64,
     /// Since when records wait for a topic of which Kafka has no more.
     idle_since: Option<Instant>,
+    /// What follows from one record, emptied before the next; its memory is used again.
+    changes: Vec<Change>,
 }
 
-/// What a topic is read as. A self-join reads one topic twice.
-enum Input {
-    Source(Box<SourceReader>, Option<Edge>),
-    Channel(Option<Edge>),
-}
-
-/// Records of a topic that wait for their turn.
-#[derive(Default)]
-struct Queue {
-    records: VecDeque<RawRecord>,
-    /// The time of the first, once it was asked for.
+/// A topic that is read.
+struct Input {
+    topic: String,
+    /// What it is read as. A self-join reads one topic twice.
+    readers: Vec<Reader>,
+    /// Its records that wait for their turn.
+    waiting: VecDeque<RawRecord>,
+    /// The time of the first of them, once it was asked for.
     head: Option<i64>,
 }
 
-impl Queue {
+impl Input {
     /// The time of the first record: that of its row, where a column tells it.
-    fn head(&mut self, inputs: &[Input]) -> Option<i64> {
-        let record = self.records.front()?;
+    fn head(&mut self) -> Option<i64> {
+        let record = self.waiting.front()?;
         Some(*self.head.get_or_insert_with(|| {
-            let timed = inputs.iter().find_map(|input| match input {
-                Input::Source(reader, _) if reader.tells_time() => Some(reader),
+            let timed = self.readers.iter().find_map(|reader| match reader {
+                Reader::Source(reader, _) if reader.tells_time() => Some(reader),
                 _ => None,
             });
             let change = timed.and_then(|reader| reader.read(record, &NoLog).ok().flatten());
@@ -84,8 +81,13 @@ impl Queue {
 
     fn pop(&mut self) -> Option<RawRecord> {
         self.head = None;
-        self.records.pop_front()
+        self.waiting.pop_front()
     }
+}
+
+enum Reader {
+    Source(Box<SourceReader>, Option<Edge>),
+    Channel(Option<Edge>),
 }
 
 enum Writer {
@@ -123,34 +125,34 @@ impl Task {
             true => Some(Arc::new(View::new(step, sink)?.with_horizon(operators.horizon.clone()))),
             false => None,
         };
-        let mut readers: BTreeMap<String, Vec<Input>> = BTreeMap::new();
+        let mut readers: BTreeMap<String, Vec<Reader>> = BTreeMap::new();
         for entry in &operators.entries {
             let reader = entry.reader(settings, registry)?;
-            let input = Input::Source(Box::new(reader), entry.edge);
-            readers.entry(entry.source.topic.clone()).or_default().push(input);
+            let reader = Reader::Source(Box::new(reader), entry.edge);
+            readers.entry(entry.source.topic.clone()).or_default().push(reader);
         }
         for (name, edge) in &operators.channels {
             let topic = laid.inputs.iter().find(|topic| topic.ends_with(&format!("-{name}")));
             let topic =
                 topic.ok_or_else(|| QueryFailure::new(Cause::System, format!("the query has no topic {name}")))?;
-            readers.entry(topic.clone()).or_default().push(Input::Channel(*edge));
+            readers.entry(topic.clone()).or_default().push(Reader::Channel(*edge));
         }
         let writer = match (&laid.part.output, &laid.channel) {
             (Output::Channel(channel), Some(topic)) => Writer::Channel(ChannelWriter::new(channel, topic, registry)?),
             (Output::Nowhere, _) => Writer::Nowhere,
             _ => Writer::Sink(Box::new(SinkWriter::new(sink, registry)?)),
         };
-        let waiting = readers.keys().map(|topic| (topic.clone(), Queue::default())).collect();
+        let input = |(topic, readers)| Input { topic, readers, waiting: VecDeque::new(), head: None };
         Ok(Task {
             operators,
-            readers,
+            inputs: readers.into_iter().map(input).collect(),
             writer,
             stores,
             view,
             readable: None,
-            waiting,
             stream_time: i64::MIN,
             idle_since: None,
+            changes: Vec::new(),
         })
     }
 
@@ -212,19 +214,19 @@ impl Task {
 
     /// Takes records of a topic; they wait for their turn.
     pub fn take(&mut self, topic: &str, records: impl Iterator<Item = RawRecord>) {
-        if let Some(queue) = self.waiting.get_mut(topic) {
-            queue.records.extend(records);
+        if let Some(input) = self.inputs.iter_mut().find(|input| input.topic == topic) {
+            input.waiting.extend(records);
         }
     }
 
     /// The offset of the first record of a topic that waits.
     pub fn waits_from(&self, topic: &str) -> Option<i64> {
-        Some(self.waiting.get(topic)?.records.front()?.offset)
+        Some(self.inputs.iter().find(|input| input.topic == topic)?.waiting.front()?.offset)
     }
 
     /// The topics that it reads.
     pub fn topics(&self) -> impl Iterator<Item = &String> {
-        self.waiting.keys()
+        self.inputs.iter().map(|input| &input.topic)
     }
 
     /// Works off what waits as far as its turn has come, at most [`RECORDS_TOGETHER`] records, and gives what follows from
@@ -241,33 +243,31 @@ impl Task {
     ) -> Result<Vec<RawRecord>> {
         let mut written = Vec::new();
         for _ in 0..RECORDS_TOGETHER {
-            let Some(topic) = self.next(caught_up, idle) else { break };
-            let Some(record) = self.waiting.get_mut(&topic).and_then(Queue::pop) else { break };
-            self.record(&topic, &record, log, now, &mut written)?;
+            let Some(input) = self.next(caught_up, idle) else { break };
+            let Some(record) = self.inputs[input].pop() else { break };
+            self.record(input, &record, log, now, &mut written)?;
         }
         Ok(written)
     }
 
-    /// The topic whose first record has the lowest time, once no other topic can bring an earlier one. Without `idle`
-    /// nothing is waited for.
-    fn next(&mut self, caught_up: &BTreeSet<String>, idle: Option<Duration>) -> Option<String> {
-        if self.waiting.len() == 1 {
-            return self.waiting.iter().find(|(_, queue)| !queue.records.is_empty()).map(|(topic, _)| topic.clone());
+    /// The input whose first record has the lowest time, once no other can bring an earlier one. Without `idle` nothing is
+    /// waited for.
+    fn next(&mut self, caught_up: &BTreeSet<String>, idle: Option<Duration>) -> Option<usize> {
+        if self.inputs.len() == 1 {
+            return self.is_waiting().then_some(0);
         }
-        let inputs = |topic: &String| self.readers.get(topic).map(Vec::as_slice).unwrap_or_default();
-        let heads = self.waiting.iter_mut().filter_map(|(topic, queue)| Some((queue.head(inputs(topic))?, topic)));
-        let Some(first) = heads.min_by_key(|(timestamp, _)| *timestamp).map(|(_, topic)| topic.clone()) else {
+        let heads = self.inputs.iter_mut().enumerate().filter_map(|(at, input)| Some((input.head()?, at)));
+        let Some((_, first)) = heads.min() else {
             self.idle_since = None;
             return None;
         };
         let Some(idle) = idle else { return Some(first) };
-        let mut empty =
-            self.waiting.iter().filter(|(_, queue)| queue.records.is_empty()).map(|(topic, _)| topic).peekable();
+        let mut empty = self.inputs.iter().filter(|input| input.waiting.is_empty()).peekable();
         if empty.peek().is_none() {
             self.idle_since = None;
             return Some(first);
         }
-        if !empty.all(|topic| caught_up.contains(topic)) {
+        if !empty.all(|input| caught_up.contains(&input.topic)) {
             return None;
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);
@@ -276,34 +276,33 @@ impl Task {
 
     /// Whether records wait.
     pub fn is_waiting(&self) -> bool {
-        self.waiting.values().any(|queue| !queue.records.is_empty())
+        self.inputs.iter().any(|input| !input.waiting.is_empty())
     }
 
     /// How many records wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.values().map(|queue| queue.records.len()).sum()
+        self.inputs.iter().map(|input| input.waiting.len()).sum()
     }
 
     fn record(
         &mut self,
-        topic: &str,
+        input: usize,
         record: &RawRecord,
         log: &dyn ProcessingLog,
         now: i64,
         written: &mut Vec<RawRecord>,
     ) -> Result<()> {
         let mut context = Context { log, wall_clock_ms: now };
-        for input in self.readers.get(topic).into_iter().flatten() {
-            let (change, edge) = match input {
-                Input::Source(reader, edge) => (reader.read(record, log)?, *edge),
-                Input::Channel(edge) => (Some(channel::read(record)?), *edge),
+        for reader in &self.inputs[input].readers {
+            let (change, edge) = match reader {
+                Reader::Source(reader, edge) => (reader.read(record, log)?, *edge),
+                Reader::Channel(edge) => (Some(channel::read(record)?), *edge),
             };
             let Some(change) = change else { continue };
             self.stream_time = self.stream_time.max(change.timestamp);
-            let mut changes = Vec::new();
-            self.operators.graph.process(edge, change, &mut context, &mut changes)?;
-            for change in &changes {
-                written.extend(self.writer.write(change, self.stream_time, log)?);
+            self.operators.graph.process(edge, change, &mut context, &mut self.changes)?;
+            for change in self.changes.drain(..) {
+                self.writer.write(&change, self.stream_time, log, written)?;
             }
         }
         Ok(())
@@ -332,12 +331,20 @@ impl Task {
 }
 
 impl Writer {
-    fn write(&self, change: &Change, stream_time: i64, log: &dyn ProcessingLog) -> Result<Vec<RawRecord>> {
-        Ok(match self {
-            Writer::Sink(writer) => writer.write_at(change, stream_time, log)?.into_iter().collect(),
-            Writer::Channel(writer) => writer.write(change, log)?,
-            Writer::Nowhere => Vec::new(),
-        })
+    /// Appends the records of a change to `written`.
+    fn write(
+        &self,
+        change: &Change,
+        stream_time: i64,
+        log: &dyn ProcessingLog,
+        written: &mut Vec<RawRecord>,
+    ) -> Result<()> {
+        match self {
+            Writer::Sink(writer) => written.extend(writer.write_at(change, stream_time, log)?),
+            Writer::Channel(writer) => written.extend(writer.write(change, log)?),
+            Writer::Nowhere => {}
+        }
+        Ok(())
     }
 }
 

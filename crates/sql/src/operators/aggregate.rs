@@ -172,6 +172,8 @@ pub struct StreamAggregate {
     pub aggregates: Aggregates,
     /// The groups.
     pub store: Box<dyn StateStore>,
+    /// Whether somebody looks at what the rows were before.
+    pub old: bool,
 }
 
 impl Operator for StreamAggregate {
@@ -187,10 +189,10 @@ impl Operator for StreamAggregate {
         let key = Key::of(group);
         let bytes = key.bytes(false);
         let before = self.store.get(&bytes)?.map(|bytes| GroupState::read(&bytes)).transpose()?;
-        let old = match &before {
+        let old = self.old.then(|| match &before {
             Some(before) => self.aggregates.row(&key, &before.states),
             None => self.aggregates.initial_row(None),
-        };
+        });
         let (timestamp, states) = match before {
             Some(before) => (before.timestamp.max(change.timestamp), before.states),
             None => (change.timestamp, self.aggregates.initial()),
@@ -198,7 +200,7 @@ impl Operator for StreamAggregate {
         let states = self.aggregates.add(states, row, context.log)?;
         let new = self.aggregates.row(&key, &states);
         self.store.put(&bytes, &GroupState { timestamp, states }.bytes())?;
-        output.push(Change { key, new: Some(new), old: Some(old), timestamp, headers: change.headers });
+        output.push(Change { key, new: Some(new), old, timestamp, headers: change.headers });
         Ok(())
     }
 }
@@ -209,6 +211,8 @@ pub struct TableAggregate {
     pub aggregates: Aggregates,
     /// The groups.
     pub store: Box<dyn StateStore>,
+    /// Whether somebody looks at what the rows were before.
+    pub old: bool,
 }
 
 impl TableAggregate {
@@ -228,7 +232,7 @@ impl TableAggregate {
             states = Some(self.aggregates.add(known, new, context.log)?);
         }
         let timestamp = before.as_ref().map_or(change.timestamp, |before| before.timestamp.max(change.timestamp));
-        let old = before.map(|before| self.aggregates.row(&key, &before.states));
+        let old = before.filter(|_| self.old).map(|before| self.aggregates.row(&key, &before.states));
         let new = states.as_ref().map(|states| self.aggregates.row(&key, states));
         match states {
             Some(states) => self.store.put(&bytes, &GroupState { timestamp, states }.bytes())?,

@@ -7,6 +7,8 @@ use super::{Change, Context, Operator, OperatorError, ProcessingLog, Row};
 pub struct Project {
     /// The columns of the new row.
     pub columns: Vec<Evaluator>,
+    /// Whether somebody looks at what the rows were before.
+    pub old: bool,
 }
 
 impl Project {
@@ -23,7 +25,8 @@ impl Operator for Project {
         context: &mut Context<'_>,
         output: &mut Vec<Change>,
     ) -> Result<(), OperatorError> {
-        let (new, old) = (self.row(change.new.as_ref(), context.log), self.row(change.old.as_ref(), context.log));
+        let old = change.old.as_ref().filter(|_| self.old);
+        let (new, old) = (self.row(change.new.as_ref(), context.log), self.row(old, context.log));
         output.push(Change { new, old, ..change });
         Ok(())
     }

@@ -128,7 +128,7 @@ impl SessionAggregate {
     /// Deletes some of the sessions that have expired.
     fn sweep(&mut self) -> Result<(), OperatorError> {
         let expired = match self.emission {
-            Emission::Changes => self.retention.expired(),
+            Emission::Changes { .. } => self.retention.expired(),
             // Sessions that have still to come out stay.
             Emission::Final { .. } => self.retention.expired().min(self.emitted_until),
         };
@@ -180,7 +180,7 @@ impl Operator for SessionAggregate {
             context.log.record("aggregate", "Skipping record for expired window");
             return self.emit_closed(&change.headers, context, output);
         }
-        let changes = self.emission == Emission::Changes;
+        let changes = matches!(self.emission, Emission::Changes { .. });
         for (window, state) in absorbed.into_iter().filter(|_| merged != alone) {
             let key = Key { window: Some(window), ..group.clone() };
             self.store.delete(&key.bytes(true))?;

@@ -14,7 +14,10 @@ use crate::state::{StateStore, codec, entries};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emission {
     /// With every change.
-    Changes,
+    Changes {
+        /// Whether somebody looks at what the rows were before.
+        old: bool,
+    },
     /// When they have closed; at most this often, in milliseconds.
     Final {
         /// How much time passes between two looks for closed windows.
@@ -136,7 +139,7 @@ impl WindowAggregate {
     /// Deletes some of the windows that have expired.
     fn sweep(&mut self) -> Result<(), OperatorError> {
         let most = match (self.emission, self.emitted_until) {
-            (Emission::Changes, _) => i64::MAX,
+            (Emission::Changes { .. }, _) => i64::MAX,
             // Windows that have still to come out stay.
             (Emission::Final { .. }, emitted) => emitted.unwrap_or(i64::MIN).saturating_sub(self.size_ms),
         };
@@ -181,8 +184,11 @@ impl Operator for WindowAggregate {
                 self.retention.list(self.by_time.as_mut(), start, &bytes[..bytes.len() - TIME_BYTES])?;
             }
             self.retention.advance(start);
-            let changes = self.emission == Emission::Changes;
-            let old = changes.then(|| match &before {
+            let (changes, tells_old) = match self.emission {
+                Emission::Changes { old } => (true, old),
+                Emission::Final { .. } => (false, false),
+            };
+            let old = tells_old.then(|| match &before {
                 Some(before) => self.aggregates.row(&key, &before.states),
                 None => self.aggregates.initial_row(key.window),
             });

@@ -43,7 +43,7 @@ pub struct Entry {
     /// Its place in the graph; none when nothing happens between source and sink.
     pub edge: Option<Edge>,
     /// The columns of its rows that operators look at; `None` for all.
-    wanted: Wanted,
+    wanted: Columns,
 }
 
 impl Entry {
@@ -64,22 +64,46 @@ impl Entry {
 }
 
 /// Positions of columns in a row; `None` for all.
-type Wanted = Option<BTreeSet<usize>>;
+type Columns = Option<BTreeSet<usize>>;
 
-/// The columns that expressions look at, beside those of `before`.
-fn read_by<'a>(expressions: impl IntoIterator<Item = &'a Evaluator>, before: Wanted) -> Wanted {
-    let mut wanted = before?;
-    for expression in expressions {
-        wanted.extend(expression.reads()?);
-    }
-    Some(wanted)
+/// What a consumer looks at.
+#[derive(Debug, Clone)]
+struct Wanted {
+    columns: Columns,
+    /// Whether it looks at what rows of a table were before.
+    old: bool,
 }
 
-/// Those of the columns that are in the first `width`, and those behind, counted from there.
-fn split(wanted: Wanted, width: usize) -> [Wanted; 2] {
-    let Some(mut first) = wanted else { return [None, None] };
-    let second = first.split_off(&width);
-    [Some(first), Some(second.into_iter().map(|position| position - width).collect())]
+impl Wanted {
+    /// Everything.
+    const ALL: Wanted = Wanted { columns: None, old: true };
+
+    /// All columns, of new rows alone.
+    const NEW: Wanted = Wanted { columns: None, old: false };
+
+    /// No column.
+    fn nothing(old: bool) -> Wanted {
+        Wanted { columns: Some(BTreeSet::new()), old }
+    }
+
+    /// That, and the columns that expressions look at.
+    fn read_by<'a>(self, expressions: impl IntoIterator<Item = &'a Evaluator>) -> Wanted {
+        let read = |mut columns: BTreeSet<usize>| {
+            for expression in expressions {
+                columns.extend(expression.reads()?);
+            }
+            Some(columns)
+        };
+        Wanted { columns: self.columns.and_then(read), old: self.old }
+    }
+
+    /// Those of the columns that are in the first `width`, and those behind, counted from there.
+    fn split(self, width: usize) -> [Wanted; 2] {
+        let Some(mut first) = self.columns else { return [self.clone(), self] };
+        let second = first.split_off(&width);
+        let second = second.into_iter().map(|position| position - width).collect();
+        [first, second].map(|columns| Wanted { columns: Some(columns), old: self.old })
+    }
 }
 
 /// The operators of a query.
@@ -100,12 +124,12 @@ pub struct Task {
 /// A store that cannot be opened.
 pub fn build(step: &Step, settings: &Settings, stores: &mut dyn StateStores) -> Result<Task, StateError> {
     let mut builder = Builder::new(settings, stores);
-    builder.step(step, None, None)?;
+    builder.step(step, None, Wanted::ALL)?;
     Ok(builder.task())
 }
 
 /// Builds the operators of `step`, such that its result can be read with a [`View`](super::view::View): from the first
-/// store that is opened.
+/// store that is opened. Its changes need not tell what rows were before.
 ///
 /// # Errors
 /// As [`build`].
@@ -116,7 +140,7 @@ pub fn build_readable(step: &Step, settings: &Settings, stores: &mut dyn StateSt
         let keep = Keep { store: builder.store(KEPT)?, session: step.schema.is_session() };
         consumer = Some(Edge { node: builder.add(keep, None), input: 0 });
     }
-    builder.step(step, consumer, None)?;
+    builder.step(step, consumer, Wanted::NEW)?;
     Ok(builder.task())
 }
 
@@ -157,37 +181,37 @@ impl<'a> Builder<'a> {
             }
             StepKind::Filter { input, predicate } => {
                 let table = input.schema.kind == SourceKind::Table;
-                let wanted = read_by([predicate], wanted);
+                let wanted = Wanted { old: table, ..wanted.read_by([predicate]) };
                 let knows_old = !matches!(input.kind, StepKind::ForeignKeyJoin { .. } | StepKind::LatestResult { .. });
                 self.single(Filter { predicate: predicate.clone(), table, knows_old }, input, consumer, wanted)
             }
             StepKind::Project { input, columns } => {
-                let wanted = read_by(columns, Some(BTreeSet::new()));
-                self.single(Project { columns: columns.clone() }, input, consumer, wanted)
+                let operator = Project { columns: columns.clone(), old: wanted.old };
+                self.single(operator, input, consumer, Wanted::nothing(wanted.old).read_by(columns))
             }
             StepKind::FlatMap { input, functions } => {
-                let [wanted, _] = split(wanted, input.schema.row.len());
-                let wanted = read_by(functions, wanted);
+                let [wanted, _] = wanted.split(input.schema.row.len());
+                let wanted = wanted.read_by(functions);
                 self.single(FlatMap { functions: functions.clone() }, input, consumer, wanted)
             }
             // Rows are not written in between, so that only their topic would differ.
             StepKind::Rewrite { input, .. } => self.step(input, consumer, wanted),
             StepKind::AppendKey { input, at } => {
-                let [wanted, _] = split(wanted, input.schema.row.len());
+                let [wanted, _] = wanted.split(input.schema.row.len());
                 self.single(AppendKey { at: *at }, input, consumer, wanted)
             }
             StepKind::Subscribe { input, foreign_key, outer } => {
                 let numbers = self.store("subscribe")?;
                 let foreign_key = foreign_key.clone();
-                self.single(Subscribe { foreign_key, outer: *outer, numbers }, input, consumer, None)
+                self.single(Subscribe { foreign_key, outer: *outer, numbers }, input, consumer, Wanted::ALL)
             }
             StepKind::SubscriptionJoin { inputs, foreign_key, left, outer } => {
                 let operator = self.subscription_join(foreign_key, [left, &inputs[1].schema], *outer)?;
-                self.double(operator, inputs, consumer, [None, None])
+                self.double(operator, inputs, consumer, [Wanted::ALL, Wanted::ALL])
             }
             StepKind::LatestResult { input } => {
                 let results = self.store("foreign-key-results")?;
-                self.single(LatestResult::new(results), input, consumer, None)
+                self.single(LatestResult::new(results), input, consumer, Wanted::ALL)
             }
             StepKind::Repartition { input, key, append, .. } => {
                 let operator = Repartition {
@@ -196,10 +220,10 @@ impl<'a> Builder<'a> {
                     old_key: input.schema.key_positions(),
                     width: input.schema.row.len(),
                 };
-                let [wanted, _] = split(wanted, input.schema.row.len());
-                self.single(operator, input, consumer, read_by(key, wanted))
+                let [wanted, _] = wanted.split(input.schema.row.len());
+                self.single(operator, input, consumer, wanted.read_by(key))
             }
-            StepKind::Aggregate { .. } => self.aggregate(step, consumer),
+            StepKind::Aggregate { .. } => self.aggregate(step, consumer, wanted.old),
             StepKind::StreamJoin { inputs, outer, window } => {
                 let mut side = |input: usize, before_ms, after_ms| -> Result<StreamSide, StateError> {
                     Ok(StreamSide {
@@ -219,14 +243,14 @@ impl<'a> Builder<'a> {
                         Some(LoneRows::new(store, key_order(&step.schema), interval_ms))
                     }
                 };
-                let wanted = split(wanted, inputs[0].schema.row.len());
+                let wanted = wanted.split(inputs[0].schema.row.len());
                 self.double(StreamJoin::new(sides, lone, window.grace_ms, session), inputs, consumer, wanted)
             }
             StepKind::StreamTableJoin { inputs, left } => {
                 let store = self.store("stream-table-join")?;
                 let table_width = inputs[1].schema.row.len();
-                let [stream, table] = split(wanted, inputs[0].schema.row.len());
-                let table_wanted = table.map(|table| (0..table_width).map(|at| table.contains(&at)).collect());
+                let [stream, table] = wanted.split(inputs[0].schema.row.len());
+                let table_wanted = table.columns.map(|table| (0..table_width).map(|at| table.contains(&at)).collect());
                 let node =
                     self.add(StreamTableJoin { store, left: *left, table_width, table_wanted, session }, consumer);
                 self.step(&inputs[0], Some(Edge { node, input: 0 }), stream)?;
@@ -237,7 +261,7 @@ impl<'a> Builder<'a> {
                         self.entries.push(Entry { source: (**source).clone(), edge, wanted: None });
                         Ok(())
                     }
-                    _ => self.step(&inputs[1], edge, None),
+                    _ => self.step(&inputs[1], edge, Wanted::NEW),
                 }
             }
             StepKind::TableJoin { inputs, outer } => {
@@ -246,7 +270,7 @@ impl<'a> Builder<'a> {
                     Ok(TableSide { store: self.store("table-join")?, width, outer: outer[input] })
                 };
                 let sides = [side(0)?, side(1)?];
-                self.double(TableJoin { sides, session }, inputs, consumer, [None, None])
+                self.double(TableJoin { sides, session }, inputs, consumer, [Wanted::ALL, Wanted::ALL])
             }
             StepKind::ForeignKeyJoin { inputs: [left, right], foreign_key, outer } => {
                 let latest = LatestResult::new(self.store("foreign-key-results")?);
@@ -255,8 +279,8 @@ impl<'a> Builder<'a> {
                 let node = self.add(join, consumer);
                 let numbers = self.store("subscribe")?;
                 let subscribe = Subscribe { foreign_key: foreign_key.clone(), outer: *outer, numbers };
-                self.single(subscribe, left, Some(Edge { node, input: 0 }), None)?;
-                self.step(right, Some(Edge { node, input: 1 }), None)
+                self.single(subscribe, left, Some(Edge { node, input: 0 }), Wanted::ALL)?;
+                self.step(right, Some(Edge { node, input: 1 }), Wanted::ALL)
             }
         }
     }
@@ -284,7 +308,7 @@ impl<'a> Builder<'a> {
 
     fn source(&mut self, source: &Source, consumer: Option<Edge>, wanted: Wanted) -> Result<(), StateError> {
         let (edge, wanted) = match source.kind {
-            SourceKind::Stream => (consumer, wanted),
+            SourceKind::Stream => (consumer, wanted.columns),
             // Rows of tables are remembered, longer than it is known what for.
             SourceKind::Table => {
                 let operator = TableSource { store: self.store("table")?, session: source.is_session() };
@@ -327,20 +351,21 @@ impl<'a> Builder<'a> {
         self.step(&inputs[1], Some(Edge { node, input: 1 }), right)
     }
 
-    fn aggregate(&mut self, step: &Step, consumer: Option<Edge>) -> Result<(), StateError> {
+    fn aggregate(&mut self, step: &Step, consumer: Option<Edge>, old: bool) -> Result<(), StateError> {
         let StepKind::Aggregate { input, aggregates, window, .. } = &step.kind else { return Ok(()) };
         let arguments = aggregates.calls.iter().flat_map(|call| &call.arguments);
-        let wanted = read_by(aggregates.key.iter().chain(arguments), Some(BTreeSet::new()));
+        // What a row of a table was before is undone in its group.
+        let wanted = Wanted::nothing(true).read_by(aggregates.key.iter().chain(arguments));
         let aggregates = aggregates.clone();
         let store = self.store("aggregate")?;
         let Some(window) = window else {
             return match input.schema.kind {
-                SourceKind::Stream => self.single(StreamAggregate { aggregates, store }, input, consumer, wanted),
-                SourceKind::Table => self.single(TableAggregate { aggregates, store }, input, consumer, wanted),
+                SourceKind::Stream => self.single(StreamAggregate { aggregates, store, old }, input, consumer, wanted),
+                SourceKind::Table => self.single(TableAggregate { aggregates, store, old }, input, consumer, wanted),
             };
         };
         let emission = match window.final_only {
-            false => Emission::Changes,
+            false => Emission::Changes { old },
             true => {
                 let name = "ksql.streams.__emit.interval.ms.kstreams.windowed.aggregation__";
                 Emission::Final { interval_ms: self.emit_interval_ms(name) }

@@ -10,7 +10,7 @@
 //!
 //! Both say which [`LAYOUT`] they have: the tree beside its position, the changelog in its first record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -39,11 +39,14 @@ const MEMTABLE_BYTES: u64 = 2 * 1024 * 1024;
 /// What a key is to hold; `None` removes it.
 type Write = Option<Vec<u8>>;
 
+/// By key. Its hashes begin with a random seed, so that nobody can choose keys that collide.
+type Hashed = std::collections::HashMap<Vec<u8>, Write, foldhash::fast::RandomState>;
+
 /// Writes of one store that are not in the tree yet. Most stores are only asked for single keys; those that were scanned
 /// are kept in order from then on, until what was written is in the tree.
 #[derive(Default)]
 struct Overlay {
-    hashed: HashMap<Vec<u8>, Write>,
+    hashed: Hashed,
     sorted: BTreeMap<Vec<u8>, Write>,
     is_sorted: bool,
     bytes: usize,
@@ -57,18 +60,19 @@ const RECENT_BYTES: usize = 1024 * 1024;
 /// nobody has asked for while a generation filled up are forgotten.
 #[derive(Default)]
 struct Recent {
-    young: HashMap<Vec<u8>, Write>,
-    old: HashMap<Vec<u8>, Write>,
+    young: Hashed,
+    old: Hashed,
     bytes: usize,
 }
 
 impl Recent {
-    fn get(&mut self, key: &[u8]) -> Option<&Write> {
-        if !self.young.contains_key(key) {
-            let (key, value) = self.old.remove_entry(key)?;
-            self.put(key, value);
+    fn get(&mut self, key: &[u8]) -> Option<Write> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
         }
-        self.young.get(key)
+        let (key, value) = self.old.remove_entry(key)?;
+        self.put(key, value.clone());
+        Some(value)
     }
 
     /// Entries that are too large to be kept are forgotten at once.
@@ -134,7 +138,7 @@ impl Overlay {
             return Ok(written.clone());
         }
         if let Some(known) = self.recent.get(key) {
-            return Ok(known.clone());
+            return Ok(known);
         }
         let found = tree()?;
         self.recent.put(key.to_vec(), found.clone());
