@@ -42,6 +42,12 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// queries the values that they asked for lately.
 const STATE_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Threads that write state to disk and compact it: half of the cores, at most four. Of several the first turns idly as
+/// long as another compacts, so that on two cores one does more.
+fn state_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4))
+}
+
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -102,7 +108,10 @@ impl SqlServer {
         };
         let path = config.state_dir.clone();
         let opening = move || {
-            let database = fjall::Database::builder(&path).cache_size(STATE_CACHE_BYTES).open()?;
+            let database = fjall::Database::builder(&path)
+                .cache_size(STATE_CACHE_BYTES)
+                .worker_threads(state_threads())
+                .open()?;
             spill::remove_leftovers(&database)?;
             let instance = instance(&database)?;
             Ok::<_, fjall::Error>((database, instance))
