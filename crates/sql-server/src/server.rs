@@ -108,10 +108,8 @@ impl SqlServer {
         };
         let path = config.state_dir.clone();
         let opening = move || {
-            let database = fjall::Database::builder(&path)
-                .cache_size(STATE_CACHE_BYTES)
-                .worker_threads(state_threads())
-                .open()?;
+            let database =
+                fjall::Database::builder(&path).cache_size(STATE_CACHE_BYTES).worker_threads(state_threads()).open()?;
             spill::remove_leftovers(&database)?;
             let instance = instance(&database)?;
             Ok::<_, fjall::Error>((database, instance))
