@@ -200,7 +200,8 @@ def test_extended_descriptions_tell_how_far_queries_have_read(platform, sql):
     assert (description["sources"], description["sinks"], description["queryType"]) == (["FAR"], ["FAR_TOTALS"], "PERSISTENT")
     assert description["consumerGroupId"] == f"_confluent-ksql-default_query_{query}"
     plan = description["executionPlan"].splitlines()
-    assert plan[0].startswith(" > [ SINK ] | Schema: ID STRING KEY")
+    assert plan[0].startswith(" > [ SINK ] | Schema: ID STRING KEY, ") and "ID STRING," not in plan[0]
+    assert plan[0].endswith(f" | Logger: {query}.FAR_TOTALS")
     assert plan[1].startswith("\t\t > [ PROJECT ]") and plan[-1].lstrip().startswith("> [ SOURCE ]")
     assert "Source: KSTREAM-SOURCE-" in description["topology"] and "(topic: FAR_TOTALS)" in description["topology"]
     [explained] = sql.ksql("EXPLAIN SELECT id, n FROM far WHERE n > 1 EMIT CHANGES;")

@@ -1,6 +1,7 @@
 //! The server of streaming SQL, alone (`milena ksql-server`) or beside the broker (`milena server`).
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -47,13 +48,17 @@ fn serve(arguments: &SqlServerArguments) -> anyhow::Result<()> {
 
 /// As scripts of the original give them: a file, options for its JVM, arguments.
 fn sources(arguments: &SqlServerArguments) -> anyhow::Result<Sources> {
-    let options = std::env::var(JVM_OPTIONS).unwrap_or_default();
-    let sources = standalone::sources(COMPONENT, arguments.properties_file.as_deref())?;
-    let mut sources = standalone::with_overrides(sources.jvm_properties(JVM_OPTIONS, &options), &arguments.overrides)?;
+    let sources = file_and_environment(arguments.properties_file.as_deref())?;
+    let mut sources = standalone::with_overrides(sources, &arguments.overrides)?;
     if let Some(file) = &arguments.queries_file {
         sources = sources.command_line("ksql.queries.file", &file.to_string_lossy());
     }
     Ok(sources)
+}
+
+fn file_and_environment(file: Option<&Path>) -> anyhow::Result<Sources> {
+    let options = std::env::var(JVM_OPTIONS).unwrap_or_default();
+    Ok(standalone::sources(COMPONENT, file)?.jvm_properties(JVM_OPTIONS, &options))
 }
 
 async fn serve_until_told(config: SqlConfig) -> anyhow::Result<()> {
@@ -86,7 +91,7 @@ pub async fn beside(
     addresses: &[SocketAddr],
     neighbours: &Neighbours<'_>,
 ) -> anyhow::Result<Option<RunningSqlServer>> {
-    let mut sources = standalone::sources(COMPONENT, None)?;
+    let mut sources = file_and_environment(None)?;
     for (key, value) in broker.prefixed(SQL_SERVER_PREFIX) {
         sources = sources.command_line(key, value);
     }

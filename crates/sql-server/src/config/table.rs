@@ -112,6 +112,11 @@ const LANGUAGE: &[ConfigDef] = &[
     unset("ksql.queries.file", String)
         .doc("Headless mode: a file with the statements, executed at each start; clients cannot change anything."),
     def("ksql.output.topic.name.prefix", String, "").doc("What precedes the topics of `CREATE ... AS SELECT`."),
+    unset("ksql.sink.partitions", Int)
+        .at_least(1)
+        .low()
+        .doc("Partitions of the topics of `CREATE ... AS SELECT` that do not say so; without it as many as the source has."),
+    unset("ksql.sink.replicas", Int).at_least(-1).low().doc("Their replicas."),
     def("ksql.variable.substitution.enable", Boolean, "true").doc("Whether `${name}` stands for a variable."),
     def("ksql.properties.overrides.denylist", List, "").doc("Properties that sessions may not set."),
     def("ksql.query.retry.backoff.initial.ms", Long, "15000")
@@ -150,7 +155,7 @@ const LANGUAGE: &[ConfigDef] = &[
         .doc("Whether there is a stream over the processing log."),
     def("ksql.logging.processing.stream.name", String, "KSQL_PROCESSING_LOG").low().doc("The name of that stream."),
     def("ksql.logging.processing.rows.include", Boolean, "false")
-        .doc("Whether the processing log holds the records that could not be read."),
+        .doc("Whether the processing log holds the records that could not be read, and the rows for which expressions failed."),
     unset("ksql.streams.auto.offset.reset", String)
         .check(OneOfIgnoringCase(&["earliest", "latest"]))
         .doc("Where queries begin that have not read before; without it streams at what comes next and tables at their first record. Sessions choose with SET 'auto.offset.reset'='earliest'."),
@@ -172,7 +177,7 @@ const LANGUAGE: &[ConfigDef] = &[
         .doc("Milliseconds that ASSERT SCHEMA waits where it does not say how long."),
     def("ksql.pull.queries.enable", Boolean, "true").low().doc("Whether pull queries are answered."),
     def("ksql.query.pull.table.scan.enabled", Boolean, "true")
-        .doc("Whether pull queries may read all rows of a table; else they have to name the keys. Sessions can only forbid it."),
+        .doc("Whether pull queries may read all rows of a table; else they have to name the keys."),
     def("ksql.query.pull.max.qps", Int, "2147483647")
         .at_least(1)
         .doc("Pull queries in a second; more are refused with 429. Those that other servers pass on are counted there."),

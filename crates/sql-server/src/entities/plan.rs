@@ -2,16 +2,20 @@
 
 use std::fmt::Write as _;
 
+use milena_sql::ast::Name;
 use milena_sql::planner::step::{Step, StepKind};
 use milena_sql::planner::topology::{Output, parts};
 
-/// The steps, one a line, each below what it feeds. `sink` is there for queries that write one.
-pub fn execution_plan(step: &Step, id: &str, has_sink: bool) -> String {
+const SINK: &str = "SINK";
+const PROJECT: &str = "PROJECT";
+
+/// The steps, one a line, each below what it feeds. `sink` is the name of what the query writes.
+pub fn execution_plan(step: &Step, id: &str, sink: Option<&str>) -> String {
     let mut text = String::new();
-    if has_sink {
-        line(&mut text, 0, "SINK", step, id, "");
+    if let Some(sink) = sink {
+        line(&mut text, 0, SINK, step, id, sink);
     }
-    below(&mut text, step, usize::from(has_sink), id);
+    below(&mut text, step, usize::from(sink.is_some()), id);
     text
 }
 
@@ -25,13 +29,16 @@ fn below(text: &mut String, step: &Step, depth: usize, id: &str) {
 
 fn line(text: &mut String, depth: usize, name: &str, step: &Step, id: &str, logger: &str) {
     let indent = if depth == 0 { String::new() } else { "\t".repeat(depth + 1) };
-    let name_of = |names: &[milena_sql::ast::Name]| names.first().map_or_else(String::new, ToString::to_string);
+    let name_of = |names: &[Name]| names.first().map_or_else(String::new, ToString::to_string);
     let key = step.schema.key.iter().map(|key| format!("{} {} KEY", name_of(&key.names), key.column_type));
-    let row = step.schema.row.iter().map(|column| format!("{} {}", column.name, column.column_type));
+    // The values of what is written do not hold its key once more.
+    let is_result = matches!(name, SINK | PROJECT);
+    let is_key = |name: &Name| is_result && step.schema.key.iter().any(|key| key.names.contains(name));
+    let row = step.schema.row.iter().filter(|column| !is_key(&column.name));
+    let row = row.map(|column| format!("{} {}", column.name, column.column_type));
     let columns: Vec<String> = key.chain(row).collect();
-    let logger = if logger.is_empty() { id.to_owned() } else { format!("{id}.{logger}") };
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{indent} > [ {name} ] | Schema: {} | Logger: {logger}", columns.join(", "));
+    let _ = writeln!(text, "{indent} > [ {name} ] | Schema: {} | Logger: {id}.{logger}", columns.join(", "));
 }
 
 /// What a step is called in plans, and in the names of its loggers.
@@ -40,7 +47,7 @@ fn names(kind: &StepKind) -> (&'static str, &'static str) {
         StepKind::Source(_) => ("SOURCE", "KsqlTopic.Source"),
         StepKind::Channel { .. } => ("SOURCE", "Channel.Source"),
         StepKind::Filter { .. } => ("FILTER", "WhereFilter"),
-        StepKind::Project { .. } => ("PROJECT", "Project"),
+        StepKind::Project { .. } => (PROJECT, "Project"),
         StepKind::FlatMap { .. } => ("FLAT_MAP", "FlatMap"),
         StepKind::Repartition { .. } | StepKind::Rewrite { .. } => ("REKEY", "PartitionBy"),
         StepKind::Aggregate { .. } => ("AGGREGATE", "Aggregate.Aggregate"),
@@ -49,9 +56,9 @@ fn names(kind: &StepKind) -> (&'static str, &'static str) {
         | StepKind::TableJoin { .. }
         | StepKind::SubscriptionJoin { .. }
         | StepKind::ForeignKeyJoin { .. } => ("JOIN", "Join"),
-        StepKind::Subscribe { .. } => ("PROJECT", "Subscribe"),
+        StepKind::Subscribe { .. } => (PROJECT, "Subscribe"),
         StepKind::LatestResult { .. } => ("FILTER", "LatestResult"),
-        StepKind::AppendKey { .. } => ("PROJECT", "AppendKey"),
+        StepKind::AppendKey { .. } => (PROJECT, "AppendKey"),
     }
 }
 

@@ -131,12 +131,12 @@ pub async fn statement(call: &Call<'_>, explained: &Statement) -> Result<Value> 
         Statement::Query(_) => {
             let id = transient::id_of(&planned, false);
             let group = format!("{}_{}", call.server.config.transient_group(&id), SystemClock.now_ms());
-            explanation(&Explained { id: &id, text, group: &group, topic: None }, &planned)
+            explanation(&Explained { id: &id, text, group: &group, sink: None }, &planned)
         }
         _ => {
             let (id, sink) = issue::foreseen(call, explained).await?;
-            let (group, topic) = (group_of(call, &id), Some(sink.topic.as_str()));
-            let mut description = explanation(&Explained { id: &id, text, group: &group, topic }, &planned);
+            let (group, written) = (group_of(call, &id), Some((&*sink.name, sink.topic.as_str())));
+            let mut description = explanation(&Explained { id: &id, text, group: &group, sink: written }, &planned);
             description["sinks"] = json!([&*sink.name]);
             description["windowType"] = sink.window.map(|window| window.shape.name()).into();
             description
@@ -169,9 +169,9 @@ fn persistent(call: &Call<'_>, entry: &QueryEntry) -> Result<Value> {
     let planned = planner::plan(query, None, &call.catalog, &call.settings)?;
     let sink = call.catalog.source(&entry.sink);
     let written = sink_of(entry, &call.catalog);
-    let topic = Some(sink.map_or(&*entry.sink, |sink| sink.topic.as_str()));
+    let topic = sink.map_or(&*entry.sink, |sink| sink.topic.as_str());
     let group = group_of(call, &entry.id);
-    let told = Explained { id: &entry.id, text: &entry.statement, group: &group, topic };
+    let told = Explained { id: &entry.id, text: &entry.statement, group: &group, sink: Some((&entry.sink, topic)) };
     let mut description = explanation(&told, &planned);
     // The columns are those of the sink, whose key may be another one.
     if let Some(sink) = sink {
@@ -194,8 +194,8 @@ struct Explained<'a> {
     text: &'a str,
     /// Its consumer group.
     group: &'a str,
-    /// The topic that it writes; `None` for queries of clients.
-    topic: Option<&'a str>,
+    /// What it writes, and its topic; `None` for queries of clients.
+    sink: Option<(&'a str, &'a str)>,
 }
 
 /// A query as `EXPLAIN` shows it, as far as it does not matter whether it runs.
@@ -213,11 +213,11 @@ fn explanation(of: &Explained<'_>, planned: &PlannedQuery) -> Value {
         "fields": schema::columns(planned.schema.columns()),
         "sources": sources,
         "sinks": [],
-        "topology": plan::topology(&planned.step, of.group, of.topic),
-        "executionPlan": plan::execution_plan(&planned.step, of.id, of.topic.is_some()),
+        "topology": plan::topology(&planned.step, of.group, of.sink.map(|(_, topic)| topic)),
+        "executionPlan": plan::execution_plan(&planned.step, of.id, of.sink.map(|(name, _)| name)),
         "overriddenProperties": {},
         "ksqlHostQueryStatus": {},
-        "queryType": if of.topic.is_some() { "PERSISTENT" } else { "PUSH" },
+        "queryType": if of.sink.is_some() { "PERSISTENT" } else { "PUSH" },
         "queryErrors": [],
         "tasksMetadata": [],
         "consumerGroupId": of.group,
