@@ -150,7 +150,7 @@ pub fn connectors(entity: &Value) -> String {
 
 /// Kinds of connectors.
 pub fn connector_plugins(entity: &Value) -> String {
-    let rows = members(entity, "connectorPlugins")
+    let rows = members(entity, "connectorsPlugins")
         .map(|plugin| vec![string(&plugin["className"]), kind(plugin), string(&plugin["version"])]);
     Table::with_rows(&["Class", "Type", "Version"], rows).render()
 }

@@ -41,6 +41,14 @@ fn topics_show_replicas_once_when_all_partitions_have_as_many() {
 }
 
 #[test]
+fn kinds_of_connectors_are_listed() {
+    let plugins = json!({ "@type": "connector_plugins_list", "connectorsPlugins": [
+        { "className": "a.Sink", "type": "sink", "version": "1" }] });
+    let text = render(&plugins);
+    assert_eq!(text.lines().nth(2).map(str::trim_end), Some(" a.Sink | SINK | 1"), "{text}");
+}
+
+#[test]
 fn queries_show_where_they_run_and_their_text_in_one_line() {
     let queries = json!({ "@type": "queries", "queries": [{
         "id": "CSAS_S_1", "queryType": "PERSISTENT", "statusCount": { "RUNNING": 2 }, "sinks": ["S"],
