@@ -25,13 +25,13 @@ pub fn use_small_pages() {
     }
 }
 
-/// Gives memory back to the operating system soon after it was freed, not after a second as mimalloc would: for servers that
+/// Gives memory back to the operating system when it was freed, not after a second as mimalloc would: for servers that
 /// take and free much in that time. It takes about 3 % of their processor time and gives back a third of their memory.
 #[expect(unsafe_code, reason = "mimalloc's options can only be set by a call into C")]
-pub fn return_memory_soon() {
+pub fn return_memory_at_once() {
     /// `mi_option_purge_delay` of mimalloc.h, which the bindings do not name.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    const MILLISECONDS: std::ffi::c_long = 1;
+    const MILLISECONDS: std::ffi::c_long = 0;
     // SAFETY: it takes two numbers and stores one of them; a number that is no option would be ignored.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, MILLISECONDS) };
 }

@@ -42,7 +42,7 @@ fn serve(arguments: &SqlServerArguments) -> anyhow::Result<()> {
     }
     process::raise_open_files_limit();
     process::use_small_pages();
-    process::return_memory_soon();
+    process::return_memory_at_once();
     standalone::runtime()?.block_on(serve_until_told(config))
 }
 

@@ -52,13 +52,13 @@ const WAITING_REST: Duration = Duration::from_millis(20);
 /// Fetches that are put in the order of their times together, and their bytes: read records take memory until they are
 /// worked off.
 const FETCHES_TOGETHER: usize = 16;
-const BYTES_TOGETHER: usize = 2 * 1024 * 1024;
+const BYTES_TOGETHER: usize = 1024 * 1024;
 /// `commit.interval.ms` where records may be repeated.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(2);
 /// `commit.interval.ms` where they may not: readers of the result wait for it.
 const COMMIT_INTERVAL_EXACTLY_ONCE: Duration = Duration::from_millis(100);
 /// What was read since the last commit is kept in memory with what follows from it: beyond this it is committed early.
-const COMMIT_BYTES: usize = 4 * 1024 * 1024;
+const COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Pause before offsets are asked for again that a transaction may still change.
 const UNSTABLE: Duration = Duration::from_millis(100);
 
