@@ -260,6 +260,16 @@ mod tests {
     }
 
     #[test]
+    fn older_schemas_of_connectors_tell_their_name_of_a_time_alone() {
+        let text = r#"{"type":"record","name":"M","fields":[{"name":"d","type":{"type":"int","connect.version":1,
+            "connect.name":"org.apache.kafka.connect.data.Date"}},{"name":"t","type":{"type":"long",
+            "connect.name":"org.apache.kafka.connect.data.Timestamp"}},{"name":"n","type":{"type":"int",
+            "connect.name":"org.apache.kafka.connect.data.Timestamp"}}]}"#;
+        let found = inferred(Format::Avro, SchemaType::Avro, text).unwrap();
+        assert_eq!(found, ["D DATE", "T TIMESTAMP", "N INTEGER"]);
+    }
+
+    #[test]
     fn keys_of_maps_become_text_where_they_can() {
         let text = "syntax = \"proto3\"; message M { int32 a = 1; map<int32, string> b = 2; N n = 3; \
                     message N { map<int64, string> c = 1; string d = 2; } }";

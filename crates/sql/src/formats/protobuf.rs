@@ -17,7 +17,7 @@ use prost_reflect::{
 use super::avro::{position_of, scalar};
 use super::avro_schema::struct_fields;
 use super::coercion::{self, Written};
-use super::json::exact_decimal;
+use super::json::{exact_decimal, is_called};
 use super::protobuf_schema::{self, Declared, declared, map_entry};
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec};
@@ -79,6 +79,7 @@ impl ProtobufCodec {
                     None => context.registry.register(&context.subject(), SchemaType::Protobuf, &self.text)?,
                 };
                 let message = message_of(&registered.schema, self.full_name.as_deref())?;
+                check_fields(&message, &self.fields)?;
                 let mut prefix = wire::prefix(registered.id).to_vec();
                 let indexes: Vec<i32> = message.path().iter().skip(1).step_by(2).copied().collect();
                 wire::write_message_indexes(&indexes, &mut prefix);
@@ -128,6 +129,15 @@ impl RowCodec for ProtobufCodec {
 fn message_of(schema: &ParsedSchema, full_name: Option<&str>) -> Result<MessageDescriptor, FormatError> {
     let schema = schema.as_protobuf().ok_or_else(|| FormatError::new("the schema is not a Protobuf schema"))?;
     protobuf_schema::message(schema.descriptor().map_err(FormatError::new)?, full_name)
+}
+
+/// Checks that a message has all columns.
+fn check_fields(message: &MessageDescriptor, fields: &[Field]) -> Result<(), FormatError> {
+    let names: Vec<_> = declared(message).iter().map(Declared::name).collect();
+    match fields.iter().find(|field| !names.iter().any(|name| is_called(name, &field.name))) {
+        Some(field) => Err(FormatError(format!("Schema from Schema Registry misses field with name: {}", field.name))),
+        None => Ok(()),
+    }
 }
 
 fn write_message(message: &MessageDescriptor, fields: &[Field], row: &[Value]) -> Result<DynamicMessage, FormatError> {

@@ -9,7 +9,7 @@ use crate::ast::{InsertValues, Name, SourceKind};
 use crate::catalog::schema::{Column, Schema};
 use crate::catalog::{Catalog, Settings, Source, StatementError};
 use crate::formats::registry::{RegisteredSchema, SchemaRegistry};
-use crate::formats::{self, CodecContext, Field, FormatError, FormatSpec, Side, inference};
+use crate::formats::{self, CodecContext, Field, Format, FormatError, FormatSpec, Side, inference};
 use crate::planner::compile::strict_constant;
 use crate::planner::scope::hint;
 use crate::runtime::RawRecord;
@@ -99,19 +99,23 @@ impl Insertion {
         Ok(RawRecord { key, value, timestamp: self.timestamp, headers: [].into(), partition: 0, offset: 0 })
     }
 
-    /// The value, with the schema that values of the topic have already if it has these columns and can hold the row.
+    /// The value, with the schema that values of the topic have already if it has these columns and can hold the row; as
+    /// `PROTOBUF`, always with that.
     fn value(&self, source: &Source, context: &CodecContext) -> Result<Option<Vec<u8>>, FormatError> {
         let (spec, fields) = (&source.value_format, source.value_fields());
         let latest = match spec.format.has_registry() && spec.schema_id.is_none() {
             true => context.registry.latest(&context.subject())?,
             false => None,
         };
-        if let Some(latest) = latest
-            && are_alike(&inferred(spec, &latest, &fields, context.side), &fields, spec, context.side)
-        {
+        if let Some(latest) = latest {
             let registered = FormatSpec { schema_id: Some(latest.id), ..spec.clone() };
-            let encoded = formats::open(&registered, fields.clone(), context).and_then(|value| value.encode(&self.row));
-            if let Ok(encoded) = encoded {
+            let encode = || formats::open(&registered, fields.clone(), context)?.encode(&self.row);
+            if spec.format == Format::Protobuf {
+                return encode();
+            }
+            if are_alike(&inferred(spec, &latest, &fields, context.side), &fields, spec, context.side)
+                && let Ok(encoded) = encode()
+            {
                 return Ok(encoded);
             }
         }
@@ -316,6 +320,29 @@ mod tests {
             "Failed to insert values into 'OTHER'. Cannot INSERT VALUES into data source `OTHER`. ksqlDB generated schema \
              would overwrite existing key schema.\n\tExisting Schema: [`ROWKEY` INTEGER]\n\tksqlDB Generated: [`K` STRING KEY]"
         );
+    }
+
+    #[test]
+    fn messages_are_those_of_the_schema_that_the_topic_has() {
+        let registry: Arc<dyn SchemaRegistry> = Arc::new(MemoryRegistry::default());
+        let text = "syntax = \"proto3\"; message Paid { string note = 1; int32 n = 3; }";
+        registry.register("paid-value", SchemaType::Protobuf, text).unwrap();
+        let (mut catalog, settings) = (Catalog::default(), Settings::default());
+        for (name, column) in [("known", "n INT"), ("strange", "m INT")] {
+            let text = format!(
+                "CREATE STREAM {name} (k STRING KEY, {column}) WITH (kafka_topic='paid', partitions=1, value_format='PROTOBUF');"
+            );
+            let Statement::CreateSource(create) = parse_one(&text, &|_| None).unwrap() else { panic!("{text}") };
+            catalog.put_source(define(&create, &text, &settings, &registry).unwrap());
+        }
+        let insert = |sql: &str| {
+            let Statement::InsertValues(insert) = parse_one(sql, &|_| None).unwrap() else { panic!("{sql}") };
+            record(&insert, &catalog, &settings, &registry, 5)
+        };
+        let (_, known) = insert("INSERT INTO known VALUES ('a', 7);").unwrap();
+        assert_eq!(known.value.as_deref(), Some(&[0, 0, 0, 0, 1, 0, 0x18, 7][..]));
+        let refused = insert("INSERT INTO strange VALUES ('a', 7);").unwrap_err().0;
+        assert!(refused.contains("Schema from Schema Registry misses field with name: M"), "{refused}");
     }
 
     #[track_caller]
