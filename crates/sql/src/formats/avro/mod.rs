@@ -3,6 +3,7 @@
 //! Records are read with the schema they name and written with the sink's; both are walked beside the SQL types, so that
 //! nothing is made of fields that no column wants.
 
+mod default;
 mod reader;
 mod writer;
 

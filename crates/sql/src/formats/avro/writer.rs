@@ -48,14 +48,16 @@ impl Writer<'_> {
     ) -> Result<(), FormatError> {
         let column = column.and_then(|column| Some((row.get(column)?, fields.get(column)?.field_type())));
         let (value, field_type) = column.unwrap_or((&Value::Null, &SqlType::String));
-        // Nulls become what the schema says where it has no place for them.
-        let default = field.default.as_ref().filter(|_| value.is_null()).and_then(simple_default);
-        let is_required = !matches!(self.schema.type_of(field.type_id).kind, Kind::Null | Kind::Union(_));
-        let value = default.as_ref().filter(|_| is_required || column.is_none()).unwrap_or(value);
-        if is_required && value.is_null() {
-            return Err(missing(&field.name, column.is_some(), &self.schema.type_of(field.type_id).kind));
+        let avro = self.schema.type_of(field.type_id);
+        let is_required = !matches!(avro.kind, Kind::Null | Kind::Union(_));
+        if value.is_null() && is_required && (column.is_some() || field.default.is_none()) {
+            return Err(missing(&field.name, column.is_some(), &avro.kind));
         }
-        self.value(self.schema.type_of(field.type_id), value, field_type).map_err(|error| {
+        // Nulls become what the schema says.
+        if let (true, Some(default)) = (value.is_null(), &field.default) {
+            return self.default(avro, default, 0);
+        }
+        self.value(avro, value, field_type).map_err(|error| {
             match error.0.starts_with("Invalid value: ") || error.0.starts_with(MISSING) {
                 true => error,
                 false => FormatError(format!("{}: {error}", field.name)),
@@ -152,22 +154,22 @@ impl Writer<'_> {
         branches.iter().filter(|branch| !matches!(self.schema.type_of(**branch).kind, Kind::Null)).count() > 1
     }
 
-    fn block(&mut self, count: usize) {
+    pub(super) fn block(&mut self, count: usize) {
         if count > 0 {
             self.long(count as i64);
         }
     }
 
-    fn end(&mut self, _count: usize) {
+    pub(super) fn end(&mut self, _count: usize) {
         self.output.push(0);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.long(bytes.len() as i64);
         self.output.extend_from_slice(bytes);
     }
 
-    fn long(&mut self, value: i64) {
+    pub(super) fn long(&mut self, value: i64) {
         let mut zigzag = ((value << 1) ^ (value >> 63)).cast_unsigned();
         while zigzag >= 0x80 {
             self.output.push((zigzag & 0x7F) as u8 | 0x80);
@@ -207,13 +209,4 @@ pub(super) fn plain_bytes(avro: &Type, value: &Value) -> Option<Vec<u8>> {
 fn unscaled(avro: &Type, number: &BigDecimal) -> Vec<u8> {
     let scale = avro.properties.get("scale").and_then(Node::as_i64).unwrap_or(0);
     number.with_scale(scale).into_bigint_and_exponent().0.to_signed_bytes_be()
-}
-
-/// The default of a field that is no structure.
-fn simple_default(default: &Node) -> Option<Value> {
-    match default {
-        Node::Bool(truth) => Some(Value::Boolean(*truth)),
-        Node::String(text) => Some(Value::from(text.as_str())),
-        _ => default.as_i64().map(Value::Bigint).or_else(|| default.as_f64().map(Value::Double)),
-    }
 }
