@@ -167,8 +167,8 @@ fn create_as_select(
         return Ok(Defined::Nothing(exists(&create.name, create.kind, known)));
     }
     let Circumstances { settings, registry, number, partitions } = circumstances;
-    let planned = planner::plan(&create.query, Some(&create.name), catalog, settings)?;
-    sink::check_writers(&create.name, catalog)?;
+    let planned = planner::plan(&create.query, Some(&create.name), catalog, settings).map_err(sink::undetermined)?;
+    sink::check_writers(&create.name, catalog).map_err(sink::undetermined)?;
     let mut source = sink::create(create, &planned, text, settings, registry)?;
     let kind = if create.kind == SourceKind::Stream { "CSAS" } else { "CTAS" };
     let replaces = catalog.source(&create.name).and_then(|old| old.created_by.clone());

@@ -22,6 +22,12 @@ pub fn check_switches(call: &Call<'_>, statement: &Statement) -> Result<()> {
                 return Err(Failure::request(message));
             }
         }
+        Statement::CreateSource(create)
+            if create.is_source && !config.settings.is_true("ksql.source.table.materialization.enabled", true) =>
+        {
+            let message = "Cannot execute command because source table materialization is disabled.";
+            return Err(Failure::statement(message, call.text));
+        }
         Statement::InsertInto(insert) => {
             let target = call.catalog.source(&insert.target);
             if let Some(target) = target.filter(|target| config.read_only_topics.is_match(&target.topic)) {

@@ -5,6 +5,7 @@ use crate::catalog::schema::{Column, Schema};
 use crate::catalog::source::Source;
 use crate::catalog::{Catalog, StatementError};
 use crate::formats::{Format, FormatSpec, Side};
+use crate::planner::sink::undetermined;
 
 /// Checks that the name of `new` is free, or that it may take the place of what has the name.
 ///
@@ -53,7 +54,10 @@ pub fn check_sink(new: &Source, or_replace: bool, catalog: &Catalog) -> Result<(
             known.kind.text().to_lowercase(),
             known.name
         ))),
-        None => check_free(new, or_replace, catalog),
+        None => {
+            check_name(&new.name, (new.kind, new.read_only), or_replace, catalog).map_err(undetermined)?;
+            check_free(new, or_replace, catalog)
+        }
     }
 }
 

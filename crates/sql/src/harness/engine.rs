@@ -277,8 +277,9 @@ impl MemoryEngine {
         if create.if_not_exists && self.catalog.source(&create.name).is_some() {
             return Ok(());
         }
-        let planned = planner::plan(&create.query, Some(&create.name), &self.catalog, &self.settings)?;
-        sink::check_writers(&create.name, &self.catalog)?;
+        let planned = planner::plan(&create.query, Some(&create.name), &self.catalog, &self.settings)
+            .map_err(sink::undetermined)?;
+        sink::check_writers(&create.name, &self.catalog).map_err(sink::undetermined)?;
         let mut source = sink::create(create, &planned, text, &self.settings, &self.registry())?;
         let kind = if create.kind == crate::ast::SourceKind::Stream { "CSAS" } else { "CTAS" };
         // The query that filled it until now is replaced with it.

@@ -341,7 +341,7 @@ fn aggregate_step(
         let evaluator = compile_for(Purpose::GroupBy, &scope.flatten(&group.expression), input_row, settings)?;
         let column_type = evaluator.value_type.clone().ok_or_else(|| StatementError::new("Cannot GROUP BY null."))?;
         row.push(StepColumn { name: group.name.clone(), column_type: column_type.clone() });
-        key.push(KeyColumn { names: vec![group.name.clone()], column_type });
+        key.push(KeyColumn::new(group.name.clone(), column_type));
         evaluators.push(evaluator);
     }
     let intermediate = scope.sources[0].source.value_format.clone();

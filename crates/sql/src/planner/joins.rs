@@ -41,7 +41,7 @@ pub fn source_step(source: &ScopeSource, scope: &Scope) -> Step {
     let flat = |name: &Name| scope.flat_name(&source.alias, name);
     let row = source.row().into_iter().map(|column| StepColumn { name: flat(&column.name), ..column }).collect();
     let keys = source.source.schema.keys().iter();
-    let key = keys.map(|column| KeyColumn { names: vec![flat(&column.name)], column_type: column.column_type.clone() });
+    let key = keys.map(|column| KeyColumn::new(flat(&column.name), column.column_type.clone()));
     let schema = StepSchema {
         kind: source.source.kind,
         key: key.collect(),
@@ -288,8 +288,7 @@ impl Joiner<'_> {
         let Left { step: left, sources } = left;
         let flat_left = self.scope.flatten(&condition.left);
         let flat_right = self.scope.flatten(&condition.right);
-        let left_names = key_names(&left, &flat_left);
-        let right_names = key_names(&right, &flat_right);
+        let keys = [equivalent(&left, &flat_left), equivalent(&right, &flat_right)];
         let streams = right.schema.kind == SourceKind::Stream;
         if !streams && !is_key(&right, &flat_right) {
             return Err(StatementError(format!(
@@ -308,7 +307,7 @@ impl Joiner<'_> {
         let right = if streams { self.rekeyed(right, &flat_right, right_on, "Join-right")? } else { right };
         self.check_partitions(sources)?;
         let (left, right) = self.same_format(left, right, moved)?;
-        let schema = self.schema(&left, &right, SourceKind::Stream, (left_names, right_names))?;
+        let schema = self.schema(&left, &right, SourceKind::Stream, keys)?;
         let inputs = [Box::new(left), Box::new(right)];
         let kind = if streams {
             StepKind::StreamJoin { inputs, outer: self.outer(), window: self.window()? }
@@ -335,11 +334,11 @@ impl Joiner<'_> {
             )));
         }
         if is_key(&left.step, &flat_left) {
-            let names = (key_names(&left.step, &flat_left), key_names(&right, &flat_right));
+            let keys = [equivalent(&left.step, &flat_left), equivalent(&right, &flat_right)];
             self.check_types(&condition, &left_on, &right_on)?;
             self.check_partitions(left.sources)?;
             let (left, right) = self.same_format(left.step, right, [false, false])?;
-            let schema = self.schema(&left, &right, SourceKind::Table, names)?;
+            let schema = self.schema(&left, &right, SourceKind::Table, keys)?;
             let inputs = [Box::new(left), Box::new(right)];
             let kind = StepKind::TableJoin { inputs, outer: self.outer() };
             return Ok(self.finished(Step { schema, kind }));
@@ -458,7 +457,7 @@ impl Joiner<'_> {
                  https://github.com/confluentinc/ksql/issues/6621 for more."
             )));
         }
-        let key = vec![KeyColumn { names: key_names(&step, on), column_type }];
+        let key = vec![KeyColumn { column_type, ..equivalent(&step, on) }];
         let schema = StepSchema { key, window: None, ..step.schema.clone() };
         let topic = Some(format!("{}{topic}-repartition", self.prefix));
         let kind = StepKind::Repartition { input: Box::new(step), key: vec![evaluator], append: vec![false], topic };
@@ -470,20 +469,21 @@ impl Joiner<'_> {
         left: &Step,
         right: &Step,
         kind: SourceKind,
-        (left_names, right_names): (Vec<Name>, Vec<Name>),
+        [mut both, other]: [KeyColumn; 2],
     ) -> Result<StepSchema, StatementError> {
         let mut row = left.schema.row.clone();
         row.extend(right.schema.row.iter().cloned());
-        let mut names = left_names;
-        names.extend(right_names);
+        both.names.extend(other.names);
+        both.equals.extend(other.equals);
         if self.join.kind == JoinKind::Full {
-            names.clear();
+            // Either side may be null.
+            (both.names, both.equals) = (Vec::new(), Vec::new());
         }
         let column_type = left.schema.single_key().or(right.schema.single_key()).map(|key| key.column_type.clone());
         let column_type = column_type.ok_or_else(|| {
             StatementError::new("Joins are only possible on a single key column; the sources have several.")
         })?;
-        let key = vec![KeyColumn { names, column_type }];
+        let key = vec![KeyColumn { column_type, ..both }];
         Ok(StepSchema { kind, key, row, window: left.schema.window, key_format: left.schema.key_format })
     }
 
@@ -571,15 +571,18 @@ fn type_name(evaluator: &Evaluator) -> String {
 fn is_key(step: &Step, on: &Expression) -> bool {
     match (on, step.schema.single_key()) {
         (Expression::Column(column), Some(key)) => key.names.contains(&column.name),
+        (_, Some(key)) => key.equals.contains(&on.to_string()),
         _ => false,
     }
 }
 
-/// The columns that hold what is joined on: all names of the key, if it is the key.
-fn key_names(step: &Step, on: &Expression) -> Vec<Name> {
+/// What is the same as what is joined on, after the join: everything that the key is, if it is the key. The type of anything
+/// else is the caller's to say.
+fn equivalent(step: &Step, on: &Expression) -> KeyColumn {
+    let none = KeyColumn { names: Vec::new(), equals: Vec::new(), column_type: SqlType::String };
     match (on, step.schema.single_key()) {
-        (Expression::Column(column), Some(key)) if key.names.contains(&column.name) => key.names.clone(),
-        (Expression::Column(column), _) => vec![column.name.clone()],
-        _ => Vec::new(),
+        (_, Some(key)) if is_key(step, on) => key.clone(),
+        (Expression::Column(column), _) => KeyColumn { names: vec![column.name.clone()], ..none },
+        _ => KeyColumn { equals: vec![on.to_string()], ..none },
     }
 }

@@ -309,7 +309,7 @@ fn partitioned(
         }
         shown.push(qualified.to_string());
         append.push(!is_column);
-        key.push(KeyColumn { names: vec![name], column_type });
+        key.push(KeyColumn::new(name, column_type));
         evaluators.push(evaluator);
     }
     if let ([new], [old]) = (key.as_slice(), step.schema.key.as_slice())

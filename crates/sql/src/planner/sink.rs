@@ -38,14 +38,14 @@ pub fn create(
     let left = &planned.scope.sources[0].source;
     let schema = planned.schema.clone();
     let topic = with.topic.clone().unwrap_or_else(|| format!("{}{}", settings.topic_prefix(), statement.name));
-    let timestamp = timestamp_column(&with, &schema)?;
+    let timestamp = timestamp_column(&with, &schema).map_err(undetermined)?;
     with.check_cleanup(statement.kind == SourceKind::Table && statement.query.window.is_none())?;
-    planned.check_key()?;
-    check_kind(statement.kind, planned.step.schema.kind)?;
-    let mut key_format = key_format(&with, left, &schema, statement, settings)?;
+    planned.check_key().map_err(undetermined)?;
+    check_kind(statement.kind, planned.step.schema.kind).map_err(undetermined)?;
+    let mut key_format = key_format(&with, left, &schema, statement, settings).map_err(undetermined)?;
     let mut value_format = with.value_spec(Some(&left.value_format), settings)?;
     value_format.wrap = wrapping(with.wrap, &schema, &value_format, settings)?;
-    support::check_schema(&schema, &key_format, &value_format)?;
+    support::check_schema(&schema, &key_format, &value_format).map_err(|error| undetermined(error.into()))?;
     for (side, spec) in [(Side::Key, &mut key_format), (Side::Value, &mut value_format)] {
         check_physical(&schema, side, spec, with.topic.as_deref(), registry)?;
     }
@@ -68,6 +68,15 @@ pub fn create(
         created_by: None,
         statement: text.to_owned(),
     })
+}
+
+/// Why it is not known what a query would write, from what is wrong with it. What is wrong with a statement before its query
+/// is looked at stays as it is.
+pub fn undetermined(error: StatementError) -> StatementError {
+    match error.0.starts_with("Failed to prepare statement: ") {
+        true => error,
+        false => StatementError(format!("Could not determine output schema for query due to error: {error}")),
+    }
 }
 
 /// The properties, after what can be said of the statement without knowing anything else.

@@ -32,8 +32,17 @@ impl StepColumn {
 pub struct KeyColumn {
     /// The columns of the row that hold it; the first is preferred. After a join both sides do.
     pub names: Vec<Name>,
+    /// The texts of expressions that it equals without being in a column: what was joined on.
+    pub equals: Vec<String>,
     /// Its type.
     pub column_type: SqlType,
+}
+
+impl KeyColumn {
+    /// In the column `name`.
+    pub fn new(name: Name, column_type: SqlType) -> Self {
+        KeyColumn { names: vec![name], equals: Vec::new(), column_type }
+    }
 }
 
 /// What a step gives.
