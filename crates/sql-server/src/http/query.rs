@@ -115,6 +115,7 @@ pub(super) async fn start(
         consumer: server.config.consumer.clone(),
         state: server.state.clone(),
         group_prefix: server.config.query_prefix(),
+        processing_log: server.processing_log.clone(),
     };
     let started = transient::start(&query, &parsed.text, &catalog, environment, &server.push_queries).await;
     started.map(|started| started.within(limited)).map_err(|failure| failure.of(&parsed.text))

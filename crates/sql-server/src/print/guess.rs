@@ -27,10 +27,17 @@ const BOUND_MAX: i64 = 1 << 48;
 
 /// How a side of a topic may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Candidate {
+struct Candidate {
+    windowed: Windowed,
+    form: Form,
+}
+
+/// How a key or a value is written, without its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
     Registered(Format),
     Json,
-    Kafka(Windowed, Primitive),
+    Kafka(Primitive),
 }
 
 /// What Kafka's own serializers write.
@@ -51,7 +58,17 @@ enum Windowed {
     Tumbling,
 }
 
-const PRIMITIVES: [Primitive; 4] = [Primitive::Int, Primitive::Bigint, Primitive::Double, Primitive::String];
+/// All of them, in the order in which they are told.
+const FORMS: [Form; 8] = [
+    Form::Registered(Format::Avro),
+    Form::Registered(Format::Protobuf),
+    Form::Json,
+    Form::Registered(Format::JsonSr),
+    Form::Kafka(Primitive::Int),
+    Form::Kafka(Primitive::Bigint),
+    Form::Kafka(Primitive::Double),
+    Form::Kafka(Primitive::String),
+];
 
 /// What the records of a side could be so far.
 pub struct Guess {
@@ -65,16 +82,12 @@ pub struct Guess {
 impl Guess {
     /// Everything is possible. Only keys have windows.
     pub fn new(topic: &str, side: Side, registry: Arc<dyn SchemaRegistry>) -> Guess {
-        let mut candidates: Vec<Candidate> =
-            [Format::Avro, Format::Protobuf, Format::JsonSr].map(Candidate::Registered).into();
-        candidates.push(Candidate::Json);
-        for primitive in PRIMITIVES {
-            if side == Side::Key {
-                let windows = [Windowed::Session, Windowed::Hopping, Windowed::Tumbling];
-                candidates.extend(windows.map(|windowed| Candidate::Kafka(windowed, primitive)));
-            }
-            candidates.push(Candidate::Kafka(Windowed::No, primitive));
-        }
+        let windows: &[Windowed] = match side {
+            Side::Key => &[Windowed::Session, Windowed::Hopping, Windowed::Tumbling, Windowed::No],
+            Side::Value => &[Windowed::No],
+        };
+        let of_form = |form| windows.iter().map(move |windowed| Candidate { windowed: *windowed, form });
+        let candidates = FORMS.into_iter().flat_map(of_form).collect();
         Guess { candidates, seen: false, side, topic: topic.to_owned(), registry }
     }
 
@@ -104,15 +117,15 @@ impl Guess {
     }
 
     fn shown_as(&self, candidate: Candidate, bytes: &[u8]) -> Option<String> {
-        match candidate {
-            Candidate::Registered(format) => self.registered(format, bytes),
-            Candidate::Json => {
+        candidate.windowed.shown(bytes, |bytes| match candidate.form {
+            Form::Registered(format) => self.registered(format, bytes),
+            Form::Json => {
                 let text = plain(bytes)?;
                 Json::read(text).ok()?;
                 Some(text.to_owned())
             }
-            Candidate::Kafka(windowed, primitive) => windowed.shown(primitive, bytes),
-        }
+            Form::Kafka(primitive) => primitive.shown(bytes),
+        })
     }
 
     fn registered(&self, format: Format, bytes: &[u8]) -> Option<String> {
@@ -151,23 +164,19 @@ fn plain(bytes: &[u8]) -> Option<&str> {
 
 impl Candidate {
     fn name(&self) -> String {
-        match self {
-            Candidate::Registered(format) => format.name().to_owned(),
-            Candidate::Json => "JSON".to_owned(),
-            Candidate::Kafka(windowed, primitive) => {
-                let primitive = match primitive {
-                    Primitive::Int => "KAFKA_INT",
-                    Primitive::Bigint => "KAFKA_BIGINT",
-                    Primitive::Double => "KAFKA_DOUBLE",
-                    Primitive::String => "KAFKA_STRING",
-                };
-                match windowed {
-                    Windowed::No => primitive.to_owned(),
-                    Windowed::Session => format!("SESSION({primitive})"),
-                    Windowed::Hopping => format!("HOPPING({primitive})"),
-                    Windowed::Tumbling => format!("TUMBLING({primitive})"),
-                }
-            }
+        let form = match self.form {
+            Form::Registered(format) => format.name(),
+            Form::Json => "JSON",
+            Form::Kafka(Primitive::Int) => "KAFKA_INT",
+            Form::Kafka(Primitive::Bigint) => "KAFKA_BIGINT",
+            Form::Kafka(Primitive::Double) => "KAFKA_DOUBLE",
+            Form::Kafka(Primitive::String) => "KAFKA_STRING",
+        };
+        match self.windowed {
+            Windowed::No => form.to_owned(),
+            Windowed::Session => format!("SESSION({form})"),
+            Windowed::Hopping => format!("HOPPING({form})"),
+            Windowed::Tumbling => format!("TUMBLING({form})"),
         }
     }
 }
@@ -185,18 +194,18 @@ impl Primitive {
 
 impl Windowed {
     /// The key and the bounds of its window: `[key@start/end]`. Windows of a length that the bytes do not tell end at `-`.
-    fn shown(self, primitive: Primitive, bytes: &[u8]) -> Option<String> {
+    fn shown(self, bytes: &[u8], form: impl Fn(&[u8]) -> Option<String>) -> Option<String> {
         match self {
-            Windowed::No => primitive.shown(bytes),
+            Windowed::No => form(bytes),
             Windowed::Hopping | Windowed::Tumbling => {
                 let (key, start) = bound(bytes)?;
-                Some(format!("[{}@{start}/-]", primitive.shown(key)?))
+                Some(format!("[{}@{start}/-]", form(key)?))
             }
             // The end stands before the start.
             Windowed::Session => {
                 let (rest, start) = bound(bytes)?;
                 let (key, end) = bound(rest)?;
-                let key = primitive.shown(key).filter(|_| start <= end)?;
+                let key = form(key).filter(|_| start <= end)?;
                 Some(format!("[{key}@{start}/{end}]"))
             }
         }
@@ -273,6 +282,11 @@ mod tests {
         let session = at(b"alice", &[1_562_630_400_009, 1_562_630_400_000]);
         assert_eq!(after(Side::Key, &[&session]).show(Some(&session)), "[alice@1562630400000/1562630400009]");
         assert_eq!(after(Side::Key, &[b"key20200529"]).formats(), "KAFKA_STRING");
+        let json = at(b"{\"K\":1}", &[1_562_630_400_000]);
+        let guess = after(Side::Key, &[&json]);
+        let formats = guess.formats();
+        assert!(formats.starts_with("HOPPING(JSON) or TUMBLING(JSON) or HOPPING(KAFKA_"), "{formats}");
+        assert_eq!(guess.show(Some(&json)), "[{\"K\":1}@1562630400000/-]");
     }
 
     #[test]

@@ -181,15 +181,19 @@ async fn locate(mut reading: Reading, writer: &str, asked: &Asked<'_>) -> Result
 /// Nobody has these partitions.
 fn unreachable(missing: Vec<i32>, scanned: &[String]) -> Failure {
     let hosts = scanned.join(", ");
-    let mut reasons: Vec<String> = missing
+    let reasons: Vec<String> = missing
         .iter()
         .map(|partition| format!("Partition {partition} failed to find valid host. Hosts scanned: [{hosts}]"))
         .collect();
-    if reasons.is_empty() {
-        reasons.push(format!("Hosts scanned: [{hosts}]"));
-    }
-    let message = "Unable to execute pull query. All nodes are dead or exceed max allowed lag";
-    Failure::new(Failure::SERVER, format!("{message}.\n{}", reasons.join("\n")))
+    let message = match reasons.is_empty() {
+        false => format!("Unable to execute pull query. [{}]", reasons.join(", ")),
+        // Nobody knows which partitions there are: the query that keeps them does not run yet, or not any more.
+        true => format!(
+            "Unable to execute pull query. Cannot determine which host contains the required partitions to serve the pull \
+             query. Hosts scanned: [{hosts}]"
+        ),
+    };
+    Failure::new(Failure::SERVER, message)
 }
 
 /// Does what blocks on the disk.

@@ -14,7 +14,7 @@ use milena_sql::ast::{Query, SourceKind};
 use milena_sql::catalog::schema::{Column, Namespace};
 use milena_sql::catalog::{Catalog, Settings, Source};
 use milena_sql::formats::registry::SchemaRegistry;
-use milena_sql::operators::{Change, Context, NoLog};
+use milena_sql::operators::{Change, Context};
 use milena_sql::planner::build::{Task, build};
 use milena_sql::planner::{self, PlannedQuery, pull};
 use milena_sql::runtime::RawRecord;
@@ -24,6 +24,7 @@ use milena_stdx::{Clock as _, ShutdownToken, SystemClock};
 use tokio::sync::mpsc;
 
 use super::inputs::{Input, Inputs};
+use super::processing_log::{LogTopic, QueryLog};
 use super::limits::PullPlace;
 use super::push::{Listed, Place, PushQueries};
 use super::rows::ResultRow;
@@ -95,6 +96,8 @@ pub struct Environment {
     pub state: Database,
     /// What the groups of persistent queries begin with.
     pub group_prefix: String,
+    /// What could not be processed.
+    pub processing_log: Arc<LogTopic>,
 }
 
 /// Starts a query: with `EMIT` it goes on until it is closed, without it to the present end of a stream. What is written
@@ -170,7 +173,8 @@ struct Run {
 
 impl Run {
     async fn prepare(id: &str, planned: &PlannedQuery, query: &Query, environment: Environment) -> Result<Run> {
-        let Environment { kafka, registry, settings, consumer, state, group_prefix: _ } = environment;
+        let Environment { kafka, registry, settings, consumer, state, group_prefix: _, processing_log } = environment;
+        let log = QueryLog { query: id.to_owned(), status: Arc::default(), topic: processing_log };
         let (step, with, id) = (planned.step.clone(), settings.clone(), id.to_owned());
         // The registry may be asked, which blocks.
         let building = tokio::task::spawn_blocking(move || {
@@ -204,7 +208,7 @@ impl Run {
         }
         let inputs = Inputs::open(&kafka, consumer, inputs, is_pull).await?;
         let left = query.limit.map(|limit| usize::try_from(limit).unwrap_or(0));
-        Ok(Run { inputs, engine: Engine { task, readers, columns: tombstone_columns(planned), left } })
+        Ok(Run { inputs, engine: Engine { task, readers, columns: tombstone_columns(planned), left, log } })
     }
 
     async fn until_the_end(self, events: mpsc::Sender<Event>, stop: ShutdownToken) {
@@ -244,6 +248,7 @@ struct Engine {
     columns: Vec<TombstoneColumn>,
     /// Rows until the limit.
     left: Option<usize>,
+    log: QueryLog,
 }
 
 /// What a column shows of a row that is gone.
@@ -278,7 +283,7 @@ impl Engine {
     /// What records change of the result, as far as it is wanted.
     fn work(&mut self, records: &[(Arc<str>, RawRecord)]) -> Result<Vec<ResultRow>> {
         let failed = |message: String| Failure::new(Failure::SERVER, message);
-        let mut context = Context { log: &NoLog, wall_clock_ms: SystemClock.now_ms() };
+        let mut context = Context { log: &self.log, wall_clock_ms: SystemClock.now_ms() };
         let mut rows = Vec::new();
         for (topic, record) in records {
             let mut changes = Vec::new();
@@ -286,7 +291,7 @@ impl Engine {
                 if *entry.source.topic != **topic {
                     continue;
                 }
-                let Some(change) = reader.read(record, &NoLog).map_err(|error| failed(error.0))? else { continue };
+                let Some(change) = reader.read(record, &self.log).map_err(|error| failed(error.0))? else { continue };
                 let processed = self.task.graph.process(entry.edge, change, &mut context, &mut changes);
                 processed.map_err(|error| failed(error.to_string()))?;
             }

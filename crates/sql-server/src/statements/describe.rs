@@ -72,7 +72,7 @@ async fn description(call: &Call<'_>, name: &str, extended: bool) -> Result<(Val
     let mut summaries = Vec::new();
     let writes = |query: &&QueryEntry| query.sink == source.name && sink_of(query, &call.catalog).is_some();
     for query in call.catalog.queries().filter(writes) {
-        summaries.extend(offsets::summary(&cluster, &group_of(call, &query.id)).await?);
+        summaries.push(offsets::summary(&cluster, &group_of(call, &query.id)).await?);
     }
     let mut description = described(source, &call.catalog, states, shape, true);
     description["queryOffsetSummaries"] = summaries.into();

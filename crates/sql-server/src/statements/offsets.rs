@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 
-/// The summary of one group; `None` for one that has not committed anything.
+/// The summary of one group, without topics when it has not committed anything.
 ///
 /// # Errors
 /// What the cluster says.
-pub async fn summary(cluster: &Cluster, group: &str) -> Result<Option<Value>> {
+pub async fn summary(cluster: &Cluster, group: &str) -> Result<Value> {
     // A query that was never run has no group.
-    let Ok(committed) = cluster.committed_offsets(group, None).await else { return Ok(None) };
+    let committed = cluster.committed_offsets(group, None).await.unwrap_or_default();
     if committed.is_empty() {
-        return Ok(None);
+        return Ok(json!({ "groupId": group, "topicSummaries": [] }));
     }
     let wanted = |spec| committed.keys().map(|tp: &TopicPartition| (tp.clone(), spec)).collect::<Vec<_>>();
     let isolation = IsolationLevel::ReadUncommitted;
@@ -35,5 +35,5 @@ pub async fn summary(cluster: &Cluster, group: &str) -> Result<Option<Value>> {
     }
     let topics: Vec<Value> =
         topics.into_iter().map(|(topic, offsets)| json!({ "kafkaTopic": topic, "offsets": offsets })).collect();
-    Ok(Some(json!({ "groupId": group, "topicSummaries": topics })))
+    Ok(json!({ "groupId": group, "topicSummaries": topics }))
 }

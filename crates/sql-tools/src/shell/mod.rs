@@ -336,7 +336,8 @@ impl Shell {
                     if answers.len() > 1 {
                         self.console.line(answer["statementText"].as_str().unwrap_or_default());
                     }
-                    self.console.line(&entity::render(answer));
+                    let width = self.console.width();
+                    self.console.line(&entity::render(answer, width));
                 }
             }
         }

@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use crate::table::Table;
 
-/// The text of an answer.
-pub fn render(entity: &Value) -> String {
-    let mut text = by_type(entity);
+/// The text of an answer, for a terminal of `width` columns.
+pub fn render(entity: &Value, width: usize) -> String {
+    let mut text = by_type(entity, width);
     for warning in entity["warnings"].as_array().into_iter().flatten() {
         text.push_str(&format!("\nWARNING: {}", string(&warning["message"])));
     }
     text
 }
 
-fn by_type(entity: &Value) -> String {
+fn by_type(entity: &Value, width: usize) -> String {
     match entity["@type"].as_str().unwrap_or_default() {
         "currentStatus" => {
             let message = string(&entity["commandStatus"]["message"]);
@@ -49,7 +49,7 @@ fn by_type(entity: &Value) -> String {
             let all = entity["queryDescriptions"].as_array().into_iter().flatten();
             all.map(description::query).collect::<Vec<_>>().join("\n\n")
         }
-        "describe_function" => function::described(entity),
+        "describe_function" => function::described(entity, width),
         "assert_topic" => asserted("Topic", &string(&entity["topicName"]), entity),
         "assert_schema" => {
             let parts = ["subject", "id"];

@@ -4,6 +4,10 @@ use serde_json::json;
 
 use super::*;
 
+fn shown(entity: &Value) -> String {
+    render(entity, 80)
+}
+
 #[test]
 fn keys_headers_and_nested_types_are_described() {
     let entity = json!({ "@type": "sourceDescription", "sourceDescription": {
@@ -14,7 +18,7 @@ fn keys_headers_and_nested_types_are_described() {
                 { "name": "D", "schema": { "type": "DECIMAL", "parameters": { "precision": 4, "scale": 2 } } },
                 { "name": "M", "schema": { "type": "MAP", "memberSchema": { "type": "STRING" } } } ] } } },
         ] } });
-    let text = render(&entity);
+    let text = shown(&entity);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     assert_eq!(lines[0], "Name                 : T");
     assert_eq!(lines[3], " ID    | VARCHAR(STRING)  (primary key)");
@@ -25,7 +29,7 @@ fn keys_headers_and_nested_types_are_described() {
 
 #[test]
 fn listings_have_their_headings_even_when_they_are_empty() {
-    let text = render(&json!({ "@type": "streams", "streams": [] }));
+    let text = shown(&json!({ "@type": "streams", "streams": [] }));
     assert_eq!(text.lines().next(), Some(" Stream Name | Kafka Topic | Key Format | Value Format | Windowed "));
     assert_eq!(text.lines().count(), 3);
 }
@@ -34,7 +38,7 @@ fn listings_have_their_headings_even_when_they_are_empty() {
 fn topics_show_replicas_once_when_all_partitions_have_as_many() {
     let topics = json!({ "@type": "kafka_topics", "topics": [
         { "name": "b", "replicaInfo": [1, 1] }, { "name": "a", "replicaInfo": [1, 3] } ] });
-    let text = render(&topics);
+    let text = shown(&topics);
     let rows: Vec<&str> = text.lines().skip(2).map(str::trim_end).collect();
     assert_eq!(rows[0], " a           | 2          | 1, 3");
     assert_eq!(rows[1], " b           | 2          | 1");
@@ -53,7 +57,7 @@ fn queries_show_where_they_run_and_their_text_in_one_line() {
     let queries = json!({ "@type": "queries", "queries": [{
         "id": "CSAS_S_1", "queryType": "PERSISTENT", "statusCount": { "RUNNING": 2 }, "sinks": ["S"],
         "sinkKafkaTopics": ["S"], "queryString": "CREATE STREAM S\n  AS SELECT 1;" }] });
-    let text = render(&queries);
+    let text = shown(&queries);
     assert!(
         text.contains(
             " CSAS_S_1 | PERSISTENT | RUNNING:2 | S         | S                | CREATE STREAM S AS SELECT 1; "
@@ -68,7 +72,7 @@ fn who_has_set_a_property_is_told() {
     let properties = json!({ "@type": "properties", "overwrittenProperties": ["a"], "defaultProperties": ["b"], "properties": [
         { "name": "a", "scope": "KSQL", "value": "1" }, { "name": "b", "scope": "KSQL", "value": "2" },
         { "name": "c", "scope": "KAFKA", "value": null } ] });
-    let text = render(&properties);
+    let text = shown(&properties);
     let rows: Vec<&str> = text.lines().skip(2).take(3).map(str::trim_end).collect();
     assert_eq!(rows[0], " a        | KSQL  | SESSION          | 1");
     assert_eq!(rows[1], " b        | KSQL  |                  | 2");
@@ -77,7 +81,7 @@ fn who_has_set_a_property_is_told() {
 
 #[test]
 fn messages_come_with_their_warnings() {
-    let text = render(&json!({ "@type": "currentStatus", "commandStatus": { "message": "Stream created" },
+    let text = shown(&json!({ "@type": "currentStatus", "commandStatus": { "message": "Stream created" },
         "warnings": [{ "message": "careful" }] }));
     assert!(text.contains(" Stream created "), "{text}");
     assert!(text.ends_with("WARNING: careful"), "{text}");
@@ -85,6 +89,6 @@ fn messages_come_with_their_warnings() {
 
 #[test]
 fn answers_of_unknown_types_are_shown_as_they_are() {
-    let text = render(&json!({ "@type": "of_tomorrow", "a": 1 }));
+    let text = shown(&json!({ "@type": "of_tomorrow", "a": 1 }));
     assert!(text.contains("\"a\": 1"), "{text}");
 }
