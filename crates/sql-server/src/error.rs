@@ -3,8 +3,6 @@
 use milena_sql::catalog::StatementError;
 use serde_json::{Value, json};
 
-use crate::registry::NO_REGISTRY;
-
 /// A refusal or a failure. Its code is the HTTP status and two more digits.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -122,8 +120,7 @@ fn wrapped(text: &str) -> String {
 
 impl From<StatementError> for Failure {
     fn from(error: StatementError) -> Failure {
-        let code = if error.0.contains(NO_REGISTRY) { Failure::NO_REGISTRY } else { Failure::BAD_STATEMENT };
-        Failure::new(code, error.0)
+        Failure::new(Failure::BAD_STATEMENT, error.0)
     }
 }
 

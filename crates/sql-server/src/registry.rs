@@ -1,10 +1,15 @@
 //! The schema registry as formats see it: a client of it, or words about its absence.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use milena_schema::SchemaType;
 use milena_schema::client::{ClientError, RegistryClient, SchemaText};
 use milena_schema::wire::SchemaId;
 use milena_sql::formats::FormatError;
 use milena_sql::formats::registry::{RegisteredSchema, SchemaRegistry};
+
+use crate::error::Failure;
 
 /// A registry over HTTP. Calls block.
 pub struct RemoteRegistry(pub RegistryClient);
@@ -64,7 +69,7 @@ impl SchemaRegistry for RemoteRegistry {
 pub struct NoRegistry;
 
 /// What statements that need a registry hear.
-pub const NO_REGISTRY: &str =
+const NO_REGISTRY: &str =
     "KSQL is not configured to use a schema registry. To enable it, please set ksql.schema.registry.url";
 
 impl SchemaRegistry for NoRegistry {
@@ -78,5 +83,78 @@ impl SchemaRegistry for NoRegistry {
 
     fn register(&self, _: &str, _: SchemaType, _: &str) -> Result<RegisteredSchema, FormatError> {
         Err(FormatError(NO_REGISTRY.to_owned()))
+    }
+
+    fn is_configured(&self) -> bool {
+        false
+    }
+}
+
+/// The registry as one request sees it: knows whether one that is not configured was missed.
+pub struct Asked {
+    registry: Arc<dyn SchemaRegistry>,
+    was_missed: AtomicBool,
+}
+
+impl Asked {
+    /// Nothing was asked yet.
+    pub fn new(registry: Arc<dyn SchemaRegistry>) -> Asked {
+        Asked { registry, was_missed: AtomicBool::new(false) }
+    }
+
+    /// Why a statement is refused: for want of a registry, if it has asked for one.
+    pub fn reason(&self, failure: Failure) -> Failure {
+        match self.was_missed.load(Ordering::Relaxed) && failure.code == Failure::BAD_STATEMENT {
+            true => Failure { code: Failure::NO_REGISTRY, statement: None, ..failure },
+            false => failure,
+        }
+    }
+
+    fn registry(&self) -> &dyn SchemaRegistry {
+        if !self.registry.is_configured() {
+            self.was_missed.store(true, Ordering::Relaxed);
+        }
+        &*self.registry
+    }
+}
+
+impl SchemaRegistry for Asked {
+    fn latest(&self, subject: &str) -> Result<Option<RegisteredSchema>, FormatError> {
+        self.registry().latest(subject)
+    }
+
+    fn by_id(&self, id: i32) -> Result<Option<RegisteredSchema>, FormatError> {
+        self.registry().by_id(id)
+    }
+
+    fn register(&self, subject: &str, schema_type: SchemaType, text: &str) -> Result<RegisteredSchema, FormatError> {
+        self.registry().register(subject, schema_type, text)
+    }
+
+    fn adopt(&self, subject: &str, registered: &RegisteredSchema) -> Result<(), FormatError> {
+        self.registry().adopt(subject, registered)
+    }
+
+    fn delete(&self, subject: &str) -> Result<(), FormatError> {
+        self.registry.delete(subject)
+    }
+
+    fn is_configured(&self) -> bool {
+        self.registry.is_configured()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_missed_by_those_who_ask_for_it() {
+        let asked = Asked::new(Arc::new(NoRegistry));
+        let code = |asked: &Asked, code| asked.reason(Failure::new(code, "no")).code;
+        assert_eq!(code(&asked, Failure::BAD_STATEMENT), Failure::BAD_STATEMENT);
+        assert!(asked.latest("a-value").is_err());
+        assert_eq!(code(&asked, Failure::BAD_STATEMENT), Failure::NO_REGISTRY);
+        assert_eq!(code(&asked, Failure::SERVER), Failure::SERVER);
     }
 }

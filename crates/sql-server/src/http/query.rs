@@ -27,6 +27,10 @@ pub(super) const UNREAD_BYTES_MAX: usize = 256 << 10;
 /// Rows are sent together up to this size.
 pub(super) const CHUNK_BYTES: usize = 16 << 10;
 
+/// What statements that are no queries hear, in the words that clients know.
+const UNSUPPORTED: &str =
+    "Statement type `io.confluent.ksql.parser.KsqlParser$PreparedStatement' not supported for this resource";
+
 /// What pull queries hear where they are not answered.
 const PULL_DISABLED: &str = "Pull queries are disabled. See https://cnfl.io/queries for more info.\nAdd EMIT CHANGES if you \
                              intended to issue a push query.\nPlease set ksql.pull.queries.enable=true to enable this \
@@ -44,7 +48,7 @@ pub async fn query(server: &Arc<Server>, request: &Map<String, Value>, headers: 
     if let Some(printing) = super::print::print(server, sql, &session).await? {
         return Ok(printing);
     }
-    let wrong = |_: &str| Failure::request("Statement type not supported for this resource");
+    let wrong = |_: &str| Failure::request(UNSUPPORTED);
     let query = start(server, sql, &mut session, wrong).await?;
     let (sender, body) = chunks(UNREAD_BYTES_MAX);
     let media_type = wanted(headers, &[KSQL_JSON, JSON, PROTOBUF, ROWS]);

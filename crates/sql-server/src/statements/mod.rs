@@ -26,6 +26,7 @@ use crate::command::CommandId;
 use crate::command::execute::Effect;
 use crate::entities::entity;
 use crate::error::{Failure, Result};
+use crate::registry::Asked;
 use crate::session::Session;
 use crate::state::Server;
 
@@ -114,9 +115,10 @@ async fn one(server: &Arc<Server>, parsed: &ParsedStatement, session: &mut Sessi
     // What others may see of it.
     let text = parsed.masked(&statement);
     let settings = session.settings(&server.config.settings);
-    let registry = server.registry.clone();
-    let call = Call { server, text: &text, settings, catalog, registry, session: session.clone() };
-    answered(&call, &statement, session).await.map_err(|failure| failure.of(&text))
+    let registry = Arc::new(Asked::new(server.registry.clone()));
+    let call =
+        Call { server, text: &text, settings, catalog, registry: registry.clone(), session: session.clone() };
+    answered(&call, &statement, session).await.map_err(|failure| registry.reason(failure).of(&text))
 }
 
 async fn answered(call: &Call<'_>, statement: &Statement, session: &mut Session) -> Result<Option<Value>> {

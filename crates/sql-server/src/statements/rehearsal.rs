@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::{Call, describe, insert, issue, prepare, unsupported};
 use crate::command::CommandId;
 use crate::error::Result;
+use crate::registry::Asked;
 use crate::session::Session;
 use crate::state::Server;
 
@@ -23,7 +24,8 @@ use crate::state::Server;
 /// # Errors
 /// The first statement that would be refused.
 pub async fn rehearse(server: &Arc<Server>, statements: &[ParsedStatement], session: &Session) -> Result<()> {
-    let registry: Arc<dyn SchemaRegistry> = Arc::new(Overlay::over(server.registry.clone()));
+    let asked = Arc::new(Asked::new(server.registry.clone()));
+    let registry: Arc<dyn SchemaRegistry> = Arc::new(Overlay::over(asked.clone()));
     let mut number = server.ready().await?.log.end().await?;
     // Servers that take no commands, or none any more, execute none that could be waited for.
     if server.config.queries_file.is_none() && server.undamaged().is_ok() {
@@ -49,7 +51,7 @@ pub async fn rehearse(server: &Arc<Server>, statements: &[ParsedStatement], sess
         } else {
             unchanging(&call, &statement, &mut session).await
         };
-        tried.map_err(|failure| failure.of(&text))?;
+        tried.map_err(|failure| asked.reason(failure).of(&text))?;
     }
     Ok(())
 }

@@ -53,6 +53,11 @@ pub trait SchemaRegistry: Send + Sync {
         self.register(subject, schema.schema_type(), schema.canonical()).map(|_| ())
     }
 
+    /// Whether there is a registry at all: nothing can be asked of one that is not configured.
+    fn is_configured(&self) -> bool {
+        true
+    }
+
     /// Deletes the schemas of a subject, where that can be done.
     ///
     /// # Errors
