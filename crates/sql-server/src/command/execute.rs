@@ -266,7 +266,12 @@ mod tests {
         run(&executor, 0, "stream/`A`/create", CREATE);
         let table = "CREATE TABLE t (id STRING PRIMARY KEY, n INT) WITH (kafka_topic='t', value_format='JSON');";
         run(&executor, 1, "table/`T`/create", table);
-        run(&executor, 2, "table/`C`/create", "CREATE TABLE c AS SELECT n, COUNT(*) AS m FROM a WHERE n > 0 GROUP BY n;");
+        run(
+            &executor,
+            2,
+            "table/`C`/create",
+            "CREATE TABLE c AS SELECT n, COUNT(*) AS m FROM a WHERE n > 0 GROUP BY n;",
+        );
         run(&executor, 3, "stream/`J`/create", "CREATE STREAM j AS SELECT a.id, a.n FROM a JOIN t ON a.id = t.id;");
 
         let counts = "CREATE OR REPLACE TABLE c AS SELECT n, COUNT(*) AS m FROM a WHERE n > 1 GROUP BY n;";

@@ -24,8 +24,8 @@ use milena_stdx::{Clock as _, ShutdownToken, SystemClock};
 use tokio::sync::mpsc;
 
 use super::inputs::{Input, Inputs};
-use super::processing_log::{LogTopic, QueryLog};
 use super::limits::PullPlace;
+use super::processing_log::{LogTopic, QueryLog};
 use super::push::{Listed, Place, PushQueries};
 use super::rows::ResultRow;
 use super::scalable::{self, writer_of};

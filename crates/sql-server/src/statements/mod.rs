@@ -116,8 +116,7 @@ async fn one(server: &Arc<Server>, parsed: &ParsedStatement, session: &mut Sessi
     let text = parsed.masked(&statement);
     let settings = session.settings(&server.config.settings);
     let registry = Arc::new(Asked::new(server.registry.clone()));
-    let call =
-        Call { server, text: &text, settings, catalog, registry: registry.clone(), session: session.clone() };
+    let call = Call { server, text: &text, settings, catalog, registry: registry.clone(), session: session.clone() };
     answered(&call, &statement, session).await.map_err(|failure| registry.reason(failure).of(&text))
 }
 

@@ -48,7 +48,7 @@ fn topics_show_replicas_once_when_all_partitions_have_as_many() {
 fn kinds_of_connectors_are_listed() {
     let plugins = json!({ "@type": "connector_plugins_list", "connectorsPlugins": [
         { "className": "a.Sink", "type": "sink", "version": "1" }] });
-    let text = render(&plugins);
+    let text = shown(&plugins);
     assert_eq!(text.lines().nth(2).map(str::trim_end), Some(" a.Sink | SINK | 1"), "{text}");
 }
 
