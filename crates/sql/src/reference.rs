@@ -312,7 +312,7 @@ mod tests {
         }
         for unit in UNITS {
             for word in [(*unit).to_owned(), format!("{unit}S")] {
-                assert!(TimeUnit::parse(&word).and_then(TimeUnit::milliseconds).is_some(), "{word}");
+                assert!(TimeUnit::parse(&word).is_some(), "{word}");
             }
         }
     }

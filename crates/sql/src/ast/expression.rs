@@ -240,12 +240,6 @@ pub enum TimeUnit {
     Hours,
     /// 24 h.
     Days,
-    /// 7 days, only in functions.
-    Weeks,
-    /// Calendar months, only in functions.
-    Months,
-    /// Calendar years.
-    Years,
 }
 
 impl ArithmeticOperator {
@@ -301,9 +295,6 @@ impl TimeUnit {
             "MINUTE" => TimeUnit::Minutes,
             "HOUR" => TimeUnit::Hours,
             "DAY" => TimeUnit::Days,
-            "WEEK" => TimeUnit::Weeks,
-            "MONTH" => TimeUnit::Months,
-            "YEAR" => TimeUnit::Years,
             _ => return None,
         })
     }
@@ -316,23 +307,18 @@ impl TimeUnit {
             TimeUnit::Minutes => "MINUTES",
             TimeUnit::Hours => "HOURS",
             TimeUnit::Days => "DAYS",
-            TimeUnit::Weeks => "WEEKS",
-            TimeUnit::Months => "MONTHS",
-            TimeUnit::Years => "YEARS",
         }
     }
 
-    /// Milliseconds of one unit; months and years have none.
-    pub fn milliseconds(self) -> Option<i64> {
-        Some(match self {
+    /// Milliseconds of one unit.
+    pub fn milliseconds(self) -> i64 {
+        match self {
             TimeUnit::Milliseconds => 1,
             TimeUnit::Seconds => 1000,
             TimeUnit::Minutes => 60_000,
             TimeUnit::Hours => 3_600_000,
             TimeUnit::Days => 86_400_000,
-            TimeUnit::Weeks => 604_800_000,
-            TimeUnit::Months | TimeUnit::Years => return None,
-        })
+        }
     }
 }
 

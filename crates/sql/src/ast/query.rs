@@ -197,7 +197,7 @@ pub enum Emit {
 impl Duration {
     /// Length in milliseconds; `None` for units without a fixed length and where it overflows.
     pub fn milliseconds(self) -> Option<i64> {
-        self.unit.milliseconds().and_then(|unit| unit.checked_mul(self.count))
+        self.unit.milliseconds().checked_mul(self.count)
     }
 }
 

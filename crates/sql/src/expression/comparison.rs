@@ -30,10 +30,18 @@ pub(super) fn comparison(
             operator.name()
         )));
     }
+    // Structs of different fields differ, whatever they hold.
+    let differ = matches!(left_type, SqlType::Struct(_)) && left_type != right_type;
     let left = as_time(left, &left_type, &right_type)?;
     let right = as_time(right, &right_type, &left_type)?;
     Ok(TypedExpression::new(Some(SqlType::Boolean), move |row, context| {
         let (a, b) = (left.view(row, context)?, right.view(row, context)?);
+        if differ && !a.is_null() && !b.is_null() {
+            return Ok(Value::Boolean(matches!(
+                operator,
+                ComparisonOperator::NotEqual | ComparisonOperator::IsDistinctFrom
+            )));
+        }
         Ok(Value::Boolean(compare(operator, &a, &b)))
     }))
 }

@@ -328,7 +328,7 @@ fn read_field(field: &FieldDescriptor, value: &Proto, wanted: &SqlType) -> Resul
         }
         (Proto::List(entries), SqlType::Map(key_type, value_type)) => {
             let (_, key, value) = map_entry(field).ok_or_else(|| FormatError::new("a list is no map"))?;
-            let mut map = MapValue::new();
+            let mut map = MapValue::roomy();
             for entry in entries.iter().filter_map(Proto::as_message) {
                 map.insert(present(entry, &key, key_type)?, present(entry, &value, value_type)?);
             }
@@ -337,7 +337,7 @@ fn read_field(field: &FieldDescriptor, value: &Proto, wanted: &SqlType) -> Resul
         (Proto::Map(entries), SqlType::Map(key_type, value_type)) => {
             let Kind::Message(entry) = field.kind() else { return Err(FormatError::new("a map has no entries")) };
             let value_kind = entry.map_entry_value_field().kind();
-            let mut map = MapValue::new();
+            let mut map = MapValue::roomy();
             // The order of a Protobuf map is not defined; sorted, it is at least the same every time.
             let mut sorted: Vec<_> = entries.iter().map(|(key, value)| (map_key(key), value)).collect();
             sorted.sort_by(|(one, _), (other, _)| one.cmp(other));

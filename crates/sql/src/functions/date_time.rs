@@ -50,9 +50,8 @@ fn arithmetic(registry: &mut Registry) {
 
 /// Milliseconds of the first two arguments: a unit and how many.
 fn interval(c: &Call<'_>) -> Result<i64, EvalError> {
-    let unit = TimeUnit::parse(c.str(0)).and_then(TimeUnit::milliseconds);
-    let unit = unit.ok_or_else(|| EvalError::new(format!("{} is no unit of fixed length", c.str(0))))?;
-    Ok(unit.wrapping_mul(c.long(1)))
+    let unit = TimeUnit::parse(c.str(0)).ok_or_else(|| EvalError::new(format!("{} is no unit of time", c.str(0))))?;
+    Ok(unit.milliseconds().wrapping_mul(c.long(1)))
 }
 
 fn add_days(c: &mut Call<'_>, sign: i64) -> Result<Value, EvalError> {
@@ -62,7 +61,11 @@ fn add_days(c: &mut Call<'_>, sign: i64) -> Result<Value, EvalError> {
 }
 
 fn add_time(c: &mut Call<'_>, sign: i64) -> Result<Value, EvalError> {
-    Ok(Value::Time((c.long(2) + sign * (interval(c)? % DAY_MS)).rem_euclid(DAY_MS) as i32))
+    const DAY_NANOS: i64 = DAY_MS * 1_000_000;
+    // So many nanoseconds as a long holds, and no more: beyond 292 years the rest of the day is always the same.
+    let nanos = interval(c)?.saturating_mul(1_000_000) % DAY_NANOS;
+    let sum = (c.long(2) * 1_000_000 + sign * nanos).rem_euclid(DAY_NANOS);
+    Ok(Value::Time((sum / 1_000_000) as i32))
 }
 
 fn formatting(registry: &mut Registry) {

@@ -21,7 +21,7 @@ pub(super) fn register(registry: &mut Registry) {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
-            let mut output = MapValue::new();
+            let mut output = MapValue::roomy();
             for (key, value) in c.map(0).in_hash_order() {
                 let entry = [key.clone(), value.clone()];
                 let new_key = c.lambda(0, &entry)?;
@@ -50,7 +50,7 @@ pub(super) fn register(registry: &mut Registry) {
             if c.is_null(0) {
                 return Ok(Value::Null);
             }
-            let mut output = MapValue::new();
+            let mut output = MapValue::roomy();
             for (key, value) in c.map(0).in_hash_order() {
                 if no_null(c.lambda(0, &[key.clone(), value.clone()])?)? == Value::Boolean(true) {
                     output.insert(key.clone(), no_null(value.clone())?);

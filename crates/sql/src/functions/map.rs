@@ -3,7 +3,7 @@
 use super::{Call, Category, Registry};
 use crate::expression::EvalError;
 use crate::types::SqlType;
-use crate::value::{MapValue, Value};
+use crate::value::Value;
 
 pub(super) fn register(registry: &mut Registry) {
     registry
@@ -32,8 +32,7 @@ pub(super) fn register(registry: &mut Registry) {
             if c.is_null(0) && c.is_null(1) {
                 return Ok(Value::Null);
             }
-            let both = c.map(0).iter().chain(c.map(1).iter());
-            Ok(Value::map(both.map(|(key, value)| (key.clone(), value.clone())).collect::<MapValue>()))
+            Ok(Value::map(c.map(0).union(c.map(1))))
         });
     registry
         .scalar(

@@ -243,7 +243,10 @@ impl<'a, B> Resolved<'a, B> {
             let first = arguments.iter().flatten().find_map(SqlType::as_decimal);
             return first.map(SqlType::Decimal).ok_or_else(|| "A DECIMAL argument must not be null".to_owned());
         }
-        self.concrete(&self.overload.returns)
-            .ok_or_else(|| "Cannot find the type of the result: cast a NULL to the type that is meant".to_owned())
+        let returns = &self.overload.returns;
+        self.concrete(returns).ok_or_else(|| {
+            let variable = returns.variables().find(|name| !self.variables.contains_key(name));
+            format!("Could not find mapping for generic type: {}", variable.map_or_else(|| returns.to_string(), String::from))
+        })
     }
 }

@@ -40,14 +40,19 @@ pub enum ParameterType {
 impl ParameterType {
     /// Whether a type variable is part of it.
     pub fn has_variables(&self) -> bool {
+        self.variables().next().is_some()
+    }
+
+    /// The type variables in it.
+    pub(super) fn variables(&self) -> Box<dyn Iterator<Item = char> + '_> {
         match self {
-            ParameterType::Variable(_) => true,
-            ParameterType::Array(element) => element.has_variables(),
-            ParameterType::Map(key, value) => key.has_variables() || value.has_variables(),
+            ParameterType::Variable(name) => Box::new(std::iter::once(*name)),
+            ParameterType::Array(element) => element.variables(),
+            ParameterType::Map(key, value) => Box::new(key.variables().chain(value.variables())),
             ParameterType::Lambda(inputs, output) => {
-                output.has_variables() || inputs.iter().any(ParameterType::has_variables)
+                Box::new(inputs.iter().flat_map(ParameterType::variables).chain(output.variables()))
             }
-            _ => false,
+            _ => Box::new(std::iter::empty()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::bytes::hex;
 use super::{Call, Category, Registry, optional};
 use crate::expression::EvalError;
-use crate::value::Value;
+use crate::value::{MapValue, Value};
 
 pub(super) fn register(registry: &mut Registry) {
     cases(registry);
@@ -214,7 +214,7 @@ fn cutting(registry: &mut Registry) {
                 // What follows a second separator is no part of the value.
                 .map(|(key, rest)| (key, rest.split_once(values).map_or(rest, |(value, _)| value)))
                 .map(|(key, value)| (Value::from(key), Value::from(value)));
-            Ok(Value::map(entries.collect()))
+            Ok(Value::map(MapValue::newest_first(entries)))
         });
 }
 

@@ -148,11 +148,11 @@ impl Cursor<'_> {
             _ => None,
         };
         match unit {
-            Some(unit) if unit.milliseconds().is_some() && unit != TimeUnit::Weeks => {
+            Some(unit) => {
                 self.skip();
                 Ok(Duration { count, unit })
             }
-            _ => Err(self.unexpected()),
+            None => Err(self.unexpected()),
         }
     }
 

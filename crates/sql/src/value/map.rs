@@ -11,12 +11,39 @@ use super::Value;
 #[derive(Clone, Debug, Default)]
 pub struct MapValue {
     entries: IndexMap<Value, Value>,
+    /// Buckets with which Java would have made it; 0 where they are made for its entries.
+    buckets: u32,
 }
 
 impl MapValue {
     /// A map without entries.
     pub fn new() -> MapValue {
         MapValue::default()
+    }
+
+    /// A map without entries that is made for any number of them.
+    pub fn roomy() -> MapValue {
+        MapValue { buckets: ROOMY_BUCKETS, ..MapValue::default() }
+    }
+
+    /// The entries of both; where both have a key, those of `other`.
+    pub fn union(&self, other: &MapValue) -> MapValue {
+        // `putAll` makes room for the first map at once, and for the second where it is larger than that.
+        let (first, second) = if self.is_empty() { (other.len(), 0) } else { (self.len(), other.len()) };
+        let mut buckets = (first as u32 * 4 / 3 + 1).next_power_of_two();
+        while second > buckets as usize * 3 / 4 {
+            buckets *= 2;
+        }
+        let both = self.in_hash_order().into_iter().chain(other.in_hash_order());
+        let entries = both.map(|(key, value)| (key.clone(), value.clone())).collect();
+        MapValue { entries, buckets }
+    }
+
+    /// The entries as a map that puts each new one before those that it has.
+    pub fn newest_first(entries: impl IntoIterator<Item = (Value, Value)>) -> MapValue {
+        let mut map = MapValue { entries: entries.into_iter().collect(), buckets: ROOMY_BUCKETS };
+        map.entries.reverse();
+        map
     }
 
     /// Number of entries.
@@ -49,13 +76,16 @@ impl MapValue {
         self.entries.iter()
     }
 
-    /// Entries in the order in which Java's `HashMap` gives them, made for as many entries as it has.
+    /// Entries in the order in which Java's `HashMap` gives them.
     pub fn in_hash_order(&self) -> Vec<(&Value, &Value)> {
         let mut entries: Vec<_> = self.entries.iter().collect();
-        sort_as_hashed(&mut entries, 1, |(key, _)| java_hash(key));
+        sort_as_hashed(&mut entries, self.buckets.max(1), |(key, _)| java_hash(key));
         entries
     }
 }
+
+/// Buckets of a `HashMap` that is not made for a number of entries.
+const ROOMY_BUCKETS: u32 = 16;
 
 /// Puts things in the order in which a `HashMap` of Java, made with so many buckets, gives them.
 pub fn sort_as_hashed<T>(things: &mut [T], buckets: u32, hash: impl Fn(&T) -> i32) {
@@ -79,7 +109,7 @@ impl Eq for MapValue {}
 
 impl FromIterator<(Value, Value)> for MapValue {
     fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> MapValue {
-        MapValue { entries: entries.into_iter().collect() }
+        MapValue { entries: entries.into_iter().collect(), buckets: 0 }
     }
 }
 

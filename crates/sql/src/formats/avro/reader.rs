@@ -155,7 +155,7 @@ impl<'b> Reader<'_, 'b> {
     fn elements(&mut self, items: &Type, wanted: Option<&SqlType>) -> Result<Value, FormatError> {
         let entry = map_entry(items);
         let mut elements = Vec::new();
-        let mut entries = MapValue::new();
+        let mut entries = MapValue::roomy();
         while let Some(count) = self.block()? {
             for _ in 0..count {
                 match (wanted, entry) {
@@ -184,7 +184,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     fn entries(&mut self, values: &Type, wanted: Option<&SqlType>) -> Result<Value, FormatError> {
-        let mut entries = MapValue::new();
+        let mut entries = MapValue::roomy();
         while let Some(count) = self.block()? {
             for _ in 0..count {
                 let length = self.length()?;

@@ -143,7 +143,7 @@ fn map(entries: bool, key: &Type, of: &Type, json: &Json<'_>, wanted: Option<&Sq
         Some(SqlType::Map(key_type, value_type)) => (Some(&**key_type), Some(&**value_type)),
         _ => (None, None),
     };
-    let mut found = MapValue::new();
+    let mut found = MapValue::roomy();
     let key_of = |json: Option<&Json<'_>>| {
         value(key, json, key_type).map_err(|error| coercion::within(error, coercion::MAP_KEY))
     };

@@ -135,19 +135,21 @@ impl Aggregator for Histogram {
     }
 
     fn initialize(&self) -> Value {
-        Value::map(MapValue::new())
+        Value::map(MapValue::roomy())
     }
 
     fn accumulate(&self, arguments: &[Value], state: Value) -> Result<Value, EvalError> {
         let value = first(arguments);
-        if value.is_null() {
-            return Ok(state);
-        }
         let mut entries = match state {
             Value::Map(entries) => Arc::unwrap_or_clone(entries),
-            _ => MapValue::new(),
+            _ => MapValue::roomy(),
         };
-        Self::add(&mut entries, value, 1);
+        match value {
+            // Users know that a null is there as a text, but not how often.
+            Value::Null if entries.get(&Value::from("null")).is_some() => {}
+            Value::Null => Self::add(&mut entries, &Value::from("null"), 1),
+            value => Self::add(&mut entries, value, 1),
+        }
         Ok(Value::map(entries))
     }
 

@@ -144,3 +144,17 @@ fn distinct_values_are_counted_exactly_while_they_are_few_and_well_when_many() {
     let many = run("COUNT_DISTINCT", SqlType::Bigint, &[], &numbers(20_000)).as_i64().unwrap();
     assert!((19_000..21_000).contains(&many), "{many}");
 }
+
+#[test]
+fn nulls_of_histograms_are_known_to_be_there() {
+    let values = [Value::Null, Value::from("a"), Value::Null, Value::from("null")];
+    let counted = run("HISTOGRAM", SqlType::String, &[], &values);
+    let expected = [("null", 2), ("a", 1)].map(|(text, count)| (Value::from(text), Value::Bigint(count)));
+    assert_eq!(counted, Value::map(expected.into_iter().collect()));
+}
+
+#[test]
+fn less_than_nothing_is_no_limit() {
+    let k = [(SqlType::Integer, Value::Int(-1))];
+    assert_eq!(run("TOPK", SqlType::Integer, &k, &ints(&[1, 5, 3])), Value::array(ints(&[5, 3, 1])));
+}

@@ -40,8 +40,11 @@ fn top(arguments: &[AggregateArgument], distinct: bool) -> Result<Box<dyn Aggreg
     let name = if distinct { "TOPKDISTINCT" } else { "TOPK" };
     let last = arguments.len().saturating_sub(1);
     let count = literal(arguments, last, name)?.as_i64().unwrap_or(0);
-    let count = usize::try_from(count).ok().filter(|count| *count > 0);
-    let count = count.ok_or_else(|| format!("{name} needs a k of at least 1"))?;
+    let count = match count {
+        0 => return Err(format!("{name} needs a k of at least 1")),
+        // Less than nothing is no limit.
+        count => usize::try_from(count).unwrap_or(usize::MAX),
+    };
     let value_type = type_of(arguments, 0)?;
     let mut fields = vec![("sort_col".to_owned(), value_type.clone())];
     for index in 1..last {
