@@ -230,7 +230,10 @@ fn alternatives_are_told_in_the_order_that_users_know() {
 fn maps_come_in_the_order_of_their_buckets() {
     check(&[
         ("MAP_KEYS(MAP_UNION(MAP('éa' := 1, 'c' := 1), MAP('id' := 2)))", "[éa, c, id]"),
-        ("MAP_KEYS(SPLIT_TO_MAP('1=1/Zeta=1/long text=1/null=1/éa=1/y22=1', '/', '='))", "[1, Zeta, null, y22, éa, long text]"),
+        (
+            "MAP_KEYS(SPLIT_TO_MAP('1=1/Zeta=1/long text=1/null=1/éa=1/y22=1', '/', '='))",
+            "[1, Zeta, null, y22, éa, long text]",
+        ),
         ("MAP_UNION(MAP('a' := 1), MAP('a' := 2))", "{a=2}"),
         ("MAP_KEYS(MAP_UNION(CAST(NULL AS MAP<STRING, INT>), MAP('a' := 2)))", "[a]"),
     ]);
@@ -248,10 +251,7 @@ fn structs_of_other_fields_differ() {
 
 #[test]
 fn units_of_time_have_a_fixed_length() {
-    check(&[
-        ("TIMEADD(HOURS, 25, TIME '10:00:00')", "11:00"),
-        ("TIMEADD(DAYS, 200000, TIME '00:00:00')", "23:47:16"),
-    ]);
+    check(&[("TIMEADD(HOURS, 25, TIME '10:00:00')", "11:00"), ("TIMEADD(DAYS, 200000, TIME '00:00:00')", "23:47:16")]);
     assert!(compile("DATEADD(MONTHS, 1, DATE '2020-01-01')").unwrap_err().contains("cannot be resolved"));
     assert!(compile("COALESCE(NULL, NULL)").unwrap_err().contains("Could not find mapping for generic type: T"));
 }

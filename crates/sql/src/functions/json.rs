@@ -1,22 +1,18 @@
 //! Functions of JSON texts.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::str::FromStr;
 
 use bigdecimal::BigDecimal;
 use milena_schema::document::{Members, Node, Spelling, double_text, quoted, read_first};
 
+use super::cache::{Cache, cached};
 use super::{Call, Category, Registry, optional};
 use crate::expression::EvalError;
 use crate::formats::json::number_text;
 use crate::types::SqlType;
 use crate::value::{MapValue, Value, brief_text, date_text, decimal_text, time_text, timestamp_text};
-
-/// Most paths kept per thread.
-const CACHED_PATHS: usize = 256;
 
 pub(super) fn register(registry: &mut Registry) {
     reading(registry);
@@ -104,20 +100,10 @@ fn plain_number(text: &str) -> String {
 /// literals.
 fn path(text: &str) -> Result<Rc<Vec<String>>, EvalError> {
     thread_local! {
-        static CACHE: RefCell<HashMap<String, Rc<Vec<String>>>> = RefCell::new(HashMap::new());
+        static CACHE: Cache<Vec<String>> = Cache::default();
     }
-    CACHE.with_borrow_mut(|cache| {
-        if let Some(steps) = cache.get(text) {
-            return Ok(steps.clone());
-        }
-        let steps = read_path(text).ok_or_else(|| EvalError::new(format!("Invalid JSON path: '{text}'")))?;
-        let steps = Rc::new(steps);
-        if cache.len() >= CACHED_PATHS {
-            cache.clear();
-        }
-        cache.insert(text.to_owned(), steps.clone());
-        Ok(steps)
-    })
+    let invalid = || EvalError::new(format!("Invalid JSON path: '{text}'"));
+    cached(&CACHE, text, |text| read_path(text).ok_or_else(invalid))
 }
 
 fn read_path(text: &str) -> Option<Vec<String>> {

@@ -7,6 +7,7 @@
 pub mod aggregate;
 mod array;
 pub(crate) mod bytes;
+mod cache;
 mod conditional;
 pub mod date_format;
 mod date_time;

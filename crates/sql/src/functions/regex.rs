@@ -1,10 +1,8 @@
 //! Functions with regular expressions.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
 use fancy_regex::{Captures, Regex};
 
+use super::cache::{Cache, cached};
 use super::{Category, Registry, java_regex};
 use crate::expression::EvalError;
 use crate::value::Value;
@@ -135,34 +133,24 @@ fn all_captures<'r, 't>(
     })
 }
 
-/// Most patterns kept per thread; almost every query has its patterns as literals.
-const CACHED_PATTERNS: usize = 64;
-
 /// Runs `body` with the compiled pattern; what `$` means depends on the end of the text.
 fn with_regex(
     pattern: &str,
     text: &str,
     body: impl FnOnce(&Regex) -> Result<Value, EvalError>,
 ) -> Result<Value, EvalError> {
-    /// Patterns for texts that end otherwise, and for those that end with the end of a line.
-    type Caches = [HashMap<String, Regex>; 2];
     thread_local! {
-        static CACHES: RefCell<Caches> = RefCell::default();
+        static CACHE: Cache<Regex> = Cache::default();
+        static CACHE_FOR_ENDS_OF_LINES: Cache<Regex> = Cache::default();
     }
     let ends_line = java_regex::ends_line(text);
-    CACHES.with_borrow_mut(|caches| {
-        let cache = &mut caches[usize::from(ends_line)];
-        if let Some(regex) = cache.get(pattern) {
-            return body(regex);
-        }
+    let cache = if ends_line { &CACHE_FOR_ENDS_OF_LINES } else { &CACHE };
+    let regex = cached(cache, pattern, |pattern| {
         let invalid = |error: String| EvalError::new(format!("Invalid regular expression pattern: {pattern}: {error}"));
         let translated = java_regex::translate(pattern, ends_line).map_err(invalid)?;
-        let regex = Regex::new(&translated).map_err(|error| invalid(error.to_string()))?;
-        if cache.len() >= CACHED_PATTERNS {
-            cache.clear();
-        }
-        body(cache.entry(pattern.to_owned()).or_insert(regex))
-    })
+        Regex::new(&translated).map_err(|error| invalid(error.to_string()))
+    })?;
+    body(&regex)
 }
 
 fn failed(error: fancy_regex::Error) -> EvalError {

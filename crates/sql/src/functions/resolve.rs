@@ -246,7 +246,10 @@ impl<'a, B> Resolved<'a, B> {
         let returns = &self.overload.returns;
         self.concrete(returns).ok_or_else(|| {
             let variable = returns.variables().find(|name| !self.variables.contains_key(name));
-            format!("Could not find mapping for generic type: {}", variable.map_or_else(|| returns.to_string(), String::from))
+            format!(
+                "Could not find mapping for generic type: {}",
+                variable.map_or_else(|| returns.to_string(), String::from)
+            )
         })
     }
 }

@@ -4,8 +4,9 @@
 use std::rc::Rc;
 
 use super::format::{DAYS, MONTHS};
-use super::{PatternCache, cached, zone};
+use super::zone;
 use crate::expression::EvalError;
+use crate::functions::cache::{Cache, cached};
 use crate::value::{civil, days_of_civil};
 
 const DAY_MS: i64 = 86_400_000;
@@ -43,7 +44,7 @@ pub fn parse_date(text: &str, pattern: &str) -> Result<i64, EvalError> {
 /// The parts of a pattern, as this thread may know them already.
 fn cached_parts(pattern: &str) -> Result<Rc<Vec<Part>>, EvalError> {
     thread_local! {
-        static CACHE: PatternCache<Vec<Part>> = PatternCache::default();
+        static CACHE: Cache<Vec<Part>> = Cache::default();
     }
     cached(&CACHE, pattern, parts)
 }

@@ -8,22 +8,15 @@ mod pattern;
 mod resolve;
 mod zone;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::thread::LocalKey;
-
 pub use fields::Fields;
 pub use lenient::parse_date;
 pub use pattern::Pattern;
 pub use resolve::ParsedFields;
 pub use zone::offset_at;
 
+use super::cache::{Cache, cached};
 use crate::expression::EvalError;
 use crate::value::Value;
-
-/// Most patterns kept per thread; almost every query has its patterns as literals.
-const CACHED_PATTERNS: usize = 64;
 
 /// Runs `body` with the pattern that `text` spells.
 pub(super) fn with_pattern(
@@ -31,32 +24,10 @@ pub(super) fn with_pattern(
     body: impl FnOnce(&Pattern) -> Result<Value, EvalError>,
 ) -> Result<Value, EvalError> {
     thread_local! {
-        static CACHE: PatternCache<Pattern> = PatternCache::default();
+        static CACHE: Cache<Pattern> = Cache::default();
     }
     let pattern = cached(&CACHE, text, Pattern::new)?;
     body(&pattern)
-}
-
-/// What a thread has read of patterns.
-type PatternCache<P> = RefCell<HashMap<String, Rc<P>>>;
-
-/// The pattern that `text` spells, read once for each thread.
-fn cached<P, E>(
-    cache: &'static LocalKey<PatternCache<P>>,
-    text: &str,
-    read: impl FnOnce(&str) -> Result<P, E>,
-) -> Result<Rc<P>, E> {
-    cache.with_borrow_mut(|cache| {
-        if let Some(pattern) = cache.get(text) {
-            return Ok(pattern.clone());
-        }
-        let pattern = Rc::new(read(text)?);
-        if cache.len() >= CACHED_PATTERNS {
-            cache.clear();
-        }
-        cache.insert(text.to_owned(), pattern.clone());
-        Ok(pattern)
-    })
 }
 
 /// The milliseconds since 1970 of a text in a pattern; `zone` counts where the text names none.
