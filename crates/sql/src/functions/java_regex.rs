@@ -97,7 +97,7 @@ impl Translator<'_> {
         self.rest.next();
         let (mut on, mut kept) = (true, String::new());
         let mut closed = false;
-        while let Some(flag) = self.rest.next() {
+        for flag in self.rest.by_ref() {
             match flag {
                 '-' => on = false,
                 's' => self.flags.dot_all = on,

@@ -253,7 +253,8 @@ impl ParsedFields {
             valid(Field::Year, year)?;
             if let (Some(month), Some(_)) = (self.get(Field::Month), self.get(Field::Day)) {
                 let day = self.take_valid(Field::Day)?.unwrap_or(1);
-                (self.take(Field::Year), self.take(Field::Month));
+                self.take(Field::Year);
+                self.take(Field::Month);
                 let month = valid(Field::Month, month)? as u32;
                 // A day that only longer months have becomes the month's last.
                 let day = (1..=day as u32).rev().find(|day| valid_day(year, month, *day)).unwrap_or(1);
@@ -308,7 +309,8 @@ impl ParsedFields {
         }
         if let (Some(half), Some(hour)) = (self.get(Field::HalfDay), self.get(Field::HalfDayHour)) {
             valid(Field::HalfDayHour, hour)?;
-            (self.take(Field::HalfDay), self.take(Field::HalfDayHour));
+            self.take(Field::HalfDay);
+            self.take(Field::HalfDayHour);
             self.derive(Field::Hour, half * 12 + hour)?;
         }
         let milli = self.take_valid(Field::MilliOfDay)?;
