@@ -57,7 +57,10 @@ impl Compiler<'_> {
                     Some(target) if value.sql_type.is_some() => widen(value, &target)?,
                     _ => value,
                 };
-                values.push(if stands_alone(written) { value.or_null() } else { value });
+                values.push(match alone(written) {
+                    Some(part) => value.or_null(part),
+                    None => value,
+                });
             }
         }
         let argument_types: Vec<_> = values.iter().map(|value| value.sql_type.clone()).collect();
@@ -95,9 +98,13 @@ impl Compiler<'_> {
     }
 }
 
-/// Whether an argument that fails is null by itself, and does not make the whole call fail.
-fn stands_alone(argument: &Expression) -> bool {
-    matches!(argument, Expression::Function(_) | Expression::Dereference { .. })
+/// The name of an argument that is null by itself where it fails; others make the whole call fail.
+fn alone(argument: &Expression) -> Option<&str> {
+    match argument {
+        Expression::Function(call) => Some(&call.name),
+        Expression::Dereference { field, .. } => Some(field),
+        _ => None,
+    }
 }
 
 /// Why a function does not take a lambda.

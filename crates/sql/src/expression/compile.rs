@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::arithmetic::{arithmetic, sign};
 use super::coercion::{coerce_with, common_type_with};
@@ -277,6 +278,7 @@ impl<'a> Compiler<'a> {
             return Ok(TypedExpression::constant(Some(target.clone()), Value::Null));
         };
         let convert = cast(from, target).map_err(|error| self.late(error))?;
+        let part: Arc<str> = Arc::from(target.to_string());
         // Decimals and times stay null even so.
         let spelled =
             *target == SqlType::String && !matches!(from, SqlType::String | SqlType::Decimal(_)) && !from.is_time();
@@ -286,7 +288,7 @@ impl<'a> Compiler<'a> {
                     true => Ok(Value::from("null")),
                     false => convert(&value),
                 });
-                context.caught(text)
+                context.caught(&part, text)
             }));
         }
         if let Some(constant) = value.constant_value()
@@ -296,7 +298,7 @@ impl<'a> Compiler<'a> {
         }
         Ok(TypedExpression::new(Some(target.clone()), move |row, context| {
             let converted = value.view(row, context).and_then(|value| convert(&value));
-            context.caught(converted)
+            context.caught(&part, converted)
         }))
     }
 
@@ -369,10 +371,11 @@ impl<'a> Compiler<'a> {
         };
         let compiled: Result<Vec<_>, _> = elements.iter().map(|item| self.compile_as(item, &element_type)).collect();
         let compiled = compiled?;
+        let part: Arc<str> = Arc::from("array item");
         Ok(folded(
             compiled.clone(),
             TypedExpression::new(Some(SqlType::array(element_type)), move |row, context| {
-                compiled.iter().map(|item| item.nested(row, context)).collect::<Result<_, _>>().map(Value::array)
+                compiled.iter().map(|item| item.nested(&part, row, context)).collect::<Result<_, _>>().map(Value::array)
             }),
         ))
     }
@@ -400,13 +403,14 @@ impl<'a> Compiler<'a> {
             compiled.push((self.compile_as(key, &key_type)?, self.compile_as(value, &value_type)?));
         }
         let parts = compiled.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect();
+        let (of_key, of_value): (Arc<str>, Arc<str>) = (Arc::from("map key"), Arc::from("map value"));
         Ok(folded(
             parts,
             TypedExpression::new(Some(SqlType::map(key_type, value_type)), move |row, context| {
                 let mut map = MapValue::new();
                 for (key, value) in &compiled {
-                    let key = key.nested(row, context)?;
-                    map.insert(key, value.nested(row, context)?);
+                    let key = key.nested(&of_key, row, context)?;
+                    map.insert(key, value.nested(&of_value, row, context)?);
                 }
                 Ok(Value::map(map))
             }),
@@ -430,10 +434,15 @@ impl<'a> Compiler<'a> {
             types.push((name.clone(), field_type));
             compiled.push(value);
         }
+        let part: Arc<str> = Arc::from("struct field");
         Ok(folded(
             compiled.clone(),
             TypedExpression::new(Some(SqlType::structure(types)), move |row, context| {
-                compiled.iter().map(|value| value.nested(row, context)).collect::<Result<_, _>>().map(Value::structure)
+                compiled
+                    .iter()
+                    .map(|value| value.nested(&part, row, context))
+                    .collect::<Result<_, _>>()
+                    .map(Value::structure)
             }),
         ))
     }

@@ -114,7 +114,7 @@ impl Default for FunctionSettings {
 #[derive(Debug, Default)]
 pub struct EvalContext {
     locals: Vec<Value>,
-    errors: Vec<EvalError>,
+    errors: Vec<FailedPart>,
     on_failure: OnFailure,
 }
 
@@ -126,6 +126,15 @@ pub enum OnFailure {
     Null,
     /// The whole expression has none: a condition that cannot be computed does not hold, a group is none.
     Whole,
+}
+
+/// A part of an expression that is null for a row because it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedPart {
+    /// What it is, as the processing log says: a type, a function, `array item`. Empty for the whole.
+    pub part: Arc<str>,
+    /// Why it failed.
+    pub error: EvalError,
 }
 
 /// Why an expression has no value for a row.
@@ -172,17 +181,18 @@ impl TypedExpression {
     /// The value for a row; an error makes it null and is kept in the context.
     pub fn evaluate(&self, row: &[Value], context: &mut EvalContext) -> Value {
         self.try_evaluate(row, context).unwrap_or_else(|error| {
-            context.errors.push(error);
+            context.errors.push(FailedPart { part: Arc::from(""), error });
             Value::Null
         })
     }
 
-    /// The expression as a part that may be null alone where it fails.
-    fn or_null(self) -> TypedExpression {
+    /// The expression as a part that may be null alone where it fails; `part` is its name in the log.
+    fn or_null(self, part: &str) -> TypedExpression {
         if self.column.is_some() || self.constant.is_some() {
             return self;
         }
-        TypedExpression::new(self.sql_type.clone(), move |row, context| self.nested(row, context))
+        let part: Arc<str> = Arc::from(part);
+        TypedExpression::new(self.sql_type.clone(), move |row, context| self.nested(&part, row, context))
     }
 
     /// Whether a row satisfies the expression as a condition: null and errors do not.
@@ -194,9 +204,9 @@ impl TypedExpression {
     }
 
     /// The value for a row as a part that may be null alone; an error that makes it null is kept in the context.
-    fn nested(&self, row: &[Value], context: &mut EvalContext) -> Result<Value, EvalError> {
+    fn nested(&self, part: &Arc<str>, row: &[Value], context: &mut EvalContext) -> Result<Value, EvalError> {
         let value = self.try_evaluate(row, context);
-        context.caught(value)
+        context.caught(part, value)
     }
 
     /// The value, where it is the same for all rows.
@@ -284,23 +294,18 @@ impl EvalContext {
     }
 
     /// The value of a part; an error is kept and makes the part null, if it may be null alone.
-    fn caught(&mut self, value: Result<Value, EvalError>) -> Result<Value, EvalError> {
+    fn caught(&mut self, part: &Arc<str>, value: Result<Value, EvalError>) -> Result<Value, EvalError> {
         match (value, self.on_failure) {
             (Err(error), OnFailure::Null) => {
-                self.errors.push(error);
+                self.errors.push(FailedPart { part: part.clone(), error });
                 Ok(Value::Null)
             }
             (value, _) => value,
         }
     }
 
-    /// Keeps an error for the processing log.
-    pub fn log(&mut self, error: EvalError) {
-        self.errors.push(error);
-    }
-
-    /// The errors since the last call; empties the list.
-    pub fn take_errors(&mut self) -> Vec<EvalError> {
+    /// What has failed since the last call; empties the list.
+    pub fn take_errors(&mut self) -> Vec<FailedPart> {
         std::mem::take(&mut self.errors)
     }
 

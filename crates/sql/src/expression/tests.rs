@@ -82,7 +82,15 @@ fn numbers_compute_in_the_wider_type() {
 fn failures_are_null_and_told() {
     let mut context = EvalContext::new();
     assert!(compile("I / 0").unwrap().evaluate(&row(), &mut context).is_null());
-    assert_eq!(context.take_errors(), [EvalError::new("/ by zero")]);
+    let told = |context: &mut EvalContext| {
+        let parts = context.take_errors();
+        parts.into_iter().map(|failed| (failed.part.to_string(), failed.error)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut context), [(String::new(), EvalError::new("/ by zero"))]);
+    compile("CAST('x' || S AS INT)").unwrap().evaluate(&row(), &mut context);
+    compile("ARRAY[I / (I - 7)]").unwrap().evaluate(&row(), &mut context);
+    let names: Vec<String> = told(&mut context).into_iter().map(|(part, _)| part).collect();
+    assert_eq!(names, ["INTEGER", "array item"]);
     assert_eq!(value("ARRAY[I / (I - 7), 1]"), "[null, 1]");
     assert_eq!(value("N + 1"), "null");
 }

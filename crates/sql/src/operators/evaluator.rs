@@ -1,14 +1,28 @@
 //! Compiled expressions over rows.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::processing_log::{Failed, ProcessingLog, row_json};
+use crate::expression::FailedPart;
 use crate::types::SqlType;
 use crate::value::Value;
 
 /// What a compiled expression is made of: a function of a row, which may fail with a message.
 pub type Evaluate = dyn Fn(&[Value]) -> Result<Value, Cow<'static, str>> + Send + Sync;
+
+thread_local! {
+    /// Parts of the expression computed last that have failed.
+    static FAILED_PARTS: RefCell<Vec<FailedPart>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps what has failed within the expression that is being computed until its log asks.
+pub fn note_failed_parts(parts: Vec<FailedPart>) {
+    if !parts.is_empty() {
+        FAILED_PARTS.set(parts);
+    }
+}
 
 /// A compiled expression. Cheap to clone.
 #[derive(Clone)]
@@ -101,9 +115,15 @@ impl Evaluator {
         }
     }
 
-    /// The value for `row`; null when it cannot be computed, which is logged.
+    /// The value for `row`; null when it cannot be computed, which is logged, as are parts of it that are null for that.
     pub fn value(&self, row: &[Value], log: &dyn ProcessingLog) -> Value {
-        match self.try_value(row) {
+        let computed = self.compute(row);
+        for FailedPart { part, error } in FAILED_PARTS.take() {
+            let step = self.failure.as_deref().map_or("Project", |failure| failure.step);
+            let message = format!("Error processing {part}");
+            log.failure(step, &Failed { message: &message, cause: Some(&error.0), row: &|| self.shown(row) });
+        }
+        match computed {
             Ok(value) => value,
             Err(cause) => {
                 if let Some(Failure { step, message }) = self.failure.as_deref() {
@@ -119,6 +139,12 @@ impl Evaluator {
     /// # Errors
     /// What the expression fails with.
     pub fn try_value(&self, row: &[Value]) -> Result<Value, Cow<'static, str>> {
+        let computed = self.compute(row);
+        FAILED_PARTS.take();
+        computed
+    }
+
+    fn compute(&self, row: &[Value]) -> Result<Value, Cow<'static, str>> {
         match &self.computation {
             Computation::Column(position) => Ok(row.get(*position).cloned().unwrap_or_default()),
             Computation::Function(evaluate) => evaluate(row),

@@ -11,7 +11,7 @@ use crate::expression::{
 };
 use crate::functions::{AggregateArgument, Aggregator, date_format, registry};
 use crate::operators::aggregate::{AggregateCall, Aggregation};
-use crate::operators::evaluator::Evaluator;
+use crate::operators::evaluator::{Evaluator, note_failed_parts};
 use crate::planner::scope::free_columns;
 use crate::planner::step::StepColumn;
 use crate::types::SqlType;
@@ -128,8 +128,8 @@ fn evaluator(compiled: TypedExpression, text: &str, on_failure: OnFailure) -> Ev
         CONTEXT.with_borrow_mut(|context| {
             context.set_on_failure(on_failure);
             let value = compiled.try_evaluate(row, context).map_err(|error| error.0);
-            // What became null within the expression is part of its value.
-            context.take_errors();
+            // What became null within the expression is part of its value; the log tells of it.
+            note_failed_parts(context.take_errors());
             value
         })
     };
