@@ -2,6 +2,7 @@
 
 use milena_schema::{ParsedSchema, SchemaType};
 
+use super::json::column_list;
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, Format, FormatError, FormatSpec, Side, avro_schema, json_schema, protobuf_schema};
 use crate::types::SqlType;
@@ -85,9 +86,12 @@ pub fn columns(
              'WRAP_SINGLE_VALUE=false' in the WITH clause properties.",
         ));
     }
+    let described = column_list(&fields);
     let fields: Vec<Field> = fields.into_iter().filter_map(supported).collect();
     if fields.is_empty() {
-        return Err(FormatError::new("Schema does not include any columns with types that ksqlDB supports."));
+        return Err(FormatError(format!(
+            "Schema does not include any columns with types that ksqlDB supports.\nschema: {described}"
+        )));
     }
     Ok(if spec.schema_id.is_some() { fields } else { fields.into_iter().map(upper_case).collect() })
 }

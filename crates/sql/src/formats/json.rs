@@ -155,8 +155,13 @@ fn unlike(kind: &str, wanted: &str) -> FormatError {
 
 /// A row as messages about JSON name it.
 fn required_row(fields: &[Field]) -> String {
+    format!("STRUCT<{}>", column_list(fields))
+}
+
+/// Columns as messages about schemas name them.
+pub(super) fn column_list(fields: &[Field]) -> String {
     let fields = fields.iter().map(|field| format!("{} {}", field.name, part(&field.field_type)));
-    format!("STRUCT<{}>", fields.collect::<Vec<_>>().join(", "))
+    fields.collect::<Vec<_>>().join(", ")
 }
 
 /// A type as messages about JSON name it.

@@ -25,6 +25,7 @@ pub mod json_text;
 pub mod kafka;
 pub mod protobuf;
 pub mod protobuf_schema;
+mod readers;
 pub mod registry;
 pub mod support;
 

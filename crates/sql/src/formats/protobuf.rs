@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use bigdecimal::BigDecimal;
 use milena_schema::{ParseOptions, ParsedSchema, SchemaType, wire};
 use num_bigint::BigInt;
-use parking_lot::Mutex;
 use prost_reflect::prost::Message as _;
 use prost_reflect::{
     DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value as Proto,
@@ -19,6 +18,7 @@ use super::avro_schema::struct_fields;
 use super::coercion::{self, Written};
 use super::json::{exact_decimal, is_called};
 use super::protobuf_schema::{self, Declared, declared, map_entry};
+use super::readers::Readers;
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec};
 use crate::types::SqlType;
@@ -35,7 +35,7 @@ pub struct ProtobufCodec {
     /// Where schemas are; none when records do not name theirs.
     context: Option<CodecContext>,
     writer: OnceLock<Writer>,
-    readers: Mutex<HashMap<i32, RegisteredSchema>>,
+    readers: Readers<RegisteredSchema>,
 }
 
 struct Writer {
@@ -57,7 +57,7 @@ impl ProtobufCodec {
             schema_id: spec.schema_id,
             context: context.cloned(),
             writer: OnceLock::new(),
-            readers: Mutex::new(HashMap::new()),
+            readers: Readers::default(),
         })
     }
 
@@ -88,15 +88,6 @@ impl ProtobufCodec {
         };
         Ok(self.writer.get_or_init(|| writer))
     }
-
-    fn reader(&self, context: &CodecContext, id: i32) -> Result<RegisteredSchema, FormatError> {
-        if let Some(known) = self.readers.lock().get(&id) {
-            return Ok(known.clone());
-        }
-        let schema = context.registry.by_id(id)?.ok_or_else(|| FormatError(format!("Schema {id} not found")))?;
-        self.readers.lock().insert(id, schema.clone());
-        Ok(schema)
-    }
 }
 
 impl RowCodec for ProtobufCodec {
@@ -117,7 +108,7 @@ impl RowCodec for ProtobufCodec {
         let wire::SchemaId::Id(id) = framed.schema_id else {
             return Err(FormatError::new("records that name their schema by GUID are not read"));
         };
-        let schema = self.reader(context, id)?;
+        let schema = self.readers.get(id, &*context.registry, Ok)?;
         let (indexes, rest) = wire::read_message_indexes(framed.rest).map_err(FormatError::new)?;
         let name = schema.schema.as_protobuf().and_then(|schema| schema.message_name(&indexes));
         let message = message_of(&schema.schema, name.as_deref())?;

@@ -7,16 +7,15 @@ mod default;
 mod reader;
 mod writer;
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use milena_schema::avro::AvroSchema;
 use milena_schema::avro::{Field as RecordField, Kind, TypeId};
 use milena_schema::{SchemaType, wire};
-use parking_lot::Mutex;
 
 use super::avro_schema;
 use super::json::{exact_decimal, is_called};
+use super::readers::Readers;
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec, Side};
 use crate::types::{SqlType, StructField};
@@ -36,7 +35,7 @@ pub struct AvroCodec {
     schema_id: Option<i32>,
     context: CodecContext,
     writer: OnceLock<Matched>,
-    readers: Mutex<HashMap<i32, Arc<Matched>>>,
+    readers: Readers<Matched>,
     /// Columns that nobody reads.
     left_out: Vec<usize>,
 }
@@ -120,7 +119,7 @@ impl AvroCodec {
             schema_id: spec.schema_id,
             context: context.clone(),
             writer: OnceLock::new(),
-            readers: Mutex::new(HashMap::new()),
+            readers: Readers::default(),
             left_out: Vec::new(),
         })
     }
@@ -139,13 +138,7 @@ impl AvroCodec {
     }
 
     fn reader(&self, id: i32) -> Result<Arc<Matched>, FormatError> {
-        if let Some(known) = self.readers.lock().get(&id) {
-            return Ok(known.clone());
-        }
-        let schema = self.context.registry.by_id(id)?.ok_or_else(|| FormatError(format!("Schema {id} not found")))?;
-        let matched = Arc::new(Matched::new(schema, &self.fields, &self.left_out)?);
-        self.readers.lock().insert(id, matched.clone());
-        Ok(matched)
+        self.readers.get(id, &*self.context.registry, |schema| Matched::new(schema, &self.fields, &self.left_out))
     }
 }
 
@@ -217,7 +210,7 @@ impl RowCodec for AvroCodec {
     fn leave_out(&mut self, columns: &[usize]) {
         let is_text = |column: &usize| self.fields.get(*column).is_some_and(|at| at.field_type == SqlType::String);
         self.left_out = columns.iter().copied().filter(is_text).collect();
-        self.readers.lock().clear();
+        self.readers.clear();
     }
 }
 

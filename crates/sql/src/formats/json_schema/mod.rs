@@ -5,26 +5,21 @@ mod model;
 mod read;
 mod write;
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
 
 use milena_schema::json::JsonSchema;
 use milena_schema::{SchemaType, wire};
-use parking_lot::Mutex;
 use serde_json::{Map, Value as Document, json};
 
 use super::json::JsonCodec;
 use super::json_text::Json;
+use super::readers::Readers;
 use super::registry::RegisteredSchema;
 use super::{CodecContext, Field, FormatError, FormatSpec, RowCodec};
 use crate::types::SqlType;
 use crate::value::Value;
 
 use model::{Kind, Type};
-
-/// How long a schema that cannot be had is not asked for again.
-const RETRY: Duration = Duration::from_secs(10);
 
 /// The codec.
 pub struct JsonSchemaCodec {
@@ -35,7 +30,7 @@ pub struct JsonSchemaCodec {
     schema_id: Option<i32>,
     context: CodecContext,
     writer: OnceLock<Writer>,
-    readers: Mutex<HashMap<i32, Reader>>,
+    readers: Readers<Type>,
 }
 
 struct Writer {
@@ -43,13 +38,6 @@ struct Writer {
     of: Type,
     /// Whether `JSON` writes the same.
     is_plain: bool,
-}
-
-#[derive(Clone)]
-enum Reader {
-    Known(Arc<Type>),
-    /// Why there is none, and when that was.
-    Unknown(FormatError, Instant),
 }
 
 impl JsonSchemaCodec {
@@ -67,7 +55,7 @@ impl JsonSchemaCodec {
             schema_id: spec.schema_id,
             context: context.clone(),
             writer: OnceLock::new(),
-            readers: Mutex::new(HashMap::new()),
+            readers: Readers::default(),
         })
     }
 
@@ -88,21 +76,6 @@ impl JsonSchemaCodec {
 
     fn registered(&self, id: i32) -> Result<RegisteredSchema, FormatError> {
         self.context.registry.by_id(id)?.ok_or_else(|| FormatError(format!("Schema {id} not found")))
-    }
-
-    fn reader(&self, id: i32) -> Result<Arc<Type>, FormatError> {
-        match self.readers.lock().get(&id) {
-            Some(Reader::Known(known)) => return Ok(known.clone()),
-            Some(Reader::Unknown(error, at)) if at.elapsed() < RETRY => return Err(error.clone()),
-            _ => {}
-        }
-        let found = self.registered(id).and_then(|registered| type_of(&registered)).map(Arc::new);
-        let reader = match &found {
-            Ok(of) => Reader::Known(of.clone()),
-            Err(error) => Reader::Unknown(error.clone(), Instant::now()),
-        };
-        self.readers.lock().insert(id, reader);
-        found
     }
 }
 
@@ -181,7 +154,7 @@ impl RowCodec for JsonSchemaCodec {
         let framed = wire::split_prefix(bytes).map_err(FormatError::new)?;
         // Schemas without a number are not looked up: such JSON is read as any other.
         let wire::SchemaId::Id(id) = framed.schema_id else { return self.json.decode(framed.rest) };
-        let of = self.reader(id)?;
+        let of = self.readers.get(id, &*self.context.registry, |registered| type_of(&registered))?;
         let text = std::str::from_utf8(framed.rest).map_err(FormatError::new)?;
         let json = Json::read_first(text).map_err(|error| FormatError(error.message))?.unwrap_or(Json::Null);
         read::row(&of, &json, &self.fields, self.unwrapped).map(Some)

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::formats::registry::MemoryRegistry;
 use crate::formats::{Format, Side};
