@@ -1,6 +1,7 @@
 """The life of persistent queries: what they leave behind, their states, joins over partitions, the order of times."""
 
 import json
+import shutil
 
 import pytest
 from harness.librdkafka import admin, create_topic, produce, read
@@ -9,6 +10,8 @@ from harness.sql import Sql, sql_servers
 from harness.wait import until
 
 EARLIEST = {"ksql.streams.auto.offset.reset": "earliest"}
+# The key under which a changelog says which layout its state has.
+LAYOUT = b"\xff\xfflayout"
 
 
 @pytest.fixture
@@ -179,6 +182,28 @@ def test_source_tables_keep_their_state(new_sql, kafka):
     sql.ksql("DROP TABLE kept;")
     assert sql.ksql("SHOW QUERIES;")[0]["queries"] == []
     until(lambda: own_names(kafka, sql) == [], "the query is gone")
+
+
+def test_a_changelog_of_another_layout_is_refused(new_sql, kafka):
+    sql = new_sql()
+    create_topic(kafka, "laid", 1)
+    sql.ksql("CREATE SOURCE TABLE laid (id STRING PRIMARY KEY, n INT) WITH (kafka_topic='laid', value_format='JSON');")
+    [entry] = sql.ksql("SHOW QUERIES;")[0]["queries"]
+    produce(kafka, "laid", [(b"a", b'{"N": 1}')])
+    changelog = f"_confluent-ksql-{sql.overrides['ksql.service.id']}query_{entry['id']}-Part-0-changelog"
+    until(lambda: len(read(kafka, changelog)) == 2, "the layout and the row are in the changelog")
+    assert read(kafka, changelog)[0].key() == LAYOUT
+    sql.stop()
+    shutil.rmtree(sql.directory / "state")
+    produce(kafka, changelog, [(LAYOUT, (77).to_bytes(4, "big"))])
+    sql.start()
+
+    def explained():
+        described = sql.ksql(f"EXPLAIN {entry['id']};")[0]["queryDescription"]
+        return described["state"], [error["errorMessage"] for error in described["queryErrors"]]
+
+    until(lambda: explained()[0] == "ERROR", lambda: f"the query does not go on: {explained()}")
+    assert "layout 77" in explained()[1][0], explained()
 
 
 def test_rows_of_a_table_that_are_there_are_found_by_a_stream_that_is_larger(new_sql, kafka):

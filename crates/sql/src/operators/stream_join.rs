@@ -16,6 +16,9 @@ use crate::state::{Entry, StateStore, codec, entries};
 
 /// The input with the left side.
 const LEFT: usize = 0;
+/// Lone rows that come out with one record, and those that are looked at.
+const DUE_TOGETHER: usize = 1_000;
+const LOOKED_AT_TOGETHER: usize = 10_000;
 
 /// One side of the join.
 pub struct StreamSide {
@@ -56,6 +59,8 @@ pub struct LoneRows {
     /// The time of the row that was looked at last, or of an earlier one that came since: the rows are looked at again when
     /// that one is due, not when the first of them is. None when there are no rows.
     from: Option<i64>,
+    /// No row is earlier.
+    first: i64,
     /// How much time of the clock passes between two looks, in milliseconds.
     interval_ms: i64,
     next_look_ms: Option<i64>,
@@ -72,7 +77,7 @@ struct Due {
 impl LoneRows {
     /// The rows in `store`, those of the same time in `order`.
     pub fn new(store: Box<dyn StateStore>, order: KeyOrder, interval_ms: i64) -> LoneRows {
-        LoneRows { store, order, from: None, interval_ms, next_look_ms: None }
+        LoneRows { store, order, from: None, first: i64::MIN, interval_ms, next_look_ms: None }
     }
 
     fn entry(&self, timestamp: i64, input: usize, key: &Key) -> Vec<u8> {
@@ -89,6 +94,7 @@ impl LoneRows {
         codec::write_values(row, &mut value);
         self.store.put(&entry, &value)?;
         self.from = Some(self.from.map_or(timestamp, |from| from.min(timestamp)));
+        self.first = self.first.min(timestamp);
         Ok(())
     }
 
@@ -111,24 +117,33 @@ impl LoneRows {
         true
     }
 
-    /// Takes out the rows that are due; those of each side wait for so long.
+    /// Takes out the rows that are due; those of each side wait for so long. Where there are many the next look is soon.
     fn take_due(&mut self, waits_ms: [i64; 2], stream_time: i64) -> Result<Vec<Due>, OperatorError> {
         let mut is_open = [false; 2];
-        let (mut found, mut last) = (Vec::new(), None);
-        self.store.scan(&[], &[u8::MAX; 9], &mut |entry, value| {
+        let (mut found, mut last, mut looked_at) = (Vec::new(), None, 0);
+        let mut first_open = i64::MAX;
+        self.store.scan(&codec::time_bytes(self.first), &[u8::MAX; 9], &mut |entry, value| {
             let time = codec::read_time(&mut &entry[..]).unwrap_or(i64::MIN);
             last = Some(time);
-            if is_open == [true; 2] {
+            looked_at += 1;
+            if is_open == [true; 2] || found.len() == DUE_TOGETHER || looked_at > LOOKED_AT_TOGETHER {
                 return ControlFlow::Break(());
             }
             let input = if entry.get(8) == Some(&1) { LEFT } else { 1 - LEFT };
-            match time.saturating_add(waits_ms[input]) >= stream_time {
-                true => is_open[input] = true,
-                false => found.push((entry.to_vec(), value.to_vec())),
+            if time.saturating_add(waits_ms[input]) < stream_time {
+                found.push((entry.to_vec(), value.to_vec()));
+            } else {
+                is_open[input] = true;
+                first_open = first_open.min(time);
             }
             ControlFlow::Continue(())
         })?;
         self.from = last;
+        // All that is earlier than what was looked at last is open or taken out.
+        self.first = last.map_or(i64::MAX, |last| last.min(first_open));
+        if found.len() == DUE_TOGETHER {
+            self.next_look_ms = None;
+        }
         let mut due = Vec::new();
         for (entry, value) in found {
             self.store.delete(&entry)?;

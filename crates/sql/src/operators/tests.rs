@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use md5::Digest as _;
+
 use super::{Change, Context, NoLog};
 use crate::catalog::{Catalog, Settings};
 use crate::definition::{Circumstances, Defined, PersistentQuery, define};
@@ -12,10 +14,10 @@ use crate::planner::build::{Task, build_readable};
 use crate::planner::view::View;
 use crate::runtime::RawRecord;
 use crate::runtime::reader::SourceReader;
-use crate::state::{KeptStateStores, StateStores as _, entries};
+use crate::state::{KeptStateStores, LAYOUT, StateStores as _, entries};
 use crate::value::Value;
 
-/// A query over the streams `s` and `r` at work.
+/// A query over the streams `s` and `r` and the tables `people` and `cities` at work.
 struct Running {
     query: PersistentQuery,
     settings: Settings,
@@ -37,6 +39,8 @@ impl Running {
         for text in [
             "CREATE STREAM s (k STRING KEY, n INT) WITH (kafka_topic='s', value_format='JSON');",
             "CREATE STREAM r (k STRING KEY, n INT) WITH (kafka_topic='r', value_format='JSON');",
+            "CREATE TABLE people (k STRING PRIMARY KEY, n INT) WITH (kafka_topic='people', value_format='JSON');",
+            "CREATE TABLE cities (k INT PRIMARY KEY, n INT) WITH (kafka_topic='cities', value_format='JSON');",
             sql,
         ] {
             let statement = parse_one(text, &|_| None).unwrap();
@@ -239,4 +243,42 @@ fn the_time_that_both_sides_share_is_known_after_a_restart() {
         }
         assert_eq!(query.feed("s", "b", SECOND).len(), 1, "too late to wait for a partner");
     }
+}
+
+/// Whoever changes what operators keep raises the number of the layout, and puts the new digest here.
+#[test]
+fn what_is_kept_has_the_layout_of_this_number() {
+    let queries = [
+        "CREATE TABLE j AS SELECT k, COUNT(*) AS c FROM s GROUP BY k;",
+        "CREATE TABLE j AS SELECT k, COUNT(*) AS c FROM s WINDOW TUMBLING (SIZE 10 SECONDS) GROUP BY k EMIT FINAL;",
+        "CREATE TABLE j AS SELECT k, COUNT(*) AS c FROM s WINDOW SESSION (10 SECONDS) GROUP BY k EMIT FINAL;",
+        "CREATE STREAM j AS SELECT ROWKEY, s.n, r.n FROM s FULL JOIN r WITHIN 5 SECONDS GRACE PERIOD 2 SECONDS ON s.k = r.k;",
+        "CREATE STREAM j AS SELECT s.k, s.n, t.n FROM s JOIN people t ON s.k = t.k;",
+        "CREATE TABLE j AS SELECT t.k, t.n, u.n FROM people t LEFT JOIN cities u ON t.n = u.k;",
+        "CREATE TABLE j AS SELECT n, COUNT(*) AS c FROM people GROUP BY n;",
+    ];
+    let mut kept = String::new();
+    for sql in queries {
+        let mut query = Running::new(sql);
+        for (topic, key) in [("people", "a"), ("cities", "\0\0\0\x01"), ("s", "a"), ("r", "b")] {
+            query.feed(topic, key, SECOND);
+        }
+        query.task.graph.leave().unwrap();
+        kept.push_str(&format!("{:?}", query.stores.contents()));
+    }
+    let digest: String = md5::Md5::digest(kept).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((LAYOUT, digest.as_str()), (1, "64509a8f08205ce7f5990322f3513c78"));
+}
+
+#[test]
+fn many_lone_rows_come_out_with_several_records() {
+    let mut query = Running::new(
+        "CREATE STREAM j AS SELECT s.k, s.n, r.n FROM s LEFT JOIN r WITHIN 5 SECONDS GRACE PERIOD 0 SECONDS ON s.k = r.k;",
+    );
+    for row in 0..2500 {
+        assert!(query.feed("s", &format!("k{row}"), row).is_empty());
+    }
+    let given: Vec<usize> = (0..5).map(|_| query.feed("r", "later", 60 * SECOND).len()).collect();
+    assert_eq!(given, [1000, 1000, 500, 0, 0]);
+    assert_eq!(query.size("stream-join-lone-0002"), 0);
 }

@@ -58,6 +58,17 @@ pub struct KeptStateStores {
     stores: HashMap<String, Arc<Mutex<MemoryStateStore>>>,
 }
 
+#[cfg(test)]
+impl KeptStateStores {
+    /// What all stores hold, in the order of their names.
+    pub(crate) fn contents(&self) -> Vec<(String, BTreeMap<Vec<u8>, Vec<u8>>)> {
+        let each = self.stores.iter().map(|(name, store)| (name.clone(), store.lock().entries.clone()));
+        let mut contents: Vec<_> = each.collect();
+        contents.sort();
+        contents
+    }
+}
+
 impl StateStores for KeptStateStores {
     fn open(&mut self, name: &str) -> Result<Box<dyn StateStore>, StateError> {
         Ok(Box::new(self.stores.entry(name.to_owned()).or_default().clone()))
