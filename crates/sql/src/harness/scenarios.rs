@@ -413,6 +413,17 @@ fn a_source_in_use_cannot_be_dropped() {
     assert!(engine.queries.is_empty());
 }
 
+#[test]
+fn the_new_key_of_a_null_value_is_what_its_key_tells() {
+    let rows = |by: &str| {
+        let statements =
+            format!("{PAGES} CREATE STREAM o WITH (key_format='JSON') AS SELECT * FROM pages PARTITION BY {by};");
+        Scenario::new(&statements).with("pages", "a", None, 1).gives("O")
+    };
+    assert_eq!(rows("UCASE(k)"), ["\"A\" gone @1"]);
+    assert_eq!(rows("COALESCE(n, 7)"), [" gone @1"]);
+}
+
 const TABLES: &str = "CREATE TABLE orders (k STRING PRIMARY KEY, person STRING)
         WITH (kafka_topic='orders', value_format='JSON');
     CREATE TABLE people (k STRING PRIMARY KEY, name STRING) WITH (kafka_topic='people', value_format='JSON');";

@@ -27,6 +27,24 @@ impl Repartition {
         }
         row.into()
     }
+
+    /// Whether a column of the new key can be computed from the old key alone.
+    fn is_of_key(&self, column: &Evaluator) -> bool {
+        column.reads().is_some_and(|reads| reads.iter().all(|position| self.old_key.contains(&Some(*position))))
+    }
+
+    /// The new key. Of a record with a null value only what is of the old key has a value.
+    fn new_key(&self, change: &Change, context: &Context<'_>) -> Row {
+        let Some(row) = &change.new else {
+            let row = self.key_row(&change.key);
+            let value = |column: &Evaluator| match self.is_of_key(column) {
+                true => column.value(&row, context.log),
+                false => Value::Null,
+            };
+            return self.key.iter().map(value).collect();
+        };
+        self.key.iter().map(|column| column.value(row, context.log)).collect()
+    }
 }
 
 impl Operator for Repartition {
@@ -37,8 +55,7 @@ impl Operator for Repartition {
         context: &mut Context<'_>,
         output: &mut Vec<Change>,
     ) -> Result<(), OperatorError> {
-        let row = change.new.clone().unwrap_or_else(|| self.key_row(&change.key));
-        let key: Row = self.key.iter().map(|column| column.value(&row, context.log)).collect();
+        let key = self.new_key(&change, context);
         let appended = || key.iter().zip(&self.append).filter(|(_, append)| **append).map(|(value, _)| value.clone());
         let with_key = |row: Row| -> Row {
             if self.append.contains(&true) { row.iter().cloned().chain(appended()).collect() } else { row }

@@ -61,8 +61,9 @@ pub struct KeptStateStores {
 #[cfg(test)]
 impl KeptStateStores {
     /// What all stores hold, in the order of their names.
-    pub(crate) fn contents(&self) -> Vec<(String, BTreeMap<Vec<u8>, Vec<u8>>)> {
-        let each = self.stores.iter().map(|(name, store)| (name.clone(), store.lock().entries.clone()));
+    pub(crate) fn contents(&self) -> Vec<(String, Vec<super::Entry>)> {
+        let entries = |store: &Mutex<MemoryStateStore>| store.lock().entries.clone().into_iter().collect();
+        let each = self.stores.iter().map(|(name, store)| (name.clone(), entries(store)));
         let mut contents: Vec<_> = each.collect();
         contents.sort();
         contents
