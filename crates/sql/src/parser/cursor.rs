@@ -13,6 +13,8 @@ pub(super) struct Cursor<'a> {
     tokens: &'a [Token],
     at: usize,
     depth: usize,
+    /// The one token that had to come last, behind so many others.
+    pub(super) wanted: Option<(usize, TokenKind)>,
     /// `None` while only the syntax is checked.
     pub(super) types: Option<TypeLookup<'a>>,
 }
@@ -20,7 +22,7 @@ pub(super) struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// A cursor at the first token.
     pub(super) fn new(text: &'a str, tokens: &'a [Token], types: Option<TypeLookup<'a>>) -> Cursor<'a> {
-        Cursor { text, tokens, at: 0, depth: 0, types }
+        Cursor { text, tokens, at: 0, depth: 0, wanted: None, types }
     }
 
     /// Number of tokens read.
@@ -111,12 +113,17 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    pub(super) fn expect_symbol(&mut self, symbol: &str) -> Result<(), ParseError> {
-        if self.accept_symbol(symbol) { Ok(()) } else { Err(self.expected(&format!("'{symbol}'"))) }
+    pub(super) fn expect_symbol(&mut self, symbol: &'static str) -> Result<(), ParseError> {
+        if self.accept_symbol(symbol) { Ok(()) } else { Err(self.want(TokenKind::Symbol(symbol), symbol)) }
     }
 
     pub(super) fn expect_word(&mut self, word: &str) -> Result<(), ParseError> {
-        if self.accept_word(word) { Ok(()) } else { Err(self.expected(&format!("'{word}'"))) }
+        if self.accept_word(word) { Ok(()) } else { Err(self.want(TokenKind::Word(word.to_owned()), word)) }
+    }
+
+    fn want(&mut self, token: TokenKind, text: &str) -> ParseError {
+        self.wanted = Some((self.at, token));
+        self.expected(&format!("'{text}'"))
     }
 
     /// The sign behind a list: another item might come as well.

@@ -47,8 +47,7 @@ pub fn parse(sql: &str) -> Result<Vec<ParsedStatement>, ParseError> {
     let mut start = 0;
     while tokens[start].kind != TokenKind::End {
         let mut cursor = Cursor::new(&source, &tokens[start..], None);
-        cursor.statement()?;
-        cursor.expect_statement_end()?;
+        checked(&mut cursor).map_err(|error| missing(error, &cursor, &source, &tokens[start..]))?;
         let end = start + cursor.position();
         let text = sql[tokens[start].start..tokens[end - 1].end].to_owned();
         let own = Arc::from(&tokens[start..end]);
@@ -61,6 +60,35 @@ pub fn parse(sql: &str) -> Result<Vec<ParsedStatement>, ParseError> {
         start = end;
     }
     Ok(statements)
+}
+
+fn checked(cursor: &mut Cursor<'_>) -> Result<(), ParseError> {
+    cursor.statement()?;
+    cursor.expect_statement_end()
+}
+
+/// The error of a statement in which one token had to come: if everything goes on behind that as if it were there, it was
+/// forgotten.
+fn missing(error: ParseError, failed: &Cursor<'_>, source: &str, tokens: &[Token]) -> ParseError {
+    let Some((at, wanted)) = failed.wanted.as_ref().filter(|(at, _)| *at == failed.position()) else { return error };
+    let (Some(found), next) = (tokens.get(*at), tokens.get(at + 1)) else { return error };
+    if next.is_some_and(|next| next.kind == *wanted) {
+        return error;
+    }
+    let mut mended = tokens.to_vec();
+    mended.insert(*at, Token { kind: wanted.clone(), end: found.start, ..found.clone() });
+    let mut cursor = Cursor::new(source, &mended, None);
+    if checked(&mut cursor).is_err() && cursor.position() <= at + 1 {
+        return error;
+    }
+    let text = match wanted {
+        TokenKind::Word(word) => word.as_str(),
+        TokenKind::Symbol(symbol) => symbol,
+        _ => return error,
+    };
+    let mut cursor = Cursor::new(source, tokens, None);
+    cursor.reset(*at);
+    cursor.failed(&format!("missing '{text}' at '{}'", if cursor.at_end() { "<EOF>" } else { cursor.raw() }))
 }
 
 /// Parses exactly one statement, with a final `;` or without, where no custom types can occur or matter.

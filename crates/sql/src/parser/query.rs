@@ -30,8 +30,27 @@ impl Cursor<'_> {
         Ok(query)
     }
 
+    /// What is wrong with an item: within its first operand it could still become a struct of which all fields are wanted,
+    /// so that several things may come.
+    fn first_operand(&mut self, error: ParseError, start: usize) -> ParseError {
+        let Some(at) = self.wanted.as_ref().map(|(at, _)| *at).filter(|at| *at == self.position()) else {
+            return error;
+        };
+        self.reset(start);
+        match self.postfix() {
+            Err(_) if self.position() == at => {
+                self.wanted = None;
+                self.unexpected()
+            }
+            _ => {
+                self.reset(at);
+                error
+            }
+        }
+    }
+
     fn select_item(&mut self) -> Result<SelectItem, ParseError> {
-        let location = self.location();
+        let (location, start) = (self.location(), self.position());
         if self.accept_symbol("*") {
             return Ok(SelectItem::All { source: None, location });
         }
@@ -41,7 +60,7 @@ impl Cursor<'_> {
             self.skip();
             return Ok(SelectItem::All { source, location });
         }
-        let expression = self.expression()?;
+        let expression = self.expression().map_err(|error| self.first_operand(error, start))?;
         if self.is_symbol("->") && self.is_symbol_ahead(1, "*") {
             self.skip();
             self.skip();
@@ -199,9 +218,10 @@ impl Cursor<'_> {
 
     fn group_by(&mut self) -> Result<Option<GroupBy>, ParseError> {
         let location = self.location();
-        if !self.accept_words(&["GROUP", "BY"]) {
+        if !self.accept_word("GROUP") {
             return Ok(None);
         }
+        self.expect_word("BY")?;
         let expressions = self.key_expressions("GROUP BY")?;
         Ok(Some(GroupBy { expressions, location }))
     }

@@ -202,6 +202,12 @@ fn errors_name_the_place_and_what_was_expected() {
         ("CREATE STREAM s WITH (a='b') x;", "1:30: Syntax Error\nSyntax error at or near 'x' at line 1:30\n"),
         ("SELECT a b c FROM s;", "1:12: Syntax Error\nExpecting {',', 'FROM'}\n"),
         ("SELECT FROM s;", "1:8: Syntax Error\nSyntax error at or near 'FROM' at line 1:8\n"),
+        ("SELECT a FROM s WHERE (b = 1;", "1:29: Syntax Error\nmissing ')' at ';'\n"),
+        ("SELECT a FROM s WHERE CAST(b INT) = 1;", "1:30: Syntax Error\nmissing 'AS' at 'INT'\n"),
+        ("SELECT CAST(a INT) FROM s;", "1:15: Syntax Error\nSyntax error at or near 'INT' at line 1:15\n"),
+        ("SELECT b + CAST(a INT) FROM s;", "1:19: Syntax Error\nmissing 'AS' at 'INT'\n"),
+        ("SELECT a FROM s GROUP a;", "1:23: Syntax Error\nmissing 'BY' at 'a'\n"),
+        ("CREATE STREAM s (a INT) WITH b='c');", "1:30: Syntax Error\nmissing '(' at 'b'\n"),
     ] {
         let message = syntax_error(sql);
         assert!(message.contains(expected), "{message}");

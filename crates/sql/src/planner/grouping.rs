@@ -45,7 +45,7 @@ pub fn grouped(
     names: &mut NameGenerator,
     settings: &Settings,
 ) -> Result<Grouped, StatementError> {
-    check_sources(scope)?;
+    scope.check_values("GROUP BY")?;
     let (groups, texts) = groups(query, items, scope, names)?;
     let mut collector = Collector { groups: &groups, scope, calls: Vec::new() };
     let mut columns = Vec::new();
@@ -126,22 +126,6 @@ fn of_times(mut call: FunctionCall, scope: &Scope) -> FunctionCall {
         call.arguments.extend(first.map(Expression::column));
     }
     call
-}
-
-fn check_sources(scope: &Scope) -> Result<(), StatementError> {
-    let kafka: Vec<_> = scope
-        .sources
-        .iter()
-        .filter(|source| source.source.value_format.format == Format::Kafka)
-        .map(|source| source.alias.to_string())
-        .collect();
-    if kafka.is_empty() {
-        return Ok(());
-    }
-    Err(StatementError(format!(
-        "Source(s) {} are using the 'KAFKA' value format. This format does not yet support GROUP BY.",
-        kafka.join(", ")
-    )))
 }
 
 /// A grouping expression, qualified, with the name of its column.

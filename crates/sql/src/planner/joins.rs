@@ -61,18 +61,7 @@ pub fn from_step(from: &Relation, scope: &Scope, settings: &Settings) -> Result<
     let mut step = source_step(first, scope);
     let mut origin = KeyOrigin::Source;
     let Relation::Join { joins, .. } = from else { return Ok((step, origin)) };
-    let kafka: Vec<_> = scope
-        .sources
-        .iter()
-        .filter(|source| source.source.value_format.format == Format::Kafka)
-        .map(|source| source.alias.to_string())
-        .collect();
-    if !kafka.is_empty() {
-        return Err(StatementError(format!(
-            "Source(s) {} are using the 'KAFKA' value format. This format does not yet support JOIN.",
-            kafka.join(", ")
-        )));
-    }
+    scope.check_values("JOIN")?;
     let last = joins.len();
     for (position, join) in joins.iter().enumerate() {
         let right = &scope.sources[position + 1];

@@ -6,8 +6,17 @@
 use crate::ast::{ColumnReference, Expression, Name, Relation, SourceKind};
 use crate::catalog::define::{PSEUDO_COLUMNS, WINDOW_BOUNDS};
 use crate::catalog::{Catalog, Source, StatementError};
+use crate::formats::Format;
 use crate::planner::step::StepColumn;
 use crate::types::SqlType;
+
+/// What can be done with values in the format KAFKA.
+const KAFKA_VALUES: &str = "The KAFKA format is primarily intended for use as a key format. It can be used as a value format, \
+    but can not be used in any operation that requires a repartition or changelog topic.\nRemoving this limitation requires \
+    enhancements to the core of KSQL. This will come in a future release. Until then, avoid using the KAFKA format for \
+    values.\nIf you have an existing topic with KAFKA formatted values you can duplicate the data and serialize using Avro \
+    or JSON with a statement such as: \n\n'CREATE STREAM <new-stream-name> WITH(VALUE_FORMAT='Avro') AS SELECT * FROM \
+    <existing-kafka-formated-stream-name>;'\nFor more info see https://github.com/confluentinc/ksql/issues/3060";
 
 /// A source with the name it has in the query.
 #[derive(Debug, Clone)]
@@ -110,6 +119,22 @@ impl Scope {
     /// The column of rows that `alias.name` is.
     pub fn flat_name(&self, alias: &str, name: &str) -> Name {
         if self.is_join() { format!("{alias}_{name}").into() } else { name.into() }
+    }
+
+    /// Values in the format KAFKA go through no topic of a query: it has no columns by name.
+    ///
+    /// # Errors
+    /// Sources with such values, in the words of the clause that needs a topic.
+    pub fn check_values(&self, clause: &str) -> Result<(), StatementError> {
+        let of_kafka = self.sources.iter().filter(|source| source.source.value_format.format == Format::Kafka);
+        let names: Vec<_> = of_kafka.map(|source| source.alias.to_string()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(StatementError(format!(
+            "Source(s) {} are using the 'KAFKA' value format. This format does not yet support {clause}.\n{KAFKA_VALUES}",
+            names.join(", ")
+        )))
     }
 
     /// The expression with the source of every column.
