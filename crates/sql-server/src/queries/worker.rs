@@ -299,13 +299,17 @@ impl Worker {
     /// Notes when everything that was there is worked off for the first time: readers of a new table wait for it. What came
     /// of it is committed at once, for a part of the query may have to read it.
     async fn settle(&mut self) -> Result<()> {
+        let is_caught_up = |consumer: &Consumer| consumer.assignment().iter().all(|tp| consumer.is_caught_up(tp));
+        if !self.rests && !(self.has_joined && is_caught_up(&self.consumer)) {
+            return Ok(());
+        }
         self.commit().await?;
         let ends = self.delivered.lock().ends.clone();
         let is_read = |tp: &TopicPartition| {
             let end = ends.get(tp).copied().unwrap_or_default();
-            self.consumer.is_caught_up(tp) && self.consumer.position(tp).is_some_and(|position| position >= end)
+            self.consumer.position(tp).is_some_and(|position| position >= end)
         };
-        if self.rests || self.has_joined && self.consumer.assignment().iter().all(is_read) {
+        if self.rests || self.consumer.assignment().iter().all(is_read) {
             self.status.settles();
         }
         Ok(())
