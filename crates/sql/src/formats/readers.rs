@@ -12,6 +12,9 @@ use super::registry::{RegisteredSchema, SchemaRegistry};
 /// How long an id that the registry does not know, or that means nothing, is not asked for again.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// Most ids without a schema that are remembered: records name any they like.
+const UNKNOWN_MAX: usize = 1000;
+
 /// What is made of schemas, by id.
 pub(super) struct Readers<T> {
     known: Mutex<HashMap<i32, Known<T>>>,
@@ -49,17 +52,35 @@ impl<T> Readers<T> {
             Some(schema) => read(schema).map(Arc::new),
             None => Err(FormatError(format!("Schema {id} not found"))),
         };
-        let known = match &found {
-            Ok(read) => Known::Read(read.clone()),
-            Err(error) => Known::Unknown(error.clone(), Instant::now()),
+        let mut known = self.known.lock();
+        match &found {
+            Ok(read) => known.insert(id, Known::Read(read.clone())),
+            Err(error) => {
+                make_room(&mut known);
+                known.insert(id, Known::Unknown(error.clone(), Instant::now()))
+            }
         };
-        self.known.lock().insert(id, known);
+        drop(known);
         found
     }
 
     /// Forgets everything.
     pub(super) fn clear(&self) {
         self.known.lock().clear();
+    }
+}
+
+/// Forgets the unknown ids that may be asked for again, and the oldest one where there are still too many.
+fn make_room<T>(known: &mut HashMap<i32, Known<T>>) {
+    known.retain(|_, known| !matches!(known, Known::Unknown(_, at) if at.elapsed() >= RETRY));
+    let unknown = known.iter().filter_map(|(id, known)| match known {
+        Known::Unknown(_, at) => Some((*at, *id)),
+        Known::Read(_) => None,
+    });
+    if unknown.clone().count() >= UNKNOWN_MAX
+        && let Some((_, oldest)) = unknown.min()
+    {
+        known.remove(&oldest);
     }
 }
 
@@ -101,5 +122,16 @@ mod tests {
             assert_eq!(readers.get(-1, &registry, Ok).unwrap_err().0, "no answer");
         }
         assert_eq!(registry.0.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn unknown_ids_are_not_hoarded() {
+        let (registry, readers) = (Empty::default(), Readers::<RegisteredSchema>::default());
+        for id in 0..1500 {
+            assert!(readers.get(id, &registry, Ok).is_err());
+        }
+        let known = readers.known.lock();
+        assert_eq!(known.len(), UNKNOWN_MAX);
+        assert!(known.contains_key(&1499) && !known.contains_key(&0));
     }
 }

@@ -9,6 +9,9 @@ use std::str::Chars;
 /// What `.` does not match, and what `$` may stand before.
 const LINE_ENDS: &str = r"\n\r\x{85}\x{2028}\x{2029}";
 
+/// How deep classes may nest: each level takes some of the stack, and patterns come from anybody.
+const CLASS_DEPTH_MAX: usize = 100;
+
 /// The pattern in the other syntax. `ends_line` says whether texts end with the end of a line, before which `$` stands.
 ///
 /// # Errors
@@ -52,7 +55,7 @@ impl Translator<'_> {
         while let Some(c) = self.rest.next() {
             match c {
                 '\\' => self.escape(false)?,
-                '[' => self.class()?,
+                '[' => self.class(1)?,
                 '(' => self.group(),
                 ')' => {
                     self.output.push(')');
@@ -139,8 +142,11 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// What follows `[`, up to its `]`.
-    fn class(&mut self) -> Result<(), String> {
+    /// What follows the `[` of so many that are open, up to its `]`.
+    fn class(&mut self, depth: usize) -> Result<(), String> {
+        if depth > CLASS_DEPTH_MAX {
+            return Err("Character classes are nested too deeply".to_owned());
+        }
         self.output.push('[');
         if self.rest.next_if_eq(&'^').is_some() {
             self.output.push('^');
@@ -152,11 +158,12 @@ impl Translator<'_> {
                     self.output.push(']');
                     return Ok(());
                 }
-                '[' => self.class()?,
+                '[' => self.class(depth + 1)?,
                 '\\' => self.escape(true)?,
                 // What means nothing in a class, but would in the other syntax.
                 ']' | '~' => self.literal(c),
-                ':' => self.output.push_str(":-:"),
+                // `[:` would begin the name of a class in the other syntax.
+                ':' if first && self.rest.peek() != Some(&'-') => self.output.push_str(":-:"),
                 '-' if self.rest.peek() == Some(&'-') => self.literal(c),
                 c => self.output.push(c),
             }
@@ -317,4 +324,37 @@ fn ascii_class(name: &str) -> Option<&'static str> {
         "Space" => r"\x20\t\n\x0B\f\r",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a pattern is found in a text.
+    fn finds(pattern: &str, text: &str) -> bool {
+        fancy_regex::Regex::new(&translate(pattern, ends_line(text)).unwrap()).unwrap().is_match(text).unwrap()
+    }
+
+    #[test]
+    fn classes_nest_so_deep_and_no_deeper() {
+        let nested = |depth: usize| translate(&("[".repeat(depth) + "a" + &"]".repeat(depth)), false);
+        assert!(nested(CLASS_DEPTH_MAX).is_ok());
+        assert!(nested(CLASS_DEPTH_MAX + 1).is_err());
+        assert!(translate(&"[".repeat(100_000), false).is_err());
+    }
+
+    #[test]
+    fn colons_in_classes_stand_for_themselves_and_end_ranges() {
+        for (pattern, inside, outside) in [
+            ("[!-/:-@]", "!/:;@", "09A"),
+            ("[0-:]", "0:", "/;-"),
+            ("[:a:]", ":a", "-b"),
+            ("[:-@]", ":@", "9A-"),
+            ("[^:a]", "b-", ":a"),
+            ("[[:]a]", ":a", "["),
+        ] {
+            assert!(inside.chars().all(|c| finds(pattern, &c.to_string())), "{pattern}");
+            assert!(!outside.chars().any(|c| finds(pattern, &c.to_string())), "{pattern}");
+        }
+    }
 }

@@ -2,6 +2,9 @@
 
 use crate::expression::EvalError;
 
+/// How deep optional parts may nest: each level takes some of the stack, and patterns come from anybody.
+const NESTED_MAX: usize = 100;
+
 /// A pattern that is ready to print and read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
@@ -103,6 +106,9 @@ impl Pattern {
                     })?;
                     taken = length;
                     add_text(&mut stack, &literal);
+                }
+                '[' if stack.len() > NESTED_MAX => {
+                    return Err(EvalError::new("Pattern invalid as its optional parts are nested too deeply"));
                 }
                 '[' => stack.push(Vec::new()),
                 ']' => {

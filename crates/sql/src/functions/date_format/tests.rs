@@ -124,3 +124,11 @@ fn local_times_that_come_twice_or_never_are_found() {
     assert_eq!(parse("2021-10-31 02:30"), Ok(1_635_640_200_000));
     assert_eq!(parse("2021-03-28 02:30"), Ok(1_616_895_000_000));
 }
+
+#[test]
+fn optional_parts_nest_so_deep_and_no_deeper() {
+    let nested = |depth: usize| Pattern::new(&("[".repeat(depth) + "yyyy" + &"]".repeat(depth)));
+    assert!(nested(100).is_ok());
+    assert!(nested(101).is_err());
+    assert!(Pattern::new(&"[".repeat(1_000_000)).is_err());
+}
