@@ -101,7 +101,7 @@ fn node(step: &Step, feeds: Option<&str>, prefix: &str, nodes: &mut usize, descr
             described.push(source(&name, &of.topic));
             name
         }
-        StepKind::Channel { topic } => {
+        StepKind::Channel { topic, .. } => {
             let name = next(nodes, "SOURCE");
             described.push(source(&name, &format!("{prefix}-{topic}")));
             name

@@ -175,7 +175,7 @@ fn inputs(part: &Part, group: &str) -> Vec<String> {
 /// The channels that a part reads.
 fn channels(step: &Step) -> Vec<String> {
     match &step.kind {
-        StepKind::Channel { topic } => vec![topic.clone()],
+        StepKind::Channel { topic, .. } => vec![topic.clone()],
         _ => step.inputs().into_iter().flat_map(channels).collect(),
     }
 }

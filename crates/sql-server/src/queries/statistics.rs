@@ -97,7 +97,7 @@ impl TopicStatistics {
 pub struct Statistics {
     topics: RwLock<BTreeMap<String, Arc<Mutex<TopicStatistics>>>>,
     lags: Mutex<BTreeMap<TopicPartition, i64>>,
-    /// Records of which an expression could not be computed, or that could not be written.
+    /// Expressions that could not be computed, and records that could not be written.
     unprocessed: Mutex<Count>,
 }
 
@@ -133,12 +133,12 @@ impl Statistics {
         });
     }
 
-    /// Counts a record that was read and came to nothing.
+    /// Counts an expression that could not be computed, or a record that could not be written.
     pub fn unprocessed(&self) {
         self.unprocessed.lock().add(1, Instant::now());
     }
 
-    /// Records that were read and came to nothing.
+    /// How many there were of those.
     pub fn unprocessed_count(&self) -> Count {
         *self.unprocessed.lock()
     }

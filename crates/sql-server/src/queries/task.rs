@@ -21,7 +21,7 @@ use milena_sql::planner::build::{Task as Operators, build, build_readable};
 use milena_sql::planner::topology::Output;
 use milena_sql::planner::view::View;
 use milena_sql::runtime::RawRecord;
-use milena_sql::runtime::channel::{self, ChannelWriter};
+use milena_sql::runtime::channel::{self, ChannelWriter, RowShape};
 use milena_sql::runtime::reader::SourceReader;
 use milena_sql::runtime::writer::SinkWriter;
 use milena_sql::state::{DiskStateStores, MemoryStateStores};
@@ -87,7 +87,7 @@ impl Input {
 
 enum Reader {
     Source(Box<SourceReader>, Option<Edge>),
-    Channel(Option<Edge>),
+    Channel(RowShape, Option<Edge>),
 }
 
 enum Writer {
@@ -131,11 +131,12 @@ impl Task {
             let reader = Reader::Source(Box::new(reader), entry.edge);
             readers.entry(entry.source.topic.clone()).or_default().push(reader);
         }
-        for (name, edge) in &operators.channels {
+        for channel in &operators.channels {
+            let name = &channel.topic;
             let topic = laid.inputs.iter().find(|topic| topic.ends_with(&format!("-{name}")));
             let topic =
                 topic.ok_or_else(|| QueryFailure::new(Cause::System, format!("the query has no topic {name}")))?;
-            readers.entry(topic.clone()).or_default().push(Reader::Channel(*edge));
+            readers.entry(topic.clone()).or_default().push(Reader::Channel(channel.shape, channel.edge));
         }
         let writer = match (&laid.part.output, &laid.channel) {
             (Output::Channel(channel), Some(topic)) => Writer::Channel(ChannelWriter::new(channel, topic, registry)?),
@@ -209,7 +210,7 @@ impl Task {
                 stores.restore(records.into_iter(), fetched.next_offset())?;
             }
         }
-        Ok(())
+        Ok(stores.restored()?)
     }
 
     /// Takes records of a topic; they wait for their turn.
@@ -296,7 +297,7 @@ impl Task {
         for reader in &self.inputs[input].readers {
             let (change, edge) = match reader {
                 Reader::Source(reader, edge) => (reader.read(record, log)?, *edge),
-                Reader::Channel(edge) => (Some(channel::read(record)?), *edge),
+                Reader::Channel(shape, edge) => (Some(channel::read(record, *shape)?), *edge),
             };
             let Some(change) = change else { continue };
             self.stream_time = self.stream_time.max(change.timestamp);

@@ -195,7 +195,7 @@ pub enum Emit {
 }
 
 impl Duration {
-    /// Length in milliseconds; `None` for units without a fixed length and where it overflows.
+    /// Length in milliseconds; `None` where it overflows.
     pub fn milliseconds(self) -> Option<i64> {
         self.unit.milliseconds().checked_mul(self.count)
     }

@@ -61,6 +61,8 @@ pub struct LoneRows {
     from: Option<i64>,
     /// No row is earlier.
     first: i64,
+    /// Where the next look begins when the last one ended early, so that rows behind many open ones have their turn.
+    resume: Option<Vec<u8>>,
     /// How much time of the clock passes between two looks, in milliseconds.
     interval_ms: i64,
     next_look_ms: Option<i64>,
@@ -77,7 +79,7 @@ struct Due {
 impl LoneRows {
     /// The rows in `store`, those of the same time in `order`.
     pub fn new(store: Box<dyn StateStore>, order: KeyOrder, interval_ms: i64) -> LoneRows {
-        LoneRows { store, order, from: None, first: i64::MIN, interval_ms, next_look_ms: None }
+        LoneRows { store, order, from: None, first: i64::MIN, resume: None, interval_ms, next_look_ms: None }
     }
 
     fn entry(&self, timestamp: i64, input: usize, key: &Key) -> Vec<u8> {
@@ -121,12 +123,21 @@ impl LoneRows {
     fn take_due(&mut self, waits_ms: [i64; 2], stream_time: i64) -> Result<Vec<Due>, OperatorError> {
         let mut is_open = [false; 2];
         let (mut found, mut last, mut looked_at) = (Vec::new(), None, 0);
-        let mut first_open = i64::MAX;
-        self.store.scan(&codec::time_bytes(self.first), &[u8::MAX; 9], &mut |entry, value| {
+        // Rows before the place where this look begins are open.
+        let start = self.resume.take();
+        let resumed = start.is_some();
+        let mut first_open = if resumed { self.first } else { i64::MAX };
+        let start = start.unwrap_or_else(|| codec::time_bytes(self.first).to_vec());
+        let resume = &mut self.resume;
+        self.store.scan(&start, &[u8::MAX; 9], &mut |entry, value| {
             let time = codec::read_time(&mut &entry[..]).unwrap_or(i64::MIN);
             last = Some(time);
             looked_at += 1;
-            if is_open == [true; 2] || found.len() == DUE_TOGETHER || looked_at > LOOKED_AT_TOGETHER {
+            if is_open == [true; 2] {
+                return ControlFlow::Break(());
+            }
+            if found.len() == DUE_TOGETHER || looked_at > LOOKED_AT_TOGETHER {
+                *resume = Some(entry.to_vec());
                 return ControlFlow::Break(());
             }
             let input = if entry.get(8) == Some(&1) { LEFT } else { 1 - LEFT };
@@ -138,9 +149,12 @@ impl LoneRows {
             }
             ControlFlow::Continue(())
         })?;
-        self.from = last;
+        let ends_round = resumed && self.resume.is_none();
+        let first_open = (first_open < i64::MAX).then_some(first_open);
+        // At the end of a round that took several looks the next one begins with the first row again.
+        self.from = if ends_round { first_open.or(last) } else { last.or(first_open) };
         // All that is earlier than what was looked at last is open or taken out.
-        self.first = last.map_or(i64::MAX, |last| last.min(first_open));
+        self.first = [last, first_open].into_iter().flatten().min().unwrap_or(i64::MAX);
         if found.len() == DUE_TOGETHER {
             self.next_look_ms = None;
         }
@@ -330,5 +344,44 @@ impl Operator for StreamJoin {
             time.leave(side.store.as_mut())?;
         }
         self.stream_time.leave(self.sides[LEFT].store.as_mut())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{Field, Format};
+    use crate::state::{MemoryStateStores, StateStores as _};
+    use crate::types::SqlType;
+    use crate::value::Value;
+
+    #[test]
+    fn rows_that_are_due_come_out_behind_many_that_are_open() {
+        let fields = vec![Field { name: "K".into(), field_type: SqlType::Integer }];
+        let store = MemoryStateStores.open("lone").unwrap();
+        let mut lone = LoneRows::new(store, KeyOrder::new(Format::Kafka, fields, false), 0);
+        let key = |number: i64| Key::plain(vec![Value::Bigint(number)]);
+        let row: Row = vec![Value::Int(1)].into();
+        let open = i64::try_from(LOOKED_AT_TOGETHER).unwrap() * 5 / 2;
+        for time in 0..open {
+            lone.put(time, LEFT, &key(time), &row).unwrap();
+        }
+        lone.put(open - 5, 1 - LEFT, &key(7), &row).unwrap();
+        let waits = [2 * open, 0];
+        let times = |due: Vec<Due>| due.into_iter().map(|due| (due.timestamp, due.input)).collect::<Vec<_>>();
+        let mut looks = Vec::new();
+        for clock in 0..4 {
+            assert!(lone.looks(waits[1], open, clock));
+            looks.push(times(lone.take_due(waits, open).unwrap()));
+        }
+        assert_eq!(looks, [vec![], vec![], vec![(open - 5, 1 - LEFT)], vec![]]);
+        // Each round begins with the first row.
+        let late = 2 * open + 3;
+        let mut first = Vec::new();
+        for clock in 4..8 {
+            assert!(lone.looks(waits[1], late, clock));
+            first.extend(times(lone.take_due(waits, late).unwrap()));
+        }
+        assert_eq!(first, [(0, LEFT), (1, LEFT), (2, LEFT)]);
     }
 }

@@ -1,5 +1,7 @@
 //! Queries.
 
+use std::collections::HashSet;
+
 use super::ParseError;
 use super::cursor::Cursor;
 use crate::ast::*;
@@ -302,9 +304,8 @@ impl Cursor<'_> {
         let grouped = query.group_by.as_ref().map(|by| ("GROUP BY", &by.expressions));
         let partitioned = query.partition_by.as_ref().map(|by| ("PARTITION BY", &by.expressions));
         for (clause, expressions) in [&grouped, &partitioned].into_iter().flatten() {
-            if let Some((_, twice)) =
-                expressions.iter().enumerate().find(|(at, part)| expressions[..*at].contains(part))
-            {
+            let mut seen = HashSet::new();
+            if let Some(twice) = expressions.iter().find(|part| !seen.insert(part.to_string())) {
                 self.refuse(|| ParseError::prepare(format!("Duplicate {clause} expression: {twice}")))?;
             }
         }

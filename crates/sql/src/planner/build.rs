@@ -26,9 +26,10 @@ use crate::operators::table_source::TableSource;
 use crate::operators::window_aggregate::{Emission, WindowAggregate};
 use crate::planner::step::{KeyColumn, Step, StepKind, StepSchema};
 use crate::planner::view::{KEPT, is_kept};
+use crate::runtime::channel::RowShape;
 use crate::runtime::reader::SourceReader;
 use crate::state::{StateError, StateStore, StateStores};
-use crate::{ast::SourceKind, catalog::Settings};
+use crate::{ast::SourceKind, catalog::Settings, catalog::define::PSEUDO_COLUMNS};
 
 /// The setting of how much time of the clock passes between two looks for lone rows of joins.
 pub const LONE_ROWS_INTERVAL: &str = "ksql.streams.__emit.interval.ms.kstreams.outer.join.spurious.results.fix__";
@@ -61,6 +62,17 @@ impl Entry {
         }
         Ok(reader)
     }
+}
+
+/// Where the records of a topic of the query's own go in.
+#[derive(Debug, Clone)]
+pub struct ChannelEntry {
+    /// What the topic's name ends with.
+    pub topic: String,
+    /// How its rows look.
+    pub shape: RowShape,
+    /// The place in the graph; none when nothing happens between the topic and the sink.
+    pub edge: Option<Edge>,
 }
 
 /// Positions of columns in a row; `None` for all.
@@ -113,7 +125,7 @@ pub struct Task {
     /// The sources from the left.
     pub entries: Vec<Entry>,
     /// The topics of the query's own that it reads, with where their changes go in.
-    pub channels: Vec<(String, Option<Edge>)>,
+    pub channels: Vec<ChannelEntry>,
     /// What of its windows has expired, of windowed aggregations.
     pub horizon: Option<Horizon>,
 }
@@ -147,7 +159,7 @@ pub fn build_readable(step: &Step, settings: &Settings, stores: &mut dyn StateSt
 struct Builder<'a> {
     graph: Graph,
     entries: Vec<Entry>,
-    channels: Vec<(String, Option<Edge>)>,
+    channels: Vec<ChannelEntry>,
     settings: &'a Settings,
     stores: &'a mut dyn StateStores,
     next_store: usize,
@@ -175,8 +187,10 @@ impl<'a> Builder<'a> {
         let session = step.schema.is_session();
         match &step.kind {
             StepKind::Source(source) => self.source(source, consumer, wanted),
-            StepKind::Channel { topic } => {
-                self.channels.push((topic.clone(), consumer));
+            StepKind::Channel { topic, grows } => {
+                let at = step.schema.position(PSEUDO_COLUMNS[0]).filter(|_| *grows);
+                let shape = RowShape { width: step.schema.row.len(), grows_at: at };
+                self.channels.push(ChannelEntry { topic: topic.clone(), shape, edge: consumer });
                 Ok(())
             }
             StepKind::Filter { input, predicate } => {

@@ -73,7 +73,10 @@ pub fn create(
 /// Why it is not known what a query would write, from what is wrong with it. What is wrong with a statement before its query
 /// is looked at stays as it is.
 pub fn undetermined(error: StatementError) -> StatementError {
-    match error.0.starts_with("Failed to prepare statement: ") {
+    match ["Failed to prepare statement: ", "Exception while preparing statement: "]
+        .iter()
+        .any(|at| error.0.starts_with(at))
+    {
         true => error,
         false => StatementError(format!("Could not determine output schema for query due to error: {error}")),
     }

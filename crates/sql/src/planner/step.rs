@@ -131,6 +131,8 @@ pub enum StepKind {
     Channel {
         /// What the topic's name ends with.
         topic: String,
+        /// Whether the rows are those of a stream, which may get more columns while some of them are in the topic.
+        grows: bool,
     },
     /// `WHERE`, `HAVING`.
     Filter {

@@ -19,6 +19,7 @@
 //! numbered, and of results only those of the latest number count.
 
 use super::step::{KeyColumn, Step, StepKind};
+use crate::ast::SourceKind;
 use crate::formats::Format;
 use crate::operators::evaluator::Evaluator;
 
@@ -137,9 +138,10 @@ fn cut(step: &Step, parts: &mut Vec<Part>) -> Step {
 /// Makes `before` a part that writes a channel, and gives the step that reads it, with the schema of `after`.
 fn through(topic: &str, before: Step, after: &Step, key: ChannelKey, parts: &mut Vec<Part>) -> Step {
     let format = after.schema.key_format;
+    let grows = after.schema.kind == SourceKind::Stream || matches!(key, ChannelKey::Groups(_));
     let output = Output::Channel(Channel { topic: topic.to_owned(), format, key });
     parts.push(Part { step: before, output });
-    Step { schema: after.schema.clone(), kind: StepKind::Channel { topic: topic.to_owned() } }
+    Step { schema: after.schema.clone(), kind: StepKind::Channel { topic: topic.to_owned(), grows } }
 }
 
 /// The same step over other inputs.

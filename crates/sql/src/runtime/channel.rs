@@ -138,13 +138,42 @@ fn bytes_of(change: &Change) -> Vec<u8> {
     bytes
 }
 
-/// The change that a record of a channel holds.
+/// How rows of a channel look.
+#[derive(Debug, Clone, Copy)]
+pub struct RowShape {
+    /// How many columns they have.
+    pub width: usize,
+    /// Behind the columns of the source, where such may be added: a row that was written before has fewer.
+    pub grows_at: Option<usize>,
+}
+
+impl RowShape {
+    /// The row with null for columns that were added since it was written.
+    fn fit(self, row: Row) -> Row {
+        let missing = self.width.saturating_sub(row.len());
+        match self.grows_at.and_then(|at| at.checked_sub(missing)).and_then(|at| row.split_at_checked(at)) {
+            Some((before, after)) if missing > 0 => before
+                .iter()
+                .cloned()
+                .chain(std::iter::repeat_n(Value::Null, missing))
+                .chain(after.iter().cloned())
+                .collect(),
+            _ => row,
+        }
+    }
+}
+
+/// The change that a record of a channel holds, whose rows look so now.
 ///
 /// # Errors
 /// A record that no [`ChannelWriter`] of this version has written.
-pub fn read(record: &RawRecord) -> Result<Change, RecordError> {
+pub fn read(record: &RawRecord, shape: RowShape) -> Result<Change, RecordError> {
     let change = record.value.as_deref().and_then(|bytes| change_of(bytes, record.timestamp, &record.headers));
-    change.ok_or_else(|| RecordError("a record of the query's own topic cannot be read".to_owned()))
+    let fit = |change: Change| {
+        let [new, old] = [change.new, change.old].map(|row| row.map(|row| shape.fit(row)));
+        Change { new, old, ..change }
+    };
+    change.map(fit).ok_or_else(|| RecordError("a record of the query's own topic cannot be read".to_owned()))
 }
 
 fn change_of(bytes: &[u8], timestamp: i64, headers: &Headers) -> Option<Change> {
@@ -189,12 +218,27 @@ mod tests {
         ChannelWriter::new(&channel, "q-t", &registry).unwrap()
     }
 
+    const SHAPE: RowShape = RowShape { width: 2, grows_at: Some(1) };
+
+    #[test]
+    fn rows_from_before_columns_were_added_have_none_of_them() {
+        let record = &writer().write(&change(Some(row(&[1, 2, 3])), None), &NoLog).unwrap()[0];
+        let grown = read(record, RowShape { width: 5, grows_at: Some(4) }).unwrap().new.unwrap();
+        let numbers = |numbers: &[i32]| numbers.iter().copied().map(Value::Int).collect::<Vec<_>>();
+        assert_eq!(grown[..2], numbers(&[1, 2])[..]);
+        assert_eq!(grown[2..4], [Value::Null, Value::Null]);
+        assert_eq!(grown[4..], numbers(&[3])[..]);
+        for shape in [RowShape { width: 5, grows_at: None }, RowShape { width: 9, grows_at: Some(1) }] {
+            assert_eq!(read(record, shape).unwrap().new.unwrap().len(), 3);
+        }
+    }
+
     #[test]
     fn changes_come_back_whole() {
         let written = writer().write(&change(Some(row(&[1, 2])), Some(row(&[1, 3]))), &NoLog).unwrap();
         let [record] = written.as_slice() else { panic!("{written:?}") };
         assert_eq!(record.key.as_deref(), Some(&[0, 0, 0, 1][..]));
-        let read = read(record).unwrap();
+        let read = read(record, SHAPE).unwrap();
         assert_eq!((read.new, read.old, read.timestamp), (Some(row(&[1, 2])), Some(row(&[1, 3])), 4));
         assert_eq!(read.key, Key { columns: Some(row(&[9])), window: Some(WindowBounds { start: -5, end: 7 }) });
     }
@@ -202,7 +246,7 @@ mod tests {
     #[test]
     fn a_row_that_changes_its_group_leaves_one_for_the_other() {
         let written = writer().write(&change(Some(row(&[1, 2])), Some(row(&[5, 2]))), &NoLog).unwrap();
-        let changes: Vec<_> = written.iter().map(|record| read(record).unwrap()).collect();
+        let changes: Vec<_> = written.iter().map(|record| read(record, SHAPE).unwrap()).collect();
         assert_eq!((changes[0].new.clone(), changes[0].old.clone()), (None, Some(row(&[5, 2]))));
         assert_eq!((changes[1].new.clone(), changes[1].old.clone()), (Some(row(&[1, 2])), None));
     }
@@ -214,7 +258,7 @@ mod tests {
         let [record] = &writer().write(&change(Some(row(&[1])), None), &NoLog).unwrap()[..] else { panic!() };
         let value = record.value.clone().unwrap();
         for cut in 0..value.len() {
-            assert!(read(&RawRecord { value: Some(value.slice(..cut)), ..record.clone() }).is_err());
+            assert!(read(&RawRecord { value: Some(value.slice(..cut)), ..record.clone() }, SHAPE).is_err());
         }
     }
 

@@ -183,6 +183,8 @@ pub struct DiskStateStores {
     changelog: Vec<u8>,
     /// Whether the changelog says which layout it has.
     is_marked: bool,
+    /// Whether something of it was taken over before it said so.
+    has_unmarked: bool,
 }
 
 impl DiskStateStores {
@@ -193,7 +195,8 @@ impl DiskStateStores {
     pub fn new(database: Database, query: &str, partition: u32) -> Result<DiskStateStores, StateError> {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let tree = database.keyspace(query, options).map_err(|error| failed(query, error))?;
-        Ok(DiskStateStores { database, tree, partition, overlays: Vec::new(), changelog: Vec::new(), is_marked: false })
+        let (overlays, changelog) = (Vec::new(), Vec::new());
+        Ok(DiskStateStores { database, tree, partition, overlays, changelog, is_marked: false, has_unmarked: false })
     }
 
     /// Tells which changelog the state belongs to. State of another one of the same name, as of a cluster that was made
@@ -235,7 +238,7 @@ impl DiskStateStores {
             overlay.clear();
             overlay.recent = Recent::default();
         }
-        self.is_marked = false;
+        (self.is_marked, self.has_unmarked) = (false, false);
         Ok(())
     }
 
@@ -269,7 +272,7 @@ impl DiskStateStores {
             let prefix = prefix(self.partition, number);
             overlay.iter().map(move |(key, value)| ([&prefix[..], key].concat(), value.clone()))
         });
-        self.write(writes, position)?;
+        self.write(writes, Some(position))?;
         overlays.into_iter().for_each(|mut overlay| overlay.settle());
         self.is_marked = true;
         Ok(())
@@ -280,7 +283,8 @@ impl DiskStateStores {
         self.overlays.iter().for_each(|overlay| overlay.lock().clear());
     }
 
-    /// Takes over records of the changelog that the tree has not; `position` is the offset after the last of them.
+    /// Takes over records of the changelog that the tree has not; `position` is the offset after the last of them. The tree
+    /// does not tell it before the layout is known, so that a changelog that never says it is read from its beginning again.
     ///
     /// # Errors
     /// A changelog of another layout; a tree that cannot be written.
@@ -297,15 +301,22 @@ impl DiskStateStores {
                 self.is_marked = true;
                 continue;
             }
-            if !self.is_marked {
-                check_layout(None)?;
-            }
+            self.has_unmarked |= !self.is_marked;
             prefixed.push(([&partition[..], &key].concat(), value));
         }
-        self.write(prefixed.into_iter(), position)?;
+        self.write(prefixed.into_iter(), self.is_marked.then_some(position))?;
         // Only now: readers may have remembered what was there before.
         self.overlays.iter().for_each(|overlay| overlay.lock().recent = Recent::default());
         Ok(())
+    }
+
+    /// Checks the changelog when all of it was taken over. The record with the layout need not be the first: compaction
+    /// leaves the last of several.
+    ///
+    /// # Errors
+    /// A changelog that does not say which layout it has.
+    pub fn restored(&self) -> Result<(), StateError> {
+        if self.has_unmarked && !self.is_marked { check_layout(None) } else { Ok(()) }
     }
 
     /// From where the changelog has to be read; `None` for a tree that knows nothing of it.
@@ -328,7 +339,11 @@ impl DiskStateStores {
         DiskStateStore { name, prefix: prefix(self.partition, number), tree, overlay }
     }
 
-    fn write(&self, writes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>, position: i64) -> Result<(), StateError> {
+    fn write(
+        &self,
+        writes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        position: Option<i64>,
+    ) -> Result<(), StateError> {
         let mut batch = self.database.batch();
         for (key, value) in writes {
             match value {
@@ -336,8 +351,10 @@ impl DiskStateStores {
                 None => batch.remove(&self.tree, key),
             }
         }
-        batch.insert(&self.tree, self.position_key(), position.to_be_bytes().to_vec());
-        batch.insert(&self.tree, self.changelog_key(), self.changelog.clone());
+        if let Some(position) = position {
+            batch.insert(&self.tree, self.position_key(), position.to_be_bytes().to_vec());
+            batch.insert(&self.tree, self.changelog_key(), self.changelog.clone());
+        }
         batch.commit().map_err(|error| failed("commit", error))
     }
 

@@ -108,12 +108,36 @@ fn a_changelog_says_its_layout_once_and_others_are_refused() {
     let other = (layout_key(), Some((LAYOUT + 1).to_be_bytes().to_vec()));
     let refused = elsewhere.restore([other, record()].into_iter(), 2).unwrap_err();
     assert!(refused.message.contains(&format!("has layout {}", LAYOUT + 1)), "{refused}");
-    let refused = elsewhere.restore([record()].into_iter(), 1).unwrap_err();
+    elsewhere.restore([record()].into_iter(), 1).unwrap();
+    let refused = elsewhere.restored().unwrap_err();
     assert!(refused.message.contains("has no layout number"), "{refused}");
     elsewhere.belong_to("one").unwrap();
     elsewhere.restore([(layout_key(), Some(LAYOUT.to_be_bytes().to_vec())), record()].into_iter(), 2).unwrap();
     elsewhere.restore([record()].into_iter(), 3).unwrap();
+    elsewhere.restored().unwrap();
     assert_eq!(elsewhere.position().unwrap(), Some(3));
+}
+
+#[test]
+fn a_changelog_says_its_layout_whatever_was_aborted_or_compacted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut stores = stores(directory.path(), 0);
+    let mut store = stores.open("a").unwrap();
+    stores.belong_to("one").unwrap();
+    // All that there was is aborted; the layout still has to be said.
+    stores.restore(std::iter::empty(), 7).unwrap();
+    stores.restored().unwrap();
+    assert_eq!(stores.position().unwrap(), None);
+    stores.belong_to("one").unwrap();
+    store.put(b"k", b"v").unwrap();
+    assert_eq!(stores.pending()[0].0, layout_key());
+    stores.discard();
+
+    let mark = (layout_key(), Some(LAYOUT.to_be_bytes().to_vec()));
+    stores.restore([(vec![0, 0, 1], Some(vec![1]))].into_iter(), 8).unwrap();
+    stores.restore([mark].into_iter(), 9).unwrap();
+    stores.restored().unwrap();
+    assert_eq!((keys(store.as_ref()), stores.position().unwrap()), (vec![vec![1]], Some(9)));
 }
 
 #[test]
