@@ -12,6 +12,9 @@ use super::project::Project;
 use super::{Failure, Result};
 use crate::client::{ClientError, SqlClient};
 
+/// The code of a statement that cannot be executed, as of one that names a source which is not there.
+const STATEMENT_REFUSED: i64 = 40001;
+
 /// Key of the row that tells the current version.
 pub const CURRENT: &str = "CURRENT";
 /// The version before the first.
@@ -197,7 +200,7 @@ impl Metadata {
         let request = json!({ "ksql": format!("DESCRIBE {name};"), "streamsProperties": {} });
         match self.client.statements(&request) {
             Ok(answers) => Ok(answers.into_iter().next()),
-            Err(ClientError::Refused(_)) => Ok(None),
+            Err(ClientError::Refused(refusal)) if refusal.code == STATEMENT_REFUSED => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
