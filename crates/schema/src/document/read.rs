@@ -18,7 +18,13 @@ pub enum ReadError {
     /// More than [`DEPTH_MAX`] arrays and objects inside each other.
     #[error("document nesting depth ({}) exceeds the maximum allowed ({DEPTH_MAX})", DEPTH_MAX + 1)]
     TooDeep,
+    /// A number with more than [`NUMBER_DIGITS_MAX`] digits.
+    #[error("Number value length ({0}) exceeds the maximum allowed ({NUMBER_DIGITS_MAX}, from `StreamReadConstraints.getMaxNumberLength()`)")]
+    LongNumber(usize),
 }
+
+/// Most digits of a number where texts come with records: to calculate with more takes time with the square of them.
+const NUMBER_DIGITS_MAX: usize = 1000;
 
 /// Reads a JSON text (RFC 8259).
 ///
@@ -36,21 +42,28 @@ pub fn read_with_comments(text: &str) -> Result<Node, ReadError> {
     document(text, true)
 }
 
-/// Reads the JSON text at the beginning of a text, whatever follows; `None` where there is nothing but blanks.
+/// Reads the JSON text at the beginning of a text, whatever follows; `None` where there is nothing but blanks. Numbers and
+/// words do not end by themselves, so that behind them there must be a blank or nothing.
 ///
 /// # Errors
-/// As [`read`], without the rest.
+/// As [`read`], without the rest; also a number with more than [`NUMBER_DIGITS_MAX`] digits.
 pub fn read_first(text: &str) -> Result<Option<Node>, ReadError> {
-    let mut reader = Reader { text, position: 0, depth: 0, comments: false };
+    let mut reader = Reader { text, position: 0, depth: 0, comments: false, digits_max: NUMBER_DIGITS_MAX };
     reader.skip_blanks()?;
+    if reader.peek().is_none() {
+        return Ok(None);
+    }
+    let node = reader.value()?;
+    let ends_itself = matches!(node, Node::Array(_) | Node::Object(_) | Node::String(_));
     match reader.peek() {
-        None => Ok(None),
-        Some(_) => reader.value().map(Some),
+        None | Some(b' ' | b'\n' | b'\r' | b'\t') => Ok(Some(node)),
+        Some(_) if ends_itself => Ok(Some(node)),
+        Some(_) => Err(reader.unexpected("a blank behind the value")),
     }
 }
 
 fn document(text: &str, comments: bool) -> Result<Node, ReadError> {
-    let mut reader = Reader { text, position: 0, depth: 0, comments };
+    let mut reader = Reader { text, position: 0, depth: 0, comments, digits_max: usize::MAX };
     let node = reader.value()?;
     reader.skip_blanks()?;
     match reader.peek() {
@@ -64,6 +77,7 @@ struct Reader<'a> {
     position: usize,
     depth: usize,
     comments: bool,
+    digits_max: usize,
 }
 
 impl Reader<'_> {
@@ -222,7 +236,14 @@ impl Reader<'_> {
         if let Some(b'0'..=b'9') = self.peek() {
             return Err(self.error("a number must not start with 0"));
         }
-        Ok(Node::Number(self.text[start..self.position].into()))
+        let number = &self.text[start..self.position];
+        if number.len() > self.digits_max {
+            let digits = number.bytes().filter(u8::is_ascii_digit).count();
+            if digits > self.digits_max {
+                return Err(ReadError::LongNumber(digits));
+            }
+        }
+        Ok(Node::Number(number.into()))
     }
 
     fn digits(&mut self) -> Result<(), ReadError> {
@@ -323,6 +344,25 @@ mod tests {
     #[test]
     fn a_repeated_name_replaces_the_value_in_place() {
         assert_eq!(read(r#"{"a":1,"b":2,"a":3}"#).unwrap().text(Spelling::AsRead), r#"{"a":3,"b":2}"#);
+    }
+
+    #[test]
+    fn the_first_value_of_a_text_ends_somewhere() {
+        for text in ["2020-01-01", "12abc", "nullable", "truex", "1]", "false\""] {
+            assert!(read_first(text).is_err(), "{text}");
+        }
+        for text in ["12 abc", "null\tx", "{}x", "[1]]", "\"a\"b", "-1.5e3", "true\n"] {
+            assert!(matches!(read_first(text), Ok(Some(_))), "{text}");
+        }
+        assert_eq!(read_first(" \n"), Ok(None));
+    }
+
+    #[test]
+    fn numbers_of_records_are_not_endless() {
+        let number = |digits: usize| format!("[-{}.5e1]", "1".repeat(digits - 2));
+        assert!(read_first(&number(1000)).is_ok());
+        assert_eq!(read_first(&number(1001)), Err(ReadError::LongNumber(1001)));
+        assert!(read(&number(1001)).is_ok());
     }
 
     #[test]

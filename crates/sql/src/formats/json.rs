@@ -32,6 +32,9 @@ pub struct JsonCodec {
 /// Milliseconds of a day.
 const DAY_MS: i32 = 86_400_000;
 
+/// Longest text that is read as a decimal, which takes time with the square of it.
+const DECIMAL_LENGTH_MAX: usize = 10_000;
+
 /// Bytes that the value of a column is thought to take.
 const COLUMN_BYTES: usize = 24;
 
@@ -320,6 +323,10 @@ fn kind(json: &Json<'_>) -> &'static str {
 /// # Errors
 /// Text that is none.
 pub(super) fn parsed_decimal(text: &str) -> Result<BigDecimal, FormatError> {
+    if text.len() > DECIMAL_LENGTH_MAX {
+        let length = text.len();
+        return Err(FormatError(format!("a decimal has {length} characters, but {DECIMAL_LENGTH_MAX} at most are read")));
+    }
     if let Some(other) = text.chars().find(|c| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')) {
         return Err(FormatError(format!(
             "Character {other} is neither a decimal digit number, decimal point, nor \"e\" notation exponential mark."

@@ -7,6 +7,11 @@ use std::borrow::Cow;
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 200;
 
+/// Most digits of a number: to calculate with more takes time with the square of them.
+const NUMBER_DIGITS_MAX: usize = 1000;
+/// How much of a word messages show.
+const TOKEN_SHOWN: usize = 256;
+
 /// What messages say that a value may be.
 const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
 const NAME: &str = "was expecting double-quote to start field name";
@@ -224,6 +229,11 @@ fn plain_length(bytes: &[u8]) -> usize {
     words.len() * 8 + rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len())
 }
 
+/// How many digits a number has, without its sign, point and exponential mark.
+fn digits_of(number: &str) -> usize {
+    number.bytes().filter(u8::is_ascii_digit).count()
+}
+
 /// Where reading has come to.
 pub(super) struct Reader<'a> {
     text: &'a str,
@@ -329,7 +339,11 @@ impl<'a> Reader<'a> {
         if word.is_empty() {
             return self.unexpected(&format!("expected a valid value {VALUES}"));
         }
-        self.error(format!("Unrecognized token '{word}': was expecting {VALUES}"))
+        let (shown, more) = match word.char_indices().nth(TOKEN_SHOWN) {
+            Some((end, _)) => (&word[..end], "..."),
+            None => (word, ""),
+        };
+        self.error(format!("Unrecognized token '{shown}{more}': was expecting {VALUES}"))
     }
 
     fn unescaped(&self, byte: u8) -> JsonError {
@@ -459,7 +473,16 @@ impl<'a> Reader<'a> {
             self.position += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits("Exponent indicator not followed by a digit")?;
         }
-        Ok(Json::Number(Cow::Borrowed(&self.text[start..self.position])))
+        let number = &self.text[start..self.position];
+        // Most numbers are too short to have their digits counted.
+        let digits = if number.len() > NUMBER_DIGITS_MAX { digits_of(number) } else { 0 };
+        if digits > NUMBER_DIGITS_MAX {
+            return Err(self.error(format!(
+                "Number value length ({digits}) exceeds the maximum allowed ({NUMBER_DIGITS_MAX}, from \
+                 `StreamReadConstraints.getMaxNumberLength()`)"
+            )));
+        }
+        Ok(Json::Number(Cow::Borrowed(number)))
     }
 
     /// Passes at least one digit and returns how many there were.

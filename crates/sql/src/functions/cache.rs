@@ -17,12 +17,22 @@ pub(super) fn cached<T, E>(
     text: &str,
     read: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<Rc<T>, E> {
+    cached_within(cache, CACHED_MAX, text, read)
+}
+
+/// As [`cached`], with `most` texts kept: for meanings that take much memory.
+pub(super) fn cached_within<T, E>(
+    cache: &'static LocalKey<Cache<T>>,
+    most: usize,
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Rc<T>, E> {
     cache.with_borrow_mut(|cache| {
         if let Some(known) = cache.get(text) {
             return Ok(known.clone());
         }
         let meaning = Rc::new(read(text)?);
-        if cache.len() >= CACHED_MAX {
+        if cache.len() >= most {
             cache.clear();
         }
         cache.insert(text.to_owned(), meaning.clone());

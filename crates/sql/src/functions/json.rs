@@ -70,7 +70,11 @@ fn reading(registry: &mut Registry) {
 /// The JSON at the beginning of a text with numbers as Java's decimals spell them; none in an empty text.
 fn document(text: &str) -> Result<Option<Node>, EvalError> {
     let mut document = parsed(text)?;
-    document.iter_mut().for_each(|node| respell(node, &|number| number_text(number).into_owned()));
+    let spelling = |number: &str| {
+        let text = number_text(number);
+        (*text != *number).then(|| text.into_owned())
+    };
+    document.iter_mut().for_each(|node| respell(node, &spelling));
     Ok(document)
 }
 
@@ -78,22 +82,26 @@ fn parsed(text: &str) -> Result<Option<Node>, EvalError> {
     read_first(text).map_err(|error| EvalError::new(format!("Invalid JSON format:{text}: {error}")))
 }
 
-/// Gives all numbers of a document another spelling.
-fn respell(node: &mut Node, spelling: &dyn Fn(&str) -> String) {
+/// Gives all numbers of a document another spelling, as far as they have one: most stay as they are.
+fn respell(node: &mut Node, spelling: &dyn Fn(&str) -> Option<String>) {
     match node {
-        Node::Number(text) => *text = spelling(text).into(),
+        Node::Number(text) => {
+            if let Some(other) = spelling(text) {
+                *text = other.into();
+            }
+        }
         Node::Array(elements) => elements.iter_mut().for_each(|element| respell(element, spelling)),
         Node::Object(members) => members.values_mut().for_each(|member| respell(member, spelling)),
         Node::Null | Node::Bool(_) | Node::String(_) => {}
     }
 }
 
-/// A number without a power of ten.
-fn plain_number(text: &str) -> String {
-    match BigDecimal::from_str(text) {
-        Ok(number) if text.contains(['e', 'E']) || text == "-0" => brief_text(&number),
-        _ => text.to_owned(),
+/// A number without a power of ten, where it has one.
+fn plain_number(text: &str) -> Option<String> {
+    if !text.contains(['e', 'E']) && text != "-0" {
+        return None;
     }
+    BigDecimal::from_str(text).ok().map(|number| brief_text(&number))
 }
 
 /// The steps of `$.a["b"][0]`: names, or positions where they lead into an array. Paths are kept, as almost all are

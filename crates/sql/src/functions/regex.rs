@@ -1,11 +1,16 @@
 //! Functions with regular expressions.
 
-use fancy_regex::{Captures, Regex};
+use fancy_regex::{Captures, Regex, RegexBuilder};
 
-use super::cache::{Cache, cached};
+use super::cache::{Cache, cached_within};
 use super::{Category, Registry, java_regex};
 use crate::expression::EvalError;
 use crate::value::Value;
+
+/// Most compiled expressions that a thread keeps of a kind: each may take [`COMPILED_MAX`], and patterns may come from rows.
+const KEPT_MAX: usize = 64;
+/// Most bytes that a part of an expression may take.
+const COMPILED_MAX: usize = 1 << 20;
 
 pub(super) fn register(registry: &mut Registry) {
     registry
@@ -40,7 +45,7 @@ pub(super) fn register(registry: &mut Registry) {
                     let captures = captures?;
                     let Some(found) = captures.get(0) else { continue };
                     output.push_str(&text[copied..found.start()]);
-                    expand(new, &captures, &mut output)?;
+                    expand(new, regex, &captures, &mut output)?;
                     copied = found.end();
                 }
                 output.push_str(&text[copied..]);
@@ -145,10 +150,11 @@ fn with_regex(
     }
     let ends_line = java_regex::ends_line(text);
     let cache = if ends_line { &CACHE_FOR_ENDS_OF_LINES } else { &CACHE };
-    let regex = cached(cache, pattern, |pattern| {
+    let regex = cached_within(cache, KEPT_MAX, pattern, |pattern| {
         let invalid = |error: String| EvalError::new(format!("Invalid regular expression pattern: {pattern}: {error}"));
         let translated = java_regex::translate(pattern, ends_line).map_err(invalid)?;
-        Regex::new(&translated).map_err(|error| invalid(error.to_string()))
+        let compiled = RegexBuilder::new(&translated).delegate_size_limit(COMPILED_MAX).build();
+        compiled.map_err(|error| invalid(error.to_string()))
     })?;
     body(&regex)
 }
@@ -182,7 +188,12 @@ fn extract_all(pattern: &str, text: &str, group: i32) -> Result<Value, EvalError
 }
 
 /// Appends a replacement as Java reads it: `$1` and `${name}` are groups, `\` makes the next character literal.
-fn expand(replacement: &str, captures: &Captures<'_, str>, output: &mut String) -> Result<(), EvalError> {
+fn expand(
+    replacement: &str,
+    regex: &Regex,
+    captures: &Captures<'_, str>,
+    output: &mut String,
+) -> Result<(), EvalError> {
     let mut characters = replacement.chars().peekable();
     while let Some(c) = characters.next() {
         match c {
@@ -191,9 +202,7 @@ fn expand(replacement: &str, captures: &Captures<'_, str>, output: &mut String) 
                 None => return Err(EvalError::new("character to be escaped is missing")),
             },
             '$' if characters.next_if_eq(&'{').is_some() => {
-                let name: String = characters.by_ref().take_while(|c| *c != '}').collect();
-                let group = captures.name(&name);
-                output.push_str(group.map_or("", |part| part.as_str()));
+                output.push_str(named(&mut characters, regex, captures)?);
             }
             '$' => {
                 let first = characters.next().and_then(|c| c.to_digit(10));
@@ -215,4 +224,55 @@ fn expand(replacement: &str, captures: &Captures<'_, str>, output: &mut String) 
         }
     }
     Ok(())
+}
+
+/// What the group matched whose name, up to its `}`, comes next; nothing where it took no part.
+fn named<'t>(
+    characters: &mut impl Iterator<Item = char>,
+    regex: &Regex,
+    captures: &Captures<'t, str>,
+) -> Result<&'t str, EvalError> {
+    let mut name = String::new();
+    loop {
+        match characters.next() {
+            Some('}') => break,
+            Some(c) => name.push(c),
+            None => return Err(EvalError::new("named capturing group is missing trailing '}'")),
+        }
+    }
+    if !regex.capture_names().flatten().any(|known| known == name) {
+        return Err(EvalError::new(format!("No group with name {{{name}}}")));
+    }
+    Ok(captures.name(&name).map_or("", |part| part.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replaced(pattern: &str, text: &str, new: &str) -> Result<String, String> {
+        let regex = Regex::new(pattern).unwrap();
+        let captures = regex.captures(text).unwrap().unwrap();
+        let mut output = String::new();
+        expand(new, &regex, &captures, &mut output).map_err(|error| error.to_string())?;
+        Ok(output)
+    }
+
+    #[test]
+    fn groups_are_named_as_the_pattern_names_them() {
+        let pattern = "(?<a>x)|(?<b>y)";
+        assert_eq!(replaced(pattern, "x", "<${a}${b}>"), Ok("<x>".to_owned()));
+        assert!(replaced(pattern, "x", "${c}").unwrap_err().contains("No group with name {c}"));
+        assert!(replaced(pattern, "x", "${}").is_err());
+        for open in ["${a", "${"] {
+            assert!(replaced(pattern, "x", open).unwrap_err().contains("missing trailing '}'"));
+        }
+    }
+
+    #[test]
+    fn expressions_that_compile_to_much_are_refused() {
+        let find = |pattern: &str| extract(pattern, "abc", 0);
+        assert!(find("[a-z]{1,100}").is_ok());
+        assert!(find(r"\p{L}{1000}{100}").is_err());
+    }
 }

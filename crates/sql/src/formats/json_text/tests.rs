@@ -96,3 +96,16 @@ fn comments_are_skipped_where_they_are_allowed() {
     assert_eq!(Json::read_commented("/* a */ [1, // b\n 2]").unwrap().text(), "[1,2]");
     assert!(Json::read("/* a */ 1").is_err());
 }
+
+#[test]
+fn numbers_are_not_endless_and_messages_neither() {
+    let number = |digits: usize| format!("[-{}.5E+1]", "1".repeat(digits - 2));
+    assert!(Json::read(&number(1000)).is_ok());
+    assert_eq!(
+        Json::read(&number(1001)).unwrap_err().message,
+        "Number value length (1001) exceeds the maximum allowed (1000, from `StreamReadConstraints.getMaxNumberLength()`)"
+    );
+    let message = |length: usize| Json::read(&"\u{e9}".repeat(length)).unwrap_err().message;
+    assert!(message(256).starts_with(&format!("Unrecognized token '{}': ", "\u{e9}".repeat(256))));
+    assert!(message(100_000).starts_with(&format!("Unrecognized token '{}...': ", "\u{e9}".repeat(256))));
+}

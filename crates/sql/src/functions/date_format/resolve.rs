@@ -183,10 +183,12 @@ impl ParsedFields {
             None => resolved.rest.days_since_1970()?,
         };
         let time = resolved.time.unwrap_or_else(|| resolved.rest.time_since_midnight());
-        let local = days * DAY_MS + time / 1_000_000;
+        // Years go further than milliseconds do.
+        let overflow = || EvalError::new("long overflow");
+        let local = days.checked_mul(DAY_MS).and_then(|ms| ms.checked_add(time / 1_000_000)).ok_or_else(overflow)?;
         let zone = match (&self.zone, self.offset) {
             (Some(zone), _) => zone.clone(),
-            (None, Some(offset)) => return Ok(local - offset * 1000),
+            (None, Some(offset)) => return local.checked_sub(offset * 1000).ok_or_else(overflow),
             (None, None) => zone::region(zone)?.time_zone,
         };
         zone::instant_of(local, &zone)

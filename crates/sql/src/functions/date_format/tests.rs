@@ -132,3 +132,15 @@ fn optional_parts_nest_so_deep_and_no_deeper() {
     assert!(nested(101).is_err());
     assert!(Pattern::new(&"[".repeat(1_000_000)).is_err());
 }
+
+#[test]
+fn times_that_no_number_of_milliseconds_names_are_refused() {
+    let parse = |text: &str, pattern| parse_timestamp(text, pattern, "UTC").map_err(|error| error.to_string());
+    for year in ["999999999", "-999999999"] {
+        let error = parse(&format!("{year}-01-01"), "uuuuuuuuu-MM-dd").unwrap_err();
+        assert!(error.contains("long overflow"), "{error}");
+    }
+    // The last day that there is, whose end only offsets reach.
+    assert!(parse("292278994-08-17T07:12:55Z", "uuuuuuuuu-MM-dd'T'HH:mm:ssX").is_ok());
+    assert!(parse("292278994-08-17T07:12:55-18:00", "uuuuuuuuu-MM-dd'T'HH:mm:ssXXX").is_err());
+}

@@ -139,7 +139,8 @@ pub(super) fn instant_of(local: i64, zone: &TimeZone) -> Result<i64, EvalError> 
     let wall = Offset::UTC.to_datetime(near_local);
     let instant = zone.to_ambiguous_timestamp(wall).compatible();
     let instant = instant.map_err(|error| EvalError::new(error.to_string()))?;
-    Ok(local - (near_local.as_millisecond() - instant.as_millisecond()))
+    let offset = near_local.as_millisecond() - instant.as_millisecond();
+    local.checked_sub(offset).ok_or_else(|| EvalError::new("long overflow"))
 }
 
 /// A time whose offsets are those of the given one, within the years that the time zones are known for.
