@@ -19,7 +19,9 @@ pub enum ReadError {
     #[error("document nesting depth ({}) exceeds the maximum allowed ({DEPTH_MAX})", DEPTH_MAX + 1)]
     TooDeep,
     /// A number with more than [`NUMBER_DIGITS_MAX`] digits.
-    #[error("Number value length ({0}) exceeds the maximum allowed ({NUMBER_DIGITS_MAX}, from `StreamReadConstraints.getMaxNumberLength()`)")]
+    #[error(
+        "Number value length ({0}) exceeds the maximum allowed ({NUMBER_DIGITS_MAX}, from `StreamReadConstraints.getMaxNumberLength()`)"
+    )]
     LongNumber(usize),
 }
 

@@ -325,7 +325,9 @@ fn kind(json: &Json<'_>) -> &'static str {
 pub(super) fn parsed_decimal(text: &str) -> Result<BigDecimal, FormatError> {
     if text.len() > DECIMAL_LENGTH_MAX {
         let length = text.len();
-        return Err(FormatError(format!("a decimal has {length} characters, but {DECIMAL_LENGTH_MAX} at most are read")));
+        return Err(FormatError(format!(
+            "a decimal has {length} characters, but {DECIMAL_LENGTH_MAX} at most are read"
+        )));
     }
     if let Some(other) = text.chars().find(|c| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')) {
         return Err(FormatError(format!(

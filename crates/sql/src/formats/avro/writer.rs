@@ -55,7 +55,7 @@ impl Writer<'_> {
         }
         // Nulls become what the schema says.
         if let (true, Some(default)) = (value.is_null(), &field.default) {
-            return self.default(avro, default, 0);
+            return self.default(avro, default);
         }
         self.value(avro, value, field_type).map_err(|error| {
             match error.0.starts_with("Invalid value: ") || error.0.starts_with(MISSING) {

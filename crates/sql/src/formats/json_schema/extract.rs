@@ -230,7 +230,7 @@ impl<'a> Walker<'a> {
         let mut indexed: Vec<_> = properties(place.node).into_iter().enumerate().collect();
         indexed.sort_by_key(index);
         let property = |(_, (name, node)): (usize, (&'a str, &'a Node))| {
-            Ok(Property { name: name.to_owned(), of: self.node(place, node, false, depth + 1)? })
+            Ok(Property::new(name, self.node(place, node, false, depth + 1)?))
         };
         indexed.into_iter().map(property).collect()
     }
@@ -314,7 +314,7 @@ impl<'a> Walker<'a> {
         }
         if !members.is_empty() {
             let property = |(name, (place, node)): (&str, (Place<'a>, &'a Node))| {
-                Ok(Property { name: name.to_owned(), of: self.node(place, node, false, depth + 1)? })
+                Ok(Property::new(name, self.node(place, node, false, depth + 1)?))
             };
             let properties = members.into_iter().map(property).collect::<Result<_, FormatError>>()?;
             return Ok(Type { kind: Kind::Object(properties), is_optional, default: None });
@@ -369,9 +369,8 @@ impl<'a> Walker<'a> {
 
 /// Alternatives as a struct with one field each.
 fn numbered(types: impl Iterator<Item = Result<Type, FormatError>>, is_optional: bool) -> Result<Type, FormatError> {
-    let property = |(index, of): (usize, Result<Type, FormatError>)| {
-        Ok(Property { name: format!("{ALTERNATIVE}{index}"), of: of? })
-    };
+    let property =
+        |(index, of): (usize, Result<Type, FormatError>)| Ok(Property::new(format!("{ALTERNATIVE}{index}"), of?));
     let choices = types.enumerate().map(property).collect::<Result<_, FormatError>>()?;
     Ok(Type { kind: Kind::Choice(choices), is_optional, default: None })
 }

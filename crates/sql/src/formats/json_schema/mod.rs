@@ -63,7 +63,7 @@ impl JsonSchemaCodec {
         if let Some(writer) = self.writer.get() {
             return Ok(writer);
         }
-        let writer = match self.schema_id {
+        let mut writer = match self.schema_id {
             Some(id) => Writer { id, of: type_of(&self.registered(id)?)?, is_plain: false },
             None => {
                 let id = self.context.registry.register(&self.context.subject(), SchemaType::Json, &self.text)?.id;
@@ -71,7 +71,15 @@ impl JsonSchemaCodec {
                 Writer { id, is_plain: of.is_plain(), of }
             }
         };
+        writer.of.match_columns(&self.fields, self.unwrapped);
         Ok(self.writer.get_or_init(|| writer))
+    }
+
+    /// What a schema says, with the columns of this codec.
+    fn matched(&self, registered: &RegisteredSchema) -> Result<Type, FormatError> {
+        let mut of = type_of(registered)?;
+        of.match_columns(&self.fields, self.unwrapped);
+        Ok(of)
     }
 
     fn registered(&self, id: i32) -> Result<RegisteredSchema, FormatError> {
@@ -154,7 +162,7 @@ impl RowCodec for JsonSchemaCodec {
         let framed = wire::split_prefix(bytes).map_err(FormatError::new)?;
         // Schemas without a number are not looked up: such JSON is read as any other.
         let wire::SchemaId::Id(id) = framed.schema_id else { return self.json.decode(framed.rest) };
-        let of = self.readers.get(id, &*self.context.registry, |registered| type_of(&registered))?;
+        let of = self.readers.get(id, &*self.context.registry, |registered| self.matched(&registered))?;
         let text = std::str::from_utf8(framed.rest).map_err(FormatError::new)?;
         let json = Json::read_first(text).map_err(|error| FormatError(error.message))?.unwrap_or(Json::Null);
         read::row(&of, &json, &self.fields, self.unwrapped).map(Some)

@@ -47,6 +47,8 @@ pub(super) enum Kind {
 pub(super) struct Property {
     pub(super) name: String,
     pub(super) of: Type,
+    /// The column that it belongs to, once [`Type::match_columns`] was called.
+    pub(super) column: Option<usize>,
 }
 
 impl Type {
@@ -66,7 +68,7 @@ impl Type {
     }
 
     fn object<'f>(fields: impl Iterator<Item = (&'f str, &'f SqlType)>) -> Type {
-        let property = |(name, sql_type): (&str, &SqlType)| Property { name: name.to_owned(), of: Type::of(sql_type) };
+        let property = |(name, sql_type): (&str, &SqlType)| Property::new(name, Type::of(sql_type));
         Type::optional(Kind::Object(fields.map(property).collect()))
     }
 
@@ -90,6 +92,31 @@ impl Type {
                 return Type::object(structure.fields.iter().map(|field| (&*field.name, &field.field_type)));
             }
         })
+    }
+
+    /// Finds the column of each property: once for a schema, as records are many. The single field stands alone when
+    /// `unwrapped`.
+    pub(super) fn match_columns(&mut self, fields: &[Field], unwrapped: bool) {
+        match (&mut self.kind, fields) {
+            (_, [field]) if unwrapped => self.match_type(&field.field_type),
+            (Kind::Object(properties) | Kind::Choice(properties), fields) => match_properties(properties, fields),
+            _ => {}
+        }
+    }
+
+    /// The same of a value that becomes one of type `wanted`.
+    fn match_type(&mut self, wanted: &SqlType) {
+        match (&mut self.kind, wanted) {
+            (Kind::Array(element), SqlType::Array(wanted)) => element.match_type(wanted),
+            (Kind::Map { key, value, .. }, SqlType::Map(key_type, value_type)) => {
+                key.match_type(key_type);
+                value.match_type(value_type);
+            }
+            (Kind::Object(properties) | Kind::Choice(properties), SqlType::Struct(structure)) => {
+                match_properties(properties, &structure.fields);
+            }
+            _ => {}
+        }
     }
 
     /// The columns that it describes: the members of an object, else one called `single`.
@@ -152,8 +179,17 @@ impl Type {
     }
 }
 
+fn match_properties(properties: &mut [Property], fields: &[impl Named]) {
+    for (index, property) in properties.iter_mut().enumerate() {
+        property.column = position(fields, &property.name, index);
+        if let Some(field) = property.column.and_then(|column| fields.get(column)) {
+            property.of.match_type(field.field_type());
+        }
+    }
+}
+
 /// The column that a property belongs to; mostly it is at the place of the property.
-pub(super) fn position(fields: &[impl Named], name: &str, index: usize) -> Option<usize> {
+fn position(fields: &[impl Named], name: &str, index: usize) -> Option<usize> {
     match fields.get(index) {
         Some(field) if field.name() == name => Some(index),
         _ => position_of(fields.iter().map(Named::name), name),
@@ -161,6 +197,11 @@ pub(super) fn position(fields: &[impl Named], name: &str, index: usize) -> Optio
 }
 
 impl Property {
+    /// One without a column.
+    pub(super) fn new(name: impl Into<String>, of: Type) -> Property {
+        Property { name: name.into(), of, column: None }
+    }
+
     fn field(&self) -> Field {
         Field { name: self.name.as_str().into(), field_type: self.of.sql_type() }
     }

@@ -4,13 +4,14 @@
 //! whatever its digits. Text where the schema has a number is 0, as it is to the converters of the registry.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
 
-use super::model::{Kind, Property, Type, position};
+use super::model::{Kind, Property, Type};
 use crate::formats::avro::{Named, scalar};
 use crate::formats::coercion::{self, Written};
 use crate::formats::json::{exact_decimal, parsed_decimal, whole_number};
@@ -23,6 +24,8 @@ use crate::value::{MapValue, Value};
 const MORE_COLUMNS: usize = 8;
 /// Columns that nobody has.
 const NOBODY: &[Field] = &[];
+/// From so many comparisons on, the members of an object are found by an index of their names.
+const COMPARED_MAX: usize = 256;
 
 /// The columns of a record.
 ///
@@ -193,13 +196,10 @@ fn object(properties: &[Property], json: &Json<'_>, fields: &[impl Named]) -> Re
     };
     let mut row = Vec::with_capacity(fields.len() + MORE_COLUMNS);
     row.resize(fields.len(), Value::Null);
+    let found = Found::new(members, properties);
     for (index, property) in properties.iter().enumerate() {
-        // Members mostly come in the order of the schema; where a name repeats, its last member counts.
-        let is_it = |member: &&(Cow<'_, str>, Json<'_>)| member.0 == property.name;
-        let next = members.get(index).filter(|member| is_it(member) && members.len() <= properties.len());
-        let member = next.or_else(|| members.iter().rfind(is_it)).map(|(_, json)| json);
-        let column = position(fields, &property.name, index);
-        match column.map(|column| (&fields[column], &mut row[column])) {
+        let member = found.member(index, &property.name);
+        match property.column.and_then(|column| Some((fields.get(column)?, row.get_mut(column)?))) {
             Some((field, place)) => {
                 let value = value(&property.of, member, Some(field.field_type()));
                 *place = value.map_err(|error| coercion::within(error, field.name()))?;
@@ -212,16 +212,46 @@ fn object(properties: &[Property], json: &Json<'_>, fields: &[impl Named]) -> Re
     Ok(row)
 }
 
+/// How the members of an object are found. Where a name repeats, its last member counts.
+enum Found<'o, 'j> {
+    /// They come in the order of the schema, as they mostly do.
+    InOrder(&'o [(Cow<'j, str>, Json<'j>)]),
+    Few(&'o [(Cow<'j, str>, Json<'j>)]),
+    Indexed(HashMap<&'o str, &'o Json<'j>>),
+}
+
+impl<'o, 'j> Found<'o, 'j> {
+    fn new(members: &'o [(Cow<'j, str>, Json<'j>)], properties: &[Property]) -> Self {
+        let mut pairs = members.iter().zip(properties);
+        if members.len() == properties.len() && pairs.all(|((name, _), property)| *name == property.name) {
+            Found::InOrder(members)
+        } else if members.len().saturating_mul(properties.len()) <= COMPARED_MAX {
+            Found::Few(members)
+        } else {
+            Found::Indexed(members.iter().map(|(name, json)| (&**name, json)).collect())
+        }
+    }
+
+    /// The member of the property at `index`.
+    fn member(&self, index: usize, name: &str) -> Option<&'o Json<'j>> {
+        match self {
+            Found::InOrder(members) => members.get(index).map(|(_, json)| json),
+            Found::Few(members) => members.iter().rfind(|(member, _)| member == name).map(|(_, json)| json),
+            Found::Indexed(members) => members.get(name).copied(),
+        }
+    }
+}
+
 /// A value of one of several types, as the columns of which one is set.
 fn chosen(choices: &[Property], json: &Json<'_>, fields: &[impl Named]) -> Result<Vec<Value>, FormatError> {
-    let Some((index, choice)) = choices.iter().enumerate().find(|(_, choice)| fits(&choice.of, json)) else {
+    let Some(choice) = choices.iter().find(|choice| fits(&choice.of, json)) else {
         return Err(FormatError(format!("Did not find matching oneof field for data: {}", json.text())));
     };
-    let column = position(fields, &choice.name, index);
-    let value = value(&choice.of, Some(json), column.map(|column| fields[column].field_type()))?;
+    let field = choice.column.and_then(|column| fields.get(column));
+    let value = value(&choice.of, Some(json), field.map(Named::field_type))?;
     let mut row = vec![Value::Null; fields.len()];
-    if let Some(column) = column {
-        row[column] = value;
+    if let Some(place) = choice.column.and_then(|column| row.get_mut(column)) {
+        *place = value;
     }
     Ok(row)
 }

@@ -116,3 +116,38 @@ fn what_must_be_there_is_looked_for() {
     let list = decoded(schema, r#"{"m": [{"key": "k", "value": true}]}"#, &columns).unwrap_err();
     assert_eq!(list, "Maps with string fields should be encoded as JSON objects, but found ARRAY");
 }
+
+#[test]
+fn members_are_found_in_any_order_and_number() {
+    let name = |index: usize| format!("p{index}");
+    let properties: Vec<_> =
+        (0..100).map(|index| format!(r#""{}": {{"type": ["null", "string"]}}"#, name(index))).collect();
+    let schema = format!(r#"{{"type": "object", "properties": {{{}}}}}"#, properties.join(", "));
+    let columns = [("P7", SqlType::String), ("P99", SqlType::String)];
+    let member = |index: usize| format!(r#""{}": "{index}""#, name(index));
+    let row = |indices: &mut dyn Iterator<Item = usize>| {
+        let members: Vec<_> = indices.map(member).collect();
+        decoded(&schema, &format!("{{{}}}", members.join(",")), &columns).unwrap()
+    };
+    let both = || vec![Value::from("7"), Value::from("99")];
+    assert_eq!(row(&mut (0..100)), both());
+    assert_eq!(row(&mut (0..100).rev()), both());
+    assert_eq!(row(&mut (0..3000)), both());
+    assert_eq!(row(&mut [99, 7].into_iter()), both());
+    assert_eq!(row(&mut (0..99)), [Value::from("7"), Value::Null]);
+    // The last of a name counts.
+    for more in [1, 400] {
+        let text = format!(r#"{{"p7": "a", {}, "p7": "b"}}"#, vec![r#""x": 1"#; more].join(","));
+        assert_eq!(decoded(&schema, &text, &columns), Ok(vec![Value::from("b"), Value::Null]));
+    }
+}
+
+#[test]
+fn columns_are_matched_within_values() {
+    let schema = r#"{"type": "object", "properties": {"s": {"type": "array", "items": {"type": "object", "properties":
+        {"y": {"type": "string"}, "x": {"type": "integer"}}}}}}"#;
+    let element = SqlType::structure([("X", SqlType::Bigint), ("Y", SqlType::String)]);
+    let row = decoded(schema, r#"{"s": [{"x": 1, "y": "b"}]}"#, &[("S", SqlType::array(element))]);
+    let element = Value::structure(vec![Value::Bigint(1), Value::from("b")]);
+    assert_eq!(row, Ok(vec![Value::array(vec![element])]));
+}

@@ -7,7 +7,7 @@ use crate::formats::{Field, FormatError};
 use crate::types::SqlType;
 use crate::value::Value;
 
-use super::model::{Kind, Property, Type, position};
+use super::model::{Kind, Property, Type};
 
 /// Appends a record of `fields`; of the one that stands alone when `unwrapped`.
 ///
@@ -105,12 +105,12 @@ fn members(
     output: &mut String,
 ) -> Result<(), FormatError> {
     let mut known = 0;
-    list('{', properties.iter().enumerate(), '}', output, |(index, property), output| {
+    list('{', properties.iter(), '}', output, |property, output| {
         write_string(&property.name, output);
         output.push(':');
-        let column = position(fields, &property.name, index);
+        let column = property.column;
         known += usize::from(column.is_some());
-        match column.and_then(|column| Some((row.get(column)?, fields[column].field_type()))) {
+        match column.and_then(|column| Some((row.get(column)?, fields.get(column)?.field_type()))) {
             Some((value, _)) if value.is_null() && !property.of.is_optional => Err(FormatError(format!(
                 "Invalid value: null used for required field: \"{}\", schema type: {}",
                 property.name,
