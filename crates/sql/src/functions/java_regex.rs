@@ -62,7 +62,9 @@ impl Translator<'_> {
                     self.flags = self.around.pop().unwrap_or(self.flags);
                 }
                 '.' => self.dot(),
-                '$' if !self.flags.multiline => self.end_of_text(),
+                '^' if self.flags.multiline => self.start_of_line(),
+                '$' if self.flags.multiline => self.end_of_line(),
+                '$' => self.end_of_text(),
                 '{' => self.repetition()?,
                 c => self.output.push(c),
             }
@@ -76,6 +78,22 @@ impl Translator<'_> {
             Flags { unix_lines: true, .. } => self.output.push_str(r"[^\n]"),
             _ => self.output.extend(["[^", LINE_ENDS, "]"]),
         }
+    }
+
+    /// A line starts behind the end of another, but not where the text ends, be it empty.
+    fn start_of_line(&mut self) {
+        self.output.push_str(match self.flags.unix_lines {
+            true => r"(?:(?:\A|(?<=\n))(?!\z))",
+            // Not between the two characters of one end.
+            false => r"(?:(?:\A|(?<=[\n\x{85}\x{2028}\x{2029}])|(?<=\r)(?!\n))(?!\z))",
+        });
+    }
+
+    fn end_of_line(&mut self) {
+        self.output.push_str(match self.flags.unix_lines {
+            true => r"(?:\z|(?=\n))",
+            false => r"(?:\z|(?=[\r\x{85}\x{2028}\x{2029}])|(?<!\r)(?=\n))",
+        });
     }
 
     fn end_of_text(&mut self) {
@@ -113,7 +131,7 @@ impl Translator<'_> {
                 }
                 _ => {}
             }
-            if !matches!(flag, 'd' | 'u' | 'U') {
+            if !matches!(flag, 'd' | 'm' | 'u' | 'U') {
                 kept.push(flag);
             }
         }
@@ -356,5 +374,25 @@ mod tests {
             assert!(inside.chars().all(|c| finds(pattern, &c.to_string())), "{pattern}");
             assert!(!outside.chars().any(|c| finds(pattern, &c.to_string())), "{pattern}");
         }
+    }
+
+    /// Where a pattern is found in a text.
+    fn places(pattern: &str, text: &str) -> Vec<usize> {
+        let regex = fancy_regex::Regex::new(&translate(pattern, ends_line(text)).unwrap()).unwrap();
+        regex.find_iter(text).map(|found| found.unwrap().start()).collect()
+    }
+
+    #[test]
+    fn lines_start_and_end_at_every_end_of_a_line() {
+        let text = "a\r\nb\rc\nd\u{2028}";
+        assert_eq!(places("(?m)^", text), [0, 3, 5, 7]);
+        assert_eq!(places("(?m)$", text), [1, 4, 6, 8, 11]);
+        assert_eq!(places("(?md)^", text), [0, 3, 7]);
+        assert_eq!(places("(?md)$", text), [2, 6, 11]);
+        assert_eq!(places("^", text), [0]);
+        assert_eq!(places("(?m:^b)|(?m:c$)|^d", text), [3, 5]);
+        assert!(places("(?m)^", "").is_empty());
+        assert_eq!(places("(?m)$", ""), [0]);
+        assert_eq!(places("(?m)^[$^]", "$"), [0]);
     }
 }
