@@ -300,7 +300,8 @@ impl Worker {
     /// of it is committed at once, for a part of the query may have to read it.
     async fn settle(&mut self) -> Result<()> {
         let is_caught_up = |consumer: &Consumer| consumer.assignment().iter().all(|tp| consumer.is_caught_up(tp));
-        if !self.rests && !(self.has_joined && is_caught_up(&self.consumer)) {
+        let nothing_is_left = self.rests || (self.has_joined && is_caught_up(&self.consumer));
+        if !nothing_is_left {
             return Ok(());
         }
         self.commit().await?;
