@@ -42,10 +42,10 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// queries the values that they asked for lately.
 const STATE_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Threads that write state to disk and compact it: half of the cores, at most four. Of several the first turns idly as
-/// long as another compacts, so that on two cores one does more.
+/// Threads that write state to disk and compact it: half of the cores, at least two and at most four. The first does not
+/// compact, so that what was written goes to disk, and out of memory, while the others do.
 fn state_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4))
+    std::thread::available_parallelism().map_or(2, |cores| (cores.get() / 2).clamp(2, 4))
 }
 
 /// Why a server cannot start.

@@ -15,6 +15,7 @@ use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use parking_lot::Mutex;
 
@@ -193,7 +194,14 @@ impl DiskStateStores {
     /// # Errors
     /// A tree that cannot be opened.
     pub fn new(database: Database, query: &str, partition: u32) -> Result<DiskStateStores, StateError> {
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        // In pieces, filters and indexes of large tables need not be read whole for one key.
+        let in_pieces = PartitioningPolicy::new([false, true]);
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .filter_block_partitioning_policy(in_pieces.clone())
+                .index_block_partitioning_policy(in_pieces.clone())
+        };
         let tree = database.keyspace(query, options).map_err(|error| failed(query, error))?;
         let (overlays, changelog) = (Vec::new(), Vec::new());
         Ok(DiskStateStores { database, tree, partition, overlays, changelog, is_marked: false, has_unmarked: false })
