@@ -1,3 +1,5 @@
+//! Values, columns and references of JSON Schemas, also hostile ones.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What counts as JSON, and the words for what does not.
+
 use super::*;
 
 #[test]
